@@ -1,0 +1,1 @@
+"""The implementations: one file, one ``train(cfg)``, one screen each."""

@@ -1,0 +1,44 @@
+"""A ReLU of our own: torch.autograd.Function with its forward and backward pass."""
+
+import torch
+
+
+class ReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, h):
+        ctx.save_for_backward(h)
+        return h.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, grad_h_relu):
+        (h,) = ctx.saved_tensors
+        grad_h = grad_h_relu.clone()
+        grad_h[h < 0] = 0
+        return grad_h
+
+
+def train(cfg):
+    x, y, w1, w2 = (torch.tensor(array, device=cfg.device) for array in cfg.problem())
+    w1.requires_grad_()
+    w2.requires_grad_()
+
+    for _ in cfg.steps():
+        # Forward pass: compute predicted y.
+        h = x @ w1  # (N, H)
+        h_relu = ReLU.apply(h)  # (N, H)
+        y_pred = h_relu @ w2  # (N, D_out)
+
+        loss = (y_pred - y).pow(2).sum()
+        yield loss.detach()
+
+        # Backward pass: gradients of the loss with respect to w1 and w2.
+        loss.backward()
+
+        # Gradient descent, which autograd must not record.
+        with torch.no_grad():
+            w1 -= cfg.lr * w1.grad
+            w2 -= cfg.lr * w2.grad
+            w1.grad.zero_()
+            w2.grad.zero_()
+
+    return w1.numpy(force=True), w2.numpy(force=True)

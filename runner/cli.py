@@ -1,0 +1,385 @@
+"""The command line: it parses and prints; what it offers is done by the modules beside it.
+
+Frameworks, NumPy, YAML and tables are imported by the commands that need them, so that
+`--help`, `list` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .config import Assignment
+from .errors import UserError
+from .options import ConfigFile, Impls, Results, complete_impls, split_names, with_settings
+
+if TYPE_CHECKING:
+    from .config import Experiment
+    from .plan import Run
+    from .record import Record
+    from .scheduler import Session
+    from .tables import Published, Table
+
+OK, INTERNAL, USAGE, FAILED, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+app = typer.Typer(
+    name="twolayer",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train one two-layer ReLU network in many implementations and compare them.",
+    epilog="Exit codes: 0 all good, 2 bad usage or config, 3 a run failed, 4 diverged, "
+    "130 interrupted.",
+)
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the results.")]
+PublishedOption = Annotated[
+    bool, typer.Option("--published", help="Show the losses that the notebook printed beside ours.")
+]
+
+
+def main() -> None:
+    """Run the command line; turns every error into a message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        app()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(USAGE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        _forget_output()
+        sys.exit(OK)
+
+
+def _forget_output() -> None:
+    """Nobody reads on: let what is still to be printed go nowhere, without a complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(text: str) -> None:
+    """Print, and carry on if nobody reads it: results are saved, the exit code still counts."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _forget_output()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        print(f"twolayer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@with_settings("name", "timeout", "memory_limit")
+def run(
+    assignments: list[Assignment],
+    options: list[Assignment],
+    impl: Impls = None,
+    config: ConfigFile = "notebook",
+    results: Results = Path("results"),
+    format: FormatOption = Format.table,
+    published: PublishedOption = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop after the first run that is not ok.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress, only the results.")
+    ] = False,
+) -> None:
+    """Train implementations, each in a process of its own, and show their losses side by side."""
+    from . import live, plan, scheduler
+    from .store import Store
+
+    experiment = _load(config, assignments, options, impl)
+    beside = _published(experiment) if published else None
+    runs = plan.make(experiment)
+    store = Store(results, experiment.name)
+    store.prepare()
+    limit = experiment.option("memory_limit")
+    with live.watcher(runs, quiet=quiet) as watcher:
+        session = scheduler.Session(
+            store,
+            watcher,
+            timeout_s=experiment.option("timeout"),
+            memory_limit=int(limit) if limit else None,
+            fail_fast=fail_fast,
+        )
+        with _stoppable(session):
+            records = list(session.run_all(runs))
+    store.write_table(records)
+    _show(records, format, beside)
+    _say(f"results are in {store.folder}", quiet)
+    raise typer.Exit(_verdict(records, experiment, session, runs))
+
+
+def _load(
+    config: str, assignments: list[Assignment], options: list[Assignment], impl: list[str] | None
+) -> Experiment:
+    from .config import find_config, load
+
+    return load(find_config(config), assignments, options, split_names(impl))
+
+
+def _published(experiment: Experiment) -> Published:
+    from .tables import read_published
+
+    if experiment.published is None:
+        raise UserError(
+            f"--published: {experiment.path.name} names no published losses; "
+            "the notebook preset does (leave out --config)"
+        )
+    return read_published(Path(str(experiment.published.value)))
+
+
+@contextlib.contextmanager
+def _stoppable(session: Session) -> Iterator[None]:
+    """Ctrl-C, or a request to terminate, stops the run under way; a second one stops at once."""
+
+    def stop(*_: object) -> None:
+        if session.stop.is_set():
+            raise KeyboardInterrupt
+        session.stop.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _show(records: list[Record], format: Format, published: Published | None) -> None:
+    from . import tables
+
+    if format is Format.json:
+        _print(json.dumps([record.full() for record in records], indent=1, allow_nan=False))
+        return
+    exact = format is Format.csv
+    table = tables.losses(records, published, exact=exact)
+    if exact:
+        _print(table.csv())
+        return
+    draw = _markdown if format is Format.markdown else _text
+    if records:
+        _print(f"{draw(table)}\n\n{draw(tables.summary(records))}")
+    if reasons := tables.failures(records):
+        _print(f"\n{_fenced(reasons) if format is Format.markdown else reasons}")
+
+
+def _markdown(table: Table) -> str:
+    return table.markdown()
+
+
+def _fenced(text: str) -> str:
+    return f"```text\n{text}\n```"
+
+
+def _text(table: Table) -> str:
+    import shutil
+
+    text = table.text(shutil.get_terminal_size((150, 24)).columns)
+    return _coloured(text) if _colour() else text
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(text: str) -> str:
+    """The outcomes in colour."""
+    styles = {"ok": 32, "diverged": 33, "interrupted": 33}
+    styles |= dict.fromkeys(("failed", "crashed", "timeout", "out_of_memory"), 31)
+    for word, colour in styles.items():
+        text = text.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
+    return text
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr)
+
+
+def _verdict(
+    records: list[Record], experiment: Experiment, session: Session, runs: list[Run]
+) -> int:
+    """The exit code: interrupted, else the worst that happened; says what needs saying."""
+    from .record import FAILURES
+
+    outcomes = {record.outcome for record in records}
+    if session.stop.is_set():
+        kept = sum(record.outcome != "interrupted" for record in records)
+        print(f"interrupted: {kept} of {len(runs)} runs finished and kept", file=sys.stderr)
+        return INTERRUPTED
+    risen = [r.impl for r in records if r.outcome == "ok" and not r.fell]
+    must_fall = bool(experiment.option("loss_must_fall"))
+    if must_fall and risen:
+        print(f"the loss did not fall: {', '.join(risen)}", file=sys.stderr)
+    if outcomes & set(FAILURES):
+        return FAILED
+    return DIVERGED if "diverged" in outcomes or (must_fall and risen) else OK
+
+
+@app.command("list")
+def list_() -> None:
+    """Show the implementations, their frameworks, and which settings each can honour."""
+    from . import catalogue
+
+    rows = [_described(item) for item in catalogue.installed()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        _print("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def _described(item: Any) -> tuple[str, ...]:
+    from . import frameworks
+
+    missing = item.missing()
+    state = "; ".join(map(frameworks.install_hint, missing))
+    version = state or f"{item.framework} {frameworks.version(item.framework)}"
+    honoured = [name for name in ("bias", "momentum") if item.honours(name)]
+    devices = frameworks.allowed_devices(item.imports) if item.honours("device") else ("cpu",)
+    return item.name, version, "/".join(devices), ", ".join(honoured) or "-", item.title
+
+
+@app.command()
+@with_settings("name", "timeout", "memory_limit")
+def config(
+    assignments: list[Assignment],
+    options: list[Assignment],
+    impl: Impls = None,
+    config: ConfigFile = "notebook",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")
+    ] = False,
+) -> None:
+    """Show the resolved settings of each implementation and where each value came from."""
+    from . import plan
+    from .config import json_schema
+
+    if schema:
+        _print(json.dumps(json_schema(), indent=2))
+        return
+    experiment = _load(config, assignments, options, impl)
+    for each in plan.make(experiment):
+        _print(f"{each.name}:")
+        settings = experiment.settings(each.name)
+        width = max(len(f"{name}: {_yaml(a.value)}") for name, a in settings.items())
+        for name, assigned in settings.items():
+            _print(f"  {f'{name}: {_yaml(assigned.value)}':<{width}}  # {assigned.origin}")
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@app.command()
+def show(
+    experiment: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name of the experiment, as under results/.",
+            show_default="the latest",
+            autocompletion=lambda incomplete: _experiments(incomplete),
+        ),
+    ] = None,
+    results: Results = Path("results"),
+    format: FormatOption = Format.table,
+    published: PublishedOption = False,
+) -> None:
+    """Show an experiment that has been run: the records of its latest run."""
+    from .config import find_config, load
+
+    records = _stored(experiment, results)
+    beside = _published(load(find_config("notebook"))) if published else None
+    _show(records, format, beside)
+
+
+def _experiments(incomplete: str) -> list[str]:
+    from .store import experiments
+
+    return [name for name in experiments(Path("results")) if name.startswith(incomplete)]
+
+
+def _stored(name: str | None, results: Path) -> list[Record]:
+    from .errors import nearest
+    from .store import Store, experiments
+
+    known = experiments(results)
+    if not known:
+        raise UserError(f"{results}: holds no experiments yet; `twolayer run` makes one")
+    if name is not None and name not in known:
+        hint = nearest(name, known) or f"; there are {', '.join(known)}"
+        raise UserError(f"{results}: has no experiment {name}{hint}")
+    stored = [Store(results, each).latest() for each in ([name] if name else known)]
+    records = max(stored, key=lambda records: max((r.invocation for r in records), default=""))
+    if not records:
+        raise UserError(f"{results}/{name or known[0]}: holds no finished run")
+    return records
+
+
+@app.command()
+def check(
+    impls: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE…",
+            help="Implementations, by name or as ./path.py.",
+            autocompletion=complete_impls,
+        ),
+    ],
+) -> None:
+    """Check implementations against the rules of the contract, and say which are broken."""
+    from . import catalogue, scheduler
+    from .check import RULES
+
+    found = [catalogue.find(name) for name in impls]
+    broken = False
+    for item, result in scheduler.check_all(found):
+        verdicts = result.get("verdicts", {})
+        _print(f"{item.name}: {item.origin}")
+        for rule in RULES if verdicts else ():
+            reason = verdicts[rule.name]
+            _print(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
+        if not verdicts:
+            _print(f"  broken  {result['error']['type']}: {result['error']['message']}")
+        broken |= not verdicts or any(verdicts.values())
+    raise typer.Exit(FAILED if broken else OK)
+
+
+if __name__ == "__main__":
+    main()

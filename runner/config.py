@@ -1,0 +1,276 @@
+"""A config: the file, what the command line adds to it, and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import document
+from .catalogue import configs_folder
+from .document import Item
+from .errors import ConfigError, Mistake, UserError, nearest
+from .rules import DURATION, SIZE, Name, Rule, Switch, Value
+from .settings import DEFAULTS, HELP, RULES
+
+OPTIONS: dict[str, tuple[Rule, str]] = {
+    "name": (Name(), "name of the experiment: its folder under results/"),
+    "timeout": (DURATION, "time that one run may take, in seconds or like 5m"),
+    "memory_limit": (SIZE, "memory that one run may take beyond its framework's own, like 2G"),
+    "loss_must_fall": (Switch(), "whether a run whose loss did not fall is an error (exit 4)"),
+}
+"""Keys of a config, apart from settings, that hold one value."""
+
+KEYS = (*OPTIONS, "impls", "published", "overrides", *RULES)
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """A value and where it came from: `default`, `file:line:column` or an option."""
+
+    value: Value
+    origin: str
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`--lr 1e-3` or `--set sgd.lr=1e-3`: a setting for all (`impl` empty) or for one."""
+
+    impl: str
+    key: str
+    text: str
+    origin: str
+
+
+@dataclass
+class Experiment:
+    """What a config asks for, each value with its origin. Made by `load`."""
+
+    path: Path
+    options: dict[str, Assigned] = field(default_factory=dict)
+    impls: list[Assigned] = field(default_factory=list)
+    published: Assigned | None = None
+    common: dict[str, Assigned] = field(default_factory=dict)
+    overrides: dict[str, dict[str, Assigned]] = field(default_factory=dict)
+    said: dict[str, dict[str, Assigned]] = field(default_factory=dict)  # on the command line
+
+    def settings(self, impl: str) -> dict[str, Assigned]:
+        """The settings of one implementation; the command line wins over the file."""
+        layers = (self.common, self.overrides.get(impl, {}), self.said[""], self.said.get(impl, {}))
+        values = {name: Assigned(value, "default") for name, value in DEFAULTS.items()}
+        for layer in layers:
+            values |= layer
+        return values
+
+    def option(self, name: str) -> Any:
+        """The value of a key of OPTIONS, or None."""
+        assigned = self.options.get(name)
+        return assigned.value if assigned else None
+
+    @property
+    def name(self) -> str:
+        return str(self.option("name"))
+
+
+def config_names() -> list[str]:
+    """The configs that come with twolayer, by the names that `--config` takes."""
+    return sorted(path.stem for path in configs_folder().glob("*.yaml"))
+
+
+def find_config(name: str) -> Path:
+    """The file that `--config` means: a path, or the name of one that comes with twolayer.
+
+    Raises UserError if there is none.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    packaged = configs_folder() / f"{name}.yaml"
+    if "/" not in name and packaged.is_file():
+        return packaged
+    known = config_names()
+    hint = nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
+    raise UserError(f"--config {name}: there is no such file{hint}")
+
+
+def shown_path(path: Path) -> str:
+    """A path as people would write it: relative where that is shorter."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def load(
+    path: Path,
+    assignments: Iterable[Assignment] = (),
+    options: Iterable[Assignment] = (),
+    impls: Iterable[str] = (),
+) -> Experiment:
+    """Read a config and lay the command line over it.
+
+    Raises ConfigError with every mistake in both; nothing is half accepted.
+    """
+    name = shown_path(path)
+    item = document.read(path, name)
+    loader = _Loader(Experiment(path, said={"": {}}))
+    loader.file(item)
+    loader.command_line(assignments, options)
+    loader.choose(list(impls), f"{name}:1:1")
+    if loader.mistakes:
+        raise ConfigError(loader.mistakes)
+    return loader.experiment
+
+
+class _Loader:
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.mistakes: list[Mistake] = []
+
+    def wrong(self, origin: str, key: str, message: str) -> None:
+        self.mistakes.append(Mistake(origin, key, message))
+
+    def checked(self, rule: Rule, key: str, value: object, origin: str) -> Assigned | None:
+        """The value if the rule allows it; else the mistake is noted."""
+        try:
+            return Assigned(rule.check(value), origin)
+        except ValueError as error:
+            self.wrong(origin, key, f"{error} (got {shown(value)})")
+            return None
+
+    def file(self, item: Item) -> None:
+        if not isinstance(item.value, dict):
+            self.wrong(item.origin, "", "a config must be a mapping of keys to values")
+            return
+        for key, value in item.value.items():
+            self.key(key, value)
+        name = Assigned(self.experiment.path.stem, "file name")
+        self.experiment.options.setdefault("name", name)
+
+    def key(self, key: str, item: Item) -> None:
+        if key == "impls":
+            self.experiment.impls = self.names(item)
+        elif key == "published":
+            self.experiment.published = self.file_beside(key, item)
+        elif key == "overrides":
+            self.overrides(item)
+        elif key in OPTIONS:
+            if assigned := self.checked(OPTIONS[key][0], key, item.plain(), item.origin):
+                self.experiment.options[key] = assigned
+        else:
+            self.setting(self.experiment.common, key, item, KEYS)
+
+    def setting(
+        self, into: dict[str, Assigned], key: str, item: Item, known: Iterable[str]
+    ) -> None:
+        if key not in RULES:
+            known = list(known)
+            hint = nearest(key, known) or f"; known are {', '.join(known)}"
+            self.wrong(item.key_origin, key, f"is not a key{hint}")
+        elif assigned := self.checked(RULES[key], key, item.plain(), item.origin):
+            into[key] = assigned
+
+    def names(self, item: Item) -> list[Assigned]:
+        items = item.value if isinstance(item.value, list) else [item]
+        wrong = [i for i in items if not isinstance(i.value, str) or not i.value]
+        for each in wrong or ([] if items else [item]):
+            message = f"must be a list of implementations (got {shown(each.plain())})"
+            self.wrong(each.origin, "impls", message)
+        return [Assigned(i.value, i.origin) for i in items if i not in wrong]
+
+    def file_beside(self, key: str, item: Item) -> Assigned | None:
+        path = self.experiment.path.parent / str(item.value)
+        if isinstance(item.value, str) and path.is_file():
+            return Assigned(str(path), item.origin)
+        self.wrong(item.origin, key, f"there is no such file (got {shown(item.plain())})")
+        return None
+
+    def overrides(self, item: Item) -> None:
+        if not isinstance(item.value, dict):
+            message = f"must map implementations to settings (got {shown(item.plain())})"
+            self.wrong(item.origin, "overrides", message)
+            return
+        for impl, settings in item.value.items():
+            if not isinstance(settings.value, dict):
+                message = f"must be a mapping of settings (got {shown(settings.plain())})"
+                self.wrong(settings.origin, impl, message)
+                continue
+            into = self.experiment.overrides.setdefault(impl, {})
+            for key, value in settings.value.items():
+                self.setting(into, key, value, RULES)
+
+    def command_line(
+        self, assignments: Iterable[Assignment], options: Iterable[Assignment]
+    ) -> None:
+        for said in assignments:
+            into = self.experiment.said.setdefault(said.impl, {})
+            item = Item(document.scalar(said.text), said.origin, said.origin)
+            self.setting(into, said.key, item, RULES)
+        for said in options:
+            rule, value = OPTIONS[said.key][0], document.scalar(said.text)
+            if assigned := self.checked(rule, said.key, value, said.origin):
+                self.experiment.options[said.key] = assigned
+
+    def choose(self, impls: list[str], origin: str) -> None:
+        if impls:
+            self.experiment.impls = [Assigned(name, "--impl") for name in dict.fromkeys(impls)]
+        elif not self.experiment.impls and not self.mistakes:
+            self.wrong(origin, "impls", "is missing: list the implementations to run")
+
+
+def shown(value: object) -> str:
+    """A value as it would be written in YAML, short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def parse_set(text: str) -> Assignment:
+    """`key=value` or `impl.key=value`, as `--set` takes it.
+
+    Raises ConfigError if it is neither.
+    """
+    name, equals, value = text.partition("=")
+    impl, _, key = name.strip().rpartition(".")
+    if not equals or not key:
+        message = f"must be key=value or implementation.key=value (got {shown(text)})"
+        raise ConfigError([Mistake("--set", "", message)])
+    return Assignment(impl, key, value.strip(), f"--set {name.strip()}")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a config, for editors."""
+    settings = {
+        name: rule.schema() | {"description": HELP[name], "default": DEFAULTS[name]}
+        for name, rule in RULES.items()
+    }
+    overridden = {"type": "object", "properties": settings, "additionalProperties": False}
+    names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    properties = {
+        **{key: rule.schema() | {"description": text} for key, (rule, text) in OPTIONS.items()},
+        "impls": {
+            "anyOf": [names, {"type": "string"}],
+            "description": "implementations to run, by name or as ./path.py, in this order",
+        },
+        "published": {
+            "type": "string",
+            "description": "CSV beside the config: implementation,epoch,loss, for --published",
+        },
+        "overrides": {
+            "type": "object",
+            "additionalProperties": overridden,
+            "description": "settings of one implementation only",
+        },
+        **settings,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "twolayer config",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }

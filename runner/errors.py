@@ -1,0 +1,47 @@
+"""What can go wrong on the user's side, said so that it can be put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class UserError(Exception):
+    """A mistake in what was asked for. The text is all that a person needs."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing wrong in a config or on the command line.
+
+    `origin` is where it was said (`configs/x.yaml:8:5`, `--lr`), `key` what it is about.
+    """
+
+    origin: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        named = self.key and not self.origin.startswith(f"--{self.key.replace('_', '-')}")
+        return f"{self.origin}: {self.key + ': ' if named else ''}{self.message}"
+
+
+class ConfigError(UserError):
+    """Everything that is wrong with a config, found in one pass: one line each."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`(did you mean …?)` if a known word is close to `word`, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    *most, end = list(words)
+    return f"{', '.join(most)} {last} {end}" if most else end

@@ -1,0 +1,123 @@
+"""Command-line options that several commands share, made from the tables of settings."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .config import OPTIONS, Assignment, parse_set
+from .rules import Rule
+from .settings import HELP, RULES
+
+SETTINGS_PANEL = "Settings of every implementation, in place of the config's"
+
+
+def complete_impls(incomplete: str) -> list[str]:
+    """Names of implementations, after the last comma."""
+    from . import catalogue
+
+    before, comma, last = incomplete.rpartition(",")
+    taken = before.split(",")
+    names = (name for name in catalogue.names() if name not in taken)
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+
+def complete_configs(incomplete: str) -> list[str]:
+    """Configs that come with twolayer, and YAML files and folders here."""
+    from .config import config_names
+
+    here = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
+    found = [str(p) + "/" * p.is_dir() for p in here.glob("*") if p.is_dir() or p.suffix == ".yaml"]
+    names = [*config_names(), *(name for name in found if not Path(name).name.startswith("."))]
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+Impls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--impl",
+        "-i",
+        metavar="NAME",
+        help="Implementation, by name or as ./path.py. Repeat it or use commas.",
+        autocompletion=complete_impls,
+        show_default="all in the config",
+    ),
+]
+ConfigFile = Annotated[
+    str,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="YAML config, or the name of one that comes with twolayer.",
+        autocompletion=complete_configs,
+    ),
+]
+Results = Annotated[
+    Path, typer.Option("--results", metavar="DIR", help="Folder that results are kept in.")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3).",
+    ),
+]
+
+
+def split_names(impls: list[str] | None) -> list[str]:
+    """`--impl a,b --impl c` as a list."""
+    return [name.strip() for each in impls or () for name in each.split(",") if name.strip()]
+
+
+def with_settings(*options: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for every setting, and for some keys of config.OPTIONS.
+
+    The command gets what was said as `assignments` and `options`, both lists of Assignment.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.name not in ("assignments", "options")]
+        added = [_parameter(n, RULES[n], HELP[n], SETTINGS_PANEL) for n in RULES]
+        added += [_parameter(n, *OPTIONS[n], None) for n in options]
+
+        @functools.wraps(command)
+        def with_them(**values: Any) -> None:
+            said = {name: values.pop(name) for name in (*RULES, *options)}
+            each = [
+                Assignment("", name, text, f"--{name.replace('_', '-')}")
+                for name, text in said.items()
+                if text is not None
+            ]
+            sets = [parse_set(text) for text in values.pop("sets") or ()]
+            values["assignments"] = [a for a in each if a.key in RULES] + sets
+            values["options"] = [a for a in each if a.key in OPTIONS]
+            command(**values)
+
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *added)]
+        sets = inspect.Parameter(
+            "sets", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sets
+        )
+        with_them.__signature__ = inspect.Signature([*parameters, sets])  # type: ignore[attr-defined]
+        with_them.__annotations__ = {p.name: p.annotation for p in (*parameters, sets)}
+        del with_them.__wrapped__
+        return with_them
+
+    return decorate
+
+
+def _parameter(name: str, rule: Rule, help: str, panel: str | None) -> inspect.Parameter:
+    option = typer.Option(
+        f"--{name.replace('_', '-')}", metavar=rule.metavar, help=help, rich_help_panel=panel
+    )
+    annotation = Annotated[str | None, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )

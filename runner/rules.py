@@ -1,0 +1,209 @@
+"""What a value may be, said once: checked, described to people, and written as JSON schema."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+Value = int | float | bool | str
+
+
+class Rule:
+    """What a setting may be. `check` returns the value as it will be used."""
+
+    metavar = "VALUE"
+
+    def check(self, value: object) -> Value:
+        """Return `value` in its final type, or raise ValueError("must be …")."""
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule in JSON schema."""
+        raise NotImplementedError
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Whole(Rule):
+    """A whole number of at least `minimum`; `1e3` counts as 1000."""
+
+    minimum: int
+    metavar = "INTEGER"
+
+    def check(self, value: object) -> int:
+        wanted = f"must be a whole number, {self.minimum} or more"
+        if not _is_number(value) or not math.isfinite(value) or value != int(value):  # type: ignore[arg-type,call-overload]
+            raise ValueError(wanted)
+        if value < self.minimum:  # type: ignore[operator]
+            raise ValueError(f"must be {self.minimum} or more")
+        return int(value)  # type: ignore[call-overload,no-any-return]
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.minimum}
+
+
+@dataclass(frozen=True)
+class Number(Rule):
+    """A finite number, greater than `above` or at least `minimum`, and less than `below`."""
+
+    above: float | None = None
+    minimum: float | None = None
+    below: float | None = None
+    metavar = "NUMBER"
+
+    def _limits(self) -> str:
+        limits = []
+        if self.above is not None:
+            limits.append(f"greater than {self.above:g}")
+        if self.minimum is not None:
+            limits.append(f"{self.minimum:g} or more")
+        if self.below is not None:
+            limits.append(f"less than {self.below:g}")
+        return " and ".join(limits)
+
+    def check(self, value: object) -> float:
+        if not _is_number(value) or not math.isfinite(value):  # type: ignore[arg-type]
+            raise ValueError(f"must be a finite number, {self._limits()}")
+        number = float(value)  # type: ignore[arg-type]
+        inside = (
+            (self.above is None or number > self.above)
+            and (self.minimum is None or number >= self.minimum)
+            and (self.below is None or number < self.below)
+        )
+        if not inside:
+            raise ValueError(f"must be {self._limits()}")
+        return number
+
+    def schema(self) -> dict[str, Any]:
+        limits = {
+            "exclusiveMinimum": self.above,
+            "minimum": self.minimum,
+            "exclusiveMaximum": self.below,
+        }
+        return {"type": "number"} | {k: v for k, v in limits.items() if v is not None}
+
+
+@dataclass(frozen=True)
+class Switch(Rule):
+    """true or false."""
+
+    metavar = "true|false"
+
+    def check(self, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Choice(Rule):
+    """One of a few words, or a word of the form `pattern` (shown to people as `form`)."""
+
+    words: tuple[str, ...]
+    pattern: str = ""
+    form: str = ""
+
+    @property
+    def metavar(self) -> str:  # type: ignore[override]
+        return "|".join([*self.words, self.form] if self.form else self.words)
+
+    def check(self, value: object) -> str:
+        word = isinstance(value, str) and (
+            value in self.words or bool(self.pattern and re.fullmatch(self.pattern, value))
+        )
+        if not word:
+            *most, last = [*self.words, self.form] if self.form else self.words
+            raise ValueError(f"must be {', '.join(most)} or {last}")
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        if not self.pattern:
+            return {"enum": list(self.words)}
+        return {"type": "string", "pattern": f"^({'|'.join(self.words)}|{self.pattern})$"}
+
+
+@dataclass(frozen=True)
+class AutoOr(Rule):
+    """The word `auto`, or what another rule allows."""
+
+    rule: Rule
+
+    @property
+    def metavar(self) -> str:  # type: ignore[override]
+        return f"auto|{self.rule.metavar}"
+
+    def check(self, value: object) -> Value:
+        if value == "auto":
+            return "auto"
+        try:
+            return self.rule.check(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or auto") from None
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"const": "auto"}, self.rule.schema()]}
+
+
+@dataclass(frozen=True)
+class Quantity(Rule):
+    """A number greater than 0 with an optional unit, such as `90`, `5m` or `2GiB`."""
+
+    units: tuple[tuple[str, float], ...]
+    example: str
+    metavar = "QUANTITY"
+
+    def check(self, value: object) -> float:
+        text = str(value).strip()
+        match = re.fullmatch(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z]*)", text)
+        unit = dict(self.units).get(match[2].lower()) if match else None
+        try:
+            number = float(match[1]) * unit if match and unit else math.nan
+        except ValueError:
+            number = math.nan
+        if isinstance(value, bool) or not 0 < number < math.inf:
+            raise ValueError(f"must be greater than 0, {self.example}")
+        return number
+
+    def schema(self) -> dict[str, Any]:
+        units = "|".join(unit for unit, _ in self.units if unit)
+        number = {"type": "number", "exclusiveMinimum": 0}
+        text = {"type": "string", "pattern": f"^[0-9.]+([eE][-+]?[0-9]+)?\\s*({units})?$"}
+        return {"anyOf": [number, text]}
+
+
+_SIZES = [(unit, float(2 ** (10 * n))) for n, unit in enumerate(["b", "k", "m", "g", "t"])]
+DURATION = Quantity(
+    (("", 1.0), ("s", 1.0), ("m", 60.0), ("h", 3600.0)), "in seconds or like 90s, 5m or 1h"
+)
+SIZE = Quantity(
+    (
+        ("", 1.0),
+        *_SIZES,
+        *((f"{unit}b", size) for unit, size in _SIZES[1:]),
+        *((f"{unit}ib", size) for unit, size in _SIZES[1:]),
+    ),
+    "in bytes or like 500M or 2G",
+)
+
+
+@dataclass(frozen=True)
+class Name(Rule):
+    """A name that can be a folder."""
+
+    metavar = "NAME"
+
+    def check(self, value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", value):
+            raise ValueError("must be a name of letters, digits, _, - and . (100 at most)")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^[A-Za-z0-9][\w.-]{0,99}$"}

@@ -1,0 +1,160 @@
+"""Results on disk: one folder a run, whole or not there at all, never written over.
+
+    results/<experiment>/runs/<impl>-<hash10>/{config.yaml, result.json, losses.csv, log.txt}
+
+A later run of the same settings and source lands beside the first as `<impl>-<hash10>.2`,
+so nothing is ever replaced. Everything else under an experiment can be made again from here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import UserError
+from .record import Record
+
+RUNS = "runs"
+_TEMPORARY = ".tmp-"
+_COLUMNS = (
+    *("impl", "outcome", "final_loss", "epochs_done", "import_s", "setup_s", "train_s"),
+    *("step_us_median", "peak_bytes", "device", "threads", "started_at"),
+)
+
+
+class Store:
+    """The results of one experiment.
+
+    Raises UserError where the folder can't be written.
+    """
+
+    def __init__(self, results: Path, experiment: str) -> None:
+        self.folder = results / experiment
+        self.runs = self.folder / RUNS
+
+    def prepare(self) -> None:
+        """Make the folder now, so that a run is not lost for want of it later."""
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            probe = self.runs / f"{_TEMPORARY}{uuid.uuid4().hex}"
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            raise UserError(f"{self.runs}: can't be written: {error.strerror}") from None
+
+    def write(self, record: Record) -> Path:
+        """Save a record; when this returns, it is on disk under its final name."""
+        files = {
+            "config.yaml": _config_yaml(record),
+            "result.json": json.dumps(record.summary(), indent=1, allow_nan=False) + "\n",
+            "losses.csv": _losses_csv(record.losses),
+            "log.txt": record.log,
+        }
+        temporary = self.runs / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            temporary.mkdir(parents=True)
+            for name, text in files.items():
+                _write_synced(temporary / name, text)
+            _sync(temporary)
+            final = self._claim(temporary, record.key)
+            _sync(self.runs)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise UserError(f"{self.runs}: can't be written: {error.strerror}") from None
+        return final
+
+    def _claim(self, temporary: Path, key: str) -> Path:
+        """Give a finished folder the first free name; a name once taken is never reused."""
+        attempt = 1
+        while True:
+            final = self.runs / (key if attempt == 1 else f"{key}.{attempt}")
+            if not final.exists():
+                try:
+                    temporary.rename(final)  # fails if another process took it just now
+                    return final
+                except OSError:
+                    if not final.exists():
+                        raise
+            attempt += 1
+
+    def read(self) -> Iterator[Record]:
+        """Every whole record, in no particular order."""
+        for folder in sorted(self.runs.glob("*")):
+            if not folder.name.startswith("."):
+                record = read_run(folder)
+                if record:
+                    yield record
+
+    def latest(self) -> list[Record]:
+        """The records of the latest call of `twolayer run`, in the order they were made."""
+        records = sorted(self.read(), key=lambda record: record.started_at)
+        last = max((record.invocation for record in records), default="")
+        return [record for record in records if record.invocation == last]
+
+    def write_table(self, records: Iterable[Record]) -> None:
+        """Write results.csv, one row a run: derived, so it may be deleted at any time."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for record in records:
+            values = record.summary()
+            values["step_us_median"] = (record.step_us or {}).get("median")
+            writer.writerow([values[column] for column in _COLUMNS])
+        temporary = self.folder / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        _write_synced(temporary, text.getvalue())
+        temporary.replace(self.folder / "results.csv")
+
+
+def experiments(results: Path) -> list[str]:
+    """The names of the experiments under a results folder."""
+    return sorted(path.parent.name for path in results.glob(f"*/{RUNS}") if path.is_dir())
+
+
+def read_run(folder: Path) -> Record | None:
+    """The record in a run's folder; None if it is not one (any more)."""
+    try:
+        values: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        losses = _read_losses(folder / "losses.csv")
+        log = (folder / "log.txt").read_text(encoding="utf-8")
+    except (OSError, json.JSONDecodeError):
+        return None
+    return Record.from_summary(values, losses, log)
+
+
+def _config_yaml(record: Record) -> str:
+    impl = record.source if record.source.endswith(".py") else record.impl
+    document = {"impls": [impl], **record.config}
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def _losses_csv(losses: list[float]) -> str:
+    return "epoch,loss\n" + "".join(f"{i},{loss!r}\n" for i, loss in enumerate(losses))
+
+
+def _read_losses(path: Path) -> list[float]:
+    with path.open(newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

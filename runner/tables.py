@@ -1,0 +1,194 @@
+"""Records as tables: for a terminal of any width, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .record import Record
+
+BARS = "▁▂▃▄▅▆▇█"
+LOG_TAIL = 8
+"""Lines of a failed run's output that are shown under the summary."""
+
+Published = dict[str, dict[int, float]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells in rows under a header; the first column names the row and is never split off.
+
+    `left` are the columns with words, which align left; numbers align right.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: frozenset[int] = frozenset()
+
+    def widths(self) -> list[int]:
+        return [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+
+    def blocks(self, width: int, gap: int = 2) -> list[list[int]]:
+        """Column numbers, first one included, in blocks that fit into `width` characters."""
+        widths = self.widths()
+        blocks: list[list[int]] = [[0]]
+        used = widths[0]
+        for column, needed in enumerate(widths[1:], start=1):
+            if used + gap + needed > width and len(blocks[-1]) > 1:
+                blocks.append([0])
+                used = widths[0]
+            blocks[-1].append(column)
+            used += gap + needed
+        return blocks
+
+    def text(self, width: int) -> str:
+        """The table for people, split into blocks where it is wider than `width`."""
+        widths = self.widths()
+        texts = []
+        for block in self.blocks(width):
+            lines = [self._line(self.header, block, widths)]
+            lines.append("  ".join("─" * widths[column] for column in block))
+            lines += [self._line(row, block, widths) for row in self.rows]
+            texts.append("\n".join(lines))
+        return "\n\n".join(texts)
+
+    def _line(self, cells: Sequence[str], block: list[int], widths: list[int]) -> str:
+        aligned = (
+            cells[c].ljust(widths[c]) if c in self.left else cells[c].rjust(widths[c])
+            for c in block
+        )
+        return "  ".join(aligned).rstrip()
+
+    def markdown(self) -> str:
+        """The table as GitHub reads it."""
+        rule = [":--" if column in self.left else "--:" for column in range(len(self.header))]
+        escaped = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
+        lines = [self.header, rule, *escaped]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def csv(self) -> str:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
+        return text.getvalue().rstrip("\n")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """`3.1911e+07`: the same width for every magnitude, so that columns line up."""
+    return "-" if value is None else f"{value:.{digits}e}"
+
+
+def losses(
+    records: Sequence[Record], published: Published | None = None, *, exact: bool = False
+) -> Table:
+    """Epochs down, implementations across; `published` losses stand beside ours.
+
+    `exact` writes every digit of a loss, else five significant ones.
+    """
+    published = published or {}
+    header = ["epoch"]
+    for record in records:
+        header.append(record.impl)
+        if record.impl in published:
+            header.append("(notebook)")
+    rows = []
+    for epoch in _epochs(records):
+        row = [str(epoch)]
+        for record in records:
+            row.append(_cell(_loss_at(record, epoch), exact))
+            if record.impl in published:
+                row.append(_cell(published[record.impl].get(epoch), exact))
+        rows.append(row)
+    return Table(header, rows)
+
+
+def _epochs(records: Sequence[Record]) -> list[int]:
+    """The epochs that any record prints: each `log_every`th, and the one where it diverged."""
+    epochs: set[int] = set()
+    for record in records:
+        epochs.update(range(0, len(record.losses), record.config["log_every"]))
+        if record.outcome == "diverged" and record.losses:
+            epochs.add(len(record.losses) - 1)
+    return sorted(epochs)
+
+
+def _loss_at(record: Record, epoch: int) -> float | None:
+    return record.losses[epoch] if epoch < len(record.losses) else None
+
+
+def _cell(loss: float | None, exact: bool) -> str:
+    if loss is None:
+        return ""
+    return repr(loss) if exact else number(loss)
+
+
+def summary(records: Sequence[Record]) -> Table:
+    """One row a run: how it ended, what it came to, what it cost."""
+    header = (
+        *("implementation", "outcome", "final loss", "log loss", "import s", "set-up s"),
+        *("train s", "µs/step", "peak MB", "device", "threads"),
+    )
+    return Table(header, [_summary_row(record) for record in records], frozenset({0, 1, 3, 9}))
+
+
+def _summary_row(record: Record) -> list[str]:
+    return [
+        record.impl,
+        record.outcome,
+        number(record.final_loss),
+        sparkline(record.losses),
+        _fixed(record.import_s, 2),
+        _fixed(record.setup_s, 3),
+        _fixed(record.train_s, 3),
+        _fixed((record.step_us or {}).get("median"), 1),
+        _fixed(record.peak_bytes / 1e6 if record.peak_bytes else None, 0),
+        record.device or "-",
+        str(record.threads or "-"),
+    ]
+
+
+def _fixed(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:.{places}f}"
+
+
+def sparkline(values: Sequence[float], width: int = 12) -> str:
+    """The logarithms of some losses as a row of bars; the lowest bar is the lowest loss."""
+    logs = [math.log10(v) for v in values if math.isfinite(v) and v > 0]
+    if not logs:
+        return ""
+    count = min(width, len(logs))
+    picked = [logs[round(i * (len(logs) - 1) / max(1, count - 1))] for i in range(count)]
+    low, high = min(picked), max(picked)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0
+    return "".join(BARS[round((value - low) * scale)] for value in picked)
+
+
+def failures(records: Sequence[Record]) -> str:
+    """Why each run that is not ok is not, with the end of what it printed."""
+    paragraphs = []
+    for record in records:
+        if record.outcome == "ok":
+            continue
+        lines = [f"{record.impl} {record.outcome}: {record.reason}"]
+        tail = record.log.rstrip().splitlines()[-LOG_TAIL:]
+        if record.error and record.error.get("traceback"):
+            tail = tail or record.error["traceback"].rstrip().splitlines()[-LOG_TAIL:]
+        paragraphs.append("\n".join([*lines, *(f"    {printable(line)}" for line in tail)]))
+    return "\n".join(paragraphs)
+
+
+def printable(text: str) -> str:
+    """Text from a run without what could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def read_published(path: Path) -> Published:
+    """Losses that somebody printed: a CSV with the columns implementation, epoch and loss."""
+    published: Published = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            published.setdefault(row["implementation"], {})[int(row["epoch"])] = float(row["loss"])
+    return published

@@ -1,0 +1,124 @@
+"""What a process that has been forked for one job does with it."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from typing import Any
+
+from . import frameworks, worker
+from .training import ContractError, TimedConfig, Trained, measure
+from .worker import Leash, Send, Task, describe, load_module, peak_bytes, status_bytes
+
+
+def train(
+    job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send
+) -> dict[str, Any]:
+    """Train once; returns the part of the record that only this process knows."""
+    main = job["framework"]
+    begun = time.perf_counter()
+    module = load_module(job)
+    import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
+    device = frameworks.resolve_device(job["config"]["device"], main)
+    cfg = TimedConfig(**(job["config"] | {"device": device, "threads": job["threads"]}))
+    leash.hold(cfg.clock)
+    send({"event": "training", "import_s": import_s, "device": device})
+    start_bytes = status_bytes("VmRSS")
+
+    def report(epoch: int, loss: float) -> None:
+        send({"event": "progress", "epoch": epoch, "loss": _json(loss)})
+
+    trained = measure(entry_point(module), cfg, report)
+    return _result(trained, cfg) | {
+        "import_s": import_s,
+        "start_bytes": start_bytes,
+        "peak_bytes": peak_bytes(),
+        "device": device,
+        "threads": frameworks.threads_in_use(main),
+        "versions": versions(job["imports"]),
+    }
+
+
+def _result(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
+    finite = [loss for loss in trained.losses if math.isfinite(loss)]
+    error = describe(trained.error) if trained.error else None
+    if trained.outcome == "diverged":
+        error = _divergence(trained.losses, finite)
+    return {
+        "outcome": trained.outcome,
+        "error": error,
+        "epochs_done": len(finite),
+        "final_loss": finite[-1] if finite else None,
+        "losses": [_json(loss) for loss in trained.losses],
+        "setup_s": trained.setup_s,
+        "train_s": trained.train_s,
+        "step_us": trained.step_us,
+        "gpu": gpu(cfg.device),
+    }
+
+
+def _divergence(losses: list[float], finite: list[float]) -> dict[str, Any]:
+    last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
+    message = f"loss is {losses[-1]} at epoch {len(losses) - 1}; {last}"
+    return {"type": "Diverged", "message": message, "traceback": None, "signal": None}
+
+
+def _json(loss: float) -> float | str:
+    """A loss for JSON, which has no word for nan and inf."""
+    return loss if math.isfinite(loss) else str(loss)
+
+
+def versions(imports: list[str]) -> dict[str, str]:
+    """Versions of all that computes here."""
+    from threadpoolctl import threadpool_info
+
+    from . import __version__
+
+    found = {name: frameworks.version(name) for name in dict.fromkeys([*imports, "numpy"])}
+    blas = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
+    return {
+        "python": platform.python_version(),
+        "twolayer": __version__,
+        **found,
+        "blas": ", ".join(sorted(blas)),
+    }
+
+
+def gpu(device: str) -> dict[str, str] | None:
+    """Name and driver of the GPU trained on, if any."""
+    if not device.startswith("cuda"):
+        return None
+    import subprocess
+
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        out = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        rows = [row.split(", ") for row in out.strip().splitlines()]
+        name, driver = rows[int(device.partition(":")[2] or 0)]
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return {"name": "?", "driver": "?"}
+    return {"name": name, "driver": driver}
+
+
+def entry_point(module: Any) -> Any:
+    """The `train` of an implementation; raises ContractError if there is none."""
+    if not callable(getattr(module, "train", None)):
+        raise ContractError("the file has no function train(cfg)")
+    return module.train
+
+
+def check(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+    """Try the rules of the contract; returns a verdict by rule."""
+    from .check import SMALL, check
+
+    train = entry_point(load_module(job))
+    return {"outcome": "ok", "error": None, "verdicts": check(train, SMALL)}
+
+
+TASKS: dict[str, Task] = {"train": train, "check": check}
+
+
+def perform(commands: int, events: int, log: int, imports: dict[str, float]) -> None:
+    """Do the job that comes down `commands`, and end the process."""
+    worker.perform(commands, events, log, imports, TASKS)

@@ -1,0 +1,135 @@
+"""What a forked process sees to around its job: its output, its leash, its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .pipes import STOP, send
+
+Send = Callable[[dict[str, Any]], None]
+Task = Callable[[dict[str, Any], dict[str, float], "Leash", Send], dict[str, Any]]
+
+
+def perform(
+    commands: int, events: int, log: int, imports: dict[str, float], tasks: dict[str, Task]
+) -> None:
+    """Do the one job that comes down `commands`, and end the process."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd, wanted in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(fd, wanted)
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (for the process's life)
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    faulthandler.enable()
+    leash = Leash(commands)
+    job = leash.job()
+    threading.Thread(target=leash.watch, daemon=True).start()
+    try:
+        limit_memory(job["memory_limit"])
+        result = tasks[job["task"]](job, imports, leash, lambda m: send(events, m))
+    except BaseException as error:
+        traceback.print_exc()
+        result = {"outcome": "failed", "error": describe(error)}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    send(events, {"event": "result", "result": result})
+    os._exit(0)  # a framework's threads would hold up, or crash, an ordinary exit
+
+
+class Leash:
+    """The pipe from whoever waits for this run: first the job, then a request to stop."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.pending = b""
+        self.clock: Any = None
+        self.reason = ""
+
+    def line(self) -> bytes:
+        while b"\n" not in self.pending:
+            data = os.read(self.fd, 65536)
+            if not data:
+                os.killpg(0, signal.SIGKILL)
+            self.pending += data
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line
+
+    def job(self) -> dict[str, Any]:
+        return dict(json.loads(self.line()))
+
+    def watch(self) -> None:
+        while True:
+            line = self.line()
+            if line.startswith(STOP):
+                self.reason = line.removeprefix(STOP).decode()
+                self.hold(self.clock)
+
+    def hold(self, clock: Any) -> None:
+        """Let a request to stop, past or future, stop this clock."""
+        self.clock = clock
+        if clock is not None and self.reason:
+            clock.stopped = self.reason
+
+
+def limit_memory(extra_bytes: int | None) -> None:
+    """Let this process allocate so much more than it holds now."""
+    if extra_bytes is None:
+        return
+    import resource
+
+    held = status_bytes("VmData")
+    resource.setrlimit(resource.RLIMIT_DATA, (held + extra_bytes, held + extra_bytes))
+
+
+def status_bytes(field: str) -> int:
+    """A memory field of /proc/self/status in bytes; 0 where there is none."""
+    with contextlib.suppress(OSError), open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held at once (resident), in bytes."""
+    import resource
+
+    # ru_maxrss of a fork can be its parent's peak, so it is only for systems without /proc.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return status_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An exception as data."""
+    return {
+        "type": type(error).__name__,
+        "message": str(error) or type(error).__name__,
+        "traceback": "".join(traceback.format_exception(error)),
+        "signal": None,
+    }
+
+
+def load_module(job: dict[str, Any]) -> Any:
+    """Import the implementation of a job; raises whatever its import raises."""
+    if job["module"]:
+        return importlib.import_module(job["module"])
+    source = Path(job["source"])
+    sys.path.append(str(source.parent))  # its neighbours, as if it had been started there
+    spec = importlib.util.spec_from_file_location(source.stem, source)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{source} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[source.stem] = module
+    spec.loader.exec_module(module)
+    return module
