@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from functools import cached_property
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from . import frameworks
+from . import frameworks, packages
 from .errors import UserError, listed, nearest
 
 ENTRY_POINTS = "twolayer.implementations"
@@ -57,6 +56,8 @@ class Implementation:
 
     @cached_property
     def sha256(self) -> str:
+        import hashlib
+
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @cached_property
@@ -94,20 +95,25 @@ class Implementation:
         functions = (node for node in self._tree.body if isinstance(node, ast.FunctionDef))
         return next((node for node in functions if node.name == "train"), None)
 
+    @cached_property
+    def _reads(self) -> set[str] | None:
+        """The settings that it reads as `cfg.…`; None if it hands `cfg` on whole."""
+        if self._train is None or not self._train.args.args:
+            return None
+        cfg = self._train.args.args[0].arg
+        names = sum(isinstance(n, ast.Name) and n.id == cfg for n in ast.walk(self._train))
+        if names > len(_attributes_of(cfg, self._train)):
+            return None
+        return set(_attributes_of(cfg, self._tree))
+
     def honours(self, setting: str) -> bool:
         """Whether it can do something with a setting: whether it reads `cfg.<setting>`.
 
         What the problem or the processes see to (sizes, seed, dtype, threads) any can. One
         that hands `cfg` on whole is believed to honour everything.
         """
-        if setting not in _UNUSED and setting != "device":
-            return True
-        if self._train is None or not self._train.args.args:
-            return True
-        cfg = self._train.args.args[0].arg
-        names = sum(isinstance(n, ast.Name) and n.id == cfg for n in ast.walk(self._train))
-        handed_on = names > len(_attributes_of(cfg, self._train))
-        return handed_on or setting in _attributes_of(cfg, self._tree)
+        seen_to = setting not in _UNUSED and setting != "device"
+        return seen_to or self._reads is None or setting in self._reads
 
     def refusal(self, setting: str, value: object) -> str:
         """Why it can't honour a setting's value; empty if it can."""
@@ -117,7 +123,7 @@ class Implementation:
             return ""
         unused = _UNUSED[setting]
         only = "false" if unused is False else f"{unused:g}"
-        return f"must be {only} for {{who}}, which never reads cfg.{setting}"
+        return f"must be {only} for {{who}}, which never {{reads}} cfg.{setting}"
 
     def _device_refusal(self, device: str) -> str:
         kind = device.partition(":")[0]
@@ -222,14 +228,12 @@ def _built_in() -> Iterator[Implementation]:
 
 
 def _from_packages() -> Iterator[Implementation]:
-    from importlib.metadata import entry_points
-
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-        package = point.dist.name if point.dist else point.module
-        spec = locate(point.module)
+    for package, name, value in packages.entry_points(ENTRY_POINTS):
+        module = value.partition(":")[0].strip()
+        spec = locate(module)
         if spec is None or not spec.origin:
-            raise UserError(f"{package} registers {point.name}, but has no module {point.module}")
-        yield Implementation(point.name, Path(spec.origin), point.module, package)
+            raise UserError(f"{package} registers {name}, but there is no module {module}")
+        yield Implementation(name, Path(spec.origin), module, package)
 
 
 def locate(module: str) -> ModuleSpec | None:

@@ -4,8 +4,6 @@ Frameworks, NumPy, YAML and tables are imported by the commands that need them, 
 `--help`, `list` and completion answer at once.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -18,12 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .config import Assignment
 from .errors import UserError
 from .options import ConfigFile, Impls, Results, complete_impls, split_names, with_settings
 
 if TYPE_CHECKING:
-    from .config import Experiment
+    from .config import Assignment, Experiment
     from .plan import Run
     from .record import Record
     from .scheduler import Session
@@ -107,8 +104,8 @@ def _root(
 @app.command()
 @with_settings("name", "timeout", "memory_limit")
 def run(
-    assignments: list[Assignment],
-    options: list[Assignment],
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
     impl: Impls = None,
     config: ConfigFile = "notebook",
     results: Results = Path("results"),
@@ -148,14 +145,17 @@ def run(
 
 
 def _load(
-    config: str, assignments: list[Assignment], options: list[Assignment], impl: list[str] | None
-) -> Experiment:
+    config: str,
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
+    impl: list[str] | None,
+) -> "Experiment":
     from .config import find_config, load
 
     return load(find_config(config), assignments, options, split_names(impl))
 
 
-def _published(experiment: Experiment) -> Published:
+def _published(experiment: "Experiment") -> "Published":
     from .tables import read_published
 
     if experiment.published is None:
@@ -167,7 +167,7 @@ def _published(experiment: Experiment) -> Published:
 
 
 @contextlib.contextmanager
-def _stoppable(session: Session) -> Iterator[None]:
+def _stoppable(session: "Session") -> Iterator[None]:
     """Ctrl-C, or a request to terminate, stops the run under way; a second one stops at once."""
 
     def stop(*_: object) -> None:
@@ -183,7 +183,7 @@ def _stoppable(session: Session) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _show(records: list[Record], format: Format, published: Published | None) -> None:
+def _show(records: "list[Record]", format: Format, published: "Published | None") -> None:
     from . import tables
 
     if format is Format.json:
@@ -201,7 +201,7 @@ def _show(records: list[Record], format: Format, published: Published | None) ->
         _print(f"\n{_fenced(reasons) if format is Format.markdown else reasons}")
 
 
-def _markdown(table: Table) -> str:
+def _markdown(table: "Table") -> str:
     return table.markdown()
 
 
@@ -209,7 +209,7 @@ def _fenced(text: str) -> str:
     return f"```text\n{text}\n```"
 
 
-def _text(table: Table) -> str:
+def _text(table: "Table") -> str:
     import shutil
 
     text = table.text(shutil.get_terminal_size((150, 24)).columns)
@@ -235,7 +235,7 @@ def _say(text: str, quiet: bool) -> None:
 
 
 def _verdict(
-    records: list[Record], experiment: Experiment, session: Session, runs: list[Run]
+    records: "list[Record]", experiment: "Experiment", session: "Session", runs: "list[Run]"
 ) -> int:
     """The exit code: interrupted, else the worst that happened; says what needs saying."""
     from .record import FAILURES
@@ -266,11 +266,11 @@ def list_() -> None:
 
 
 def _described(item: Any) -> tuple[str, ...]:
-    from . import frameworks
+    from . import frameworks, packages
 
     missing = item.missing()
     state = "; ".join(map(frameworks.install_hint, missing))
-    version = state or f"{item.framework} {frameworks.version(item.framework)}"
+    version = state or f"{item.framework} {packages.version(item.framework)}"
     honoured = [name for name in ("bias", "momentum") if item.honours(name)]
     devices = frameworks.allowed_devices(item.imports) if item.honours("device") else ("cpu",)
     return item.name, version, "/".join(devices), ", ".join(honoured) or "-", item.title
@@ -279,8 +279,8 @@ def _described(item: Any) -> tuple[str, ...]:
 @app.command()
 @with_settings("name", "timeout", "memory_limit")
 def config(
-    assignments: list[Assignment],
-    options: list[Assignment],
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
     impl: Impls = None,
     config: ConfigFile = "notebook",
     schema: Annotated[
@@ -335,7 +335,7 @@ def _experiments(incomplete: str) -> list[str]:
     return [name for name in experiments(Path("results")) if name.startswith(incomplete)]
 
 
-def _stored(name: str | None, results: Path) -> list[Record]:
+def _stored(name: str | None, results: Path) -> "list[Record]":
     from .errors import nearest
     from .store import Store, experiments
 

@@ -11,16 +11,8 @@ from . import document
 from .catalogue import configs_folder
 from .document import Item
 from .errors import ConfigError, Mistake, UserError, nearest
-from .rules import DURATION, SIZE, Name, Rule, Switch, Value
-from .settings import DEFAULTS, HELP, RULES
-
-OPTIONS: dict[str, tuple[Rule, str]] = {
-    "name": (Name(), "name of the experiment: its folder under results/"),
-    "timeout": (DURATION, "time that one run may take, in seconds or like 5m"),
-    "memory_limit": (SIZE, "memory that one run may take beyond its framework's own, like 2G"),
-    "loss_must_fall": (Switch(), "whether a run whose loss did not fall is an error (exit 4)"),
-}
-"""Keys of a config, apart from settings, that hold one value."""
+from .rules import Rule, Value
+from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
 KEYS = (*OPTIONS, "impls", "published", "overrides", *RULES)
 

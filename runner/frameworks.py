@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from .errors import UserError
+
 
 @dataclass(frozen=True)
 class Framework:
@@ -62,21 +64,11 @@ def install_hint(package: str) -> str:
     return f"{package} is not installed; pip install {package}"
 
 
-def version(package: str) -> str:
-    """The installed version of a package, without importing it; `?` if it doesn't say."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "?"
-
-
 def resolve_device(asked: str, main: str) -> str:
     """The device to train on: `auto` becomes `cuda` or `cpu`, anything else is checked.
 
     Imports the framework `main`, so only the process that trains calls this.
-    Raises RuntimeError if the framework does not see the device.
+    Raises UserError if the framework does not see the device.
     """
     if asked == "cpu" or (asked == "auto" and main not in ("torch", "tensorflow", "jax")):
         return "cpu"
@@ -87,12 +79,12 @@ def resolve_device(asked: str, main: str) -> str:
         import torch
 
         if not torch.backends.mps.is_available():
-            raise RuntimeError("device mps: torch sees no Apple GPU here; use --device cpu")
+            raise UserError("device mps: torch sees no Apple GPU here; use --device cpu")
         return asked
     index = int(asked.partition(":")[2] or 0)
     if index >= count:
         seen = f"only {count} CUDA device(s)" if count else "no CUDA device"
-        raise RuntimeError(f"device {asked}: {main} sees {seen} here; use --device cpu or auto")
+        raise UserError(f"device {asked}: {main} sees {seen} here; use --device cpu or auto")
     return asked
 
 

@@ -6,8 +6,9 @@ import sys
 import time
 from typing import Any, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.console import Console, Group
+from rich.live import Live as Display
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from .plan import Run
@@ -88,54 +89,53 @@ def _loss(event: dict[str, Any]) -> str:
     return number(event["loss"]) if isinstance(event["loss"], float) else str(event["loss"])
 
 
-class _Rate(ProgressColumn):
+class _Ending(ProgressColumn):
     """Steps a second and time left, or how the run ended."""
 
     def render(self, task: Task) -> Text:
-        if "ending" in task.fields:
-            return Text(task.fields["ending"], STYLES.get(task.fields["outcome"], "red"))
-        speed = task.speed
-        if not speed or not task.completed:
-            return Text(task.fields.get("doing", ""), "dim")
-        left = (task.total or 0) - task.completed
-        return Text(f"{speed:,.0f} steps/s  {left / speed:.0f} s left", "dim")
+        if ending := task.fields["ending"]:
+            return Text(ending, STYLES.get(task.fields["outcome"], "red"))
+        if not task.speed or task.total is None:
+            return Text("")
+        left_s = (task.total - task.completed) / task.speed
+        return Text(f"{task.speed:,.0f} steps/s  {left_s:.0f} s left", "dim")
 
 
 class Live(Quiet):
     """One line per implementation, redrawn four times a second."""
 
     def __init__(self, runs: list[Run], console: Console) -> None:
-        wide = console.width >= 100
-        bar = [BarColumn(bar_width=20 if wide else 8)]
         self.progress = Progress(
             TextColumn("{task.description}"),
-            *bar,
+            BarColumn(bar_width=20 if console.width >= 100 else 8),
             TextColumn("{task.fields[loss]:>10}"),
-            _Rate(),
+            _Ending(),
+        )
+        self.status = Text("", "dim")
+        self.display = Display(
+            Group(self.progress, self.status),
             console=console,
             refresh_per_second=4,  # drawing takes time from a run on a small machine
         )
-        self.tasks = {
-            run.name: self.progress.add_task(
-                run.name, total=run.config.epochs, start=False, loss="", doing=""
-            )
-            for run in runs
-        }
-        self.status: Any = self.progress.add_task("", total=None, loss="", visible=False)
+        self.tasks = {run.name: self._task(run) for run in runs}
+
+    def _task(self, run: Run) -> TaskID:
+        return self.progress.add_task(
+            run.name, total=run.config.epochs, start=False, loss="", ending="", outcome=""
+        )
 
     def __enter__(self) -> Live:
-        self.progress.start()
+        self.display.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        self.status.plain = ""
+        self.display.stop()
 
     def importing(self, modules: list[str]) -> None:
-        text = f"importing {', '.join(modules)}"
-        self.progress.update(self.status, visible=bool(modules), loss=text)
+        self.status.plain = f"importing {', '.join(modules)} …" if modules else ""
 
     def started(self, run: Run) -> None:
-        self.progress.update(self.tasks[run.name], doing="starting")
         self.progress.start_task(self.tasks[run.name])
 
     def event(self, run: Run, event: dict[str, Any]) -> None:

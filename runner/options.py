@@ -10,9 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .config import OPTIONS, Assignment, parse_set
 from .rules import Rule
-from .settings import HELP, RULES
+from .settings import HELP, OPTIONS, RULES
 
 SETTINGS_PANEL = "Settings of every implementation, in place of the config's"
 
@@ -80,16 +79,19 @@ def with_settings(*options: str) -> Callable[[Callable[..., None]], Callable[...
     """Give a command an option for every setting, and for some keys of config.OPTIONS.
 
     The command gets what was said as `assignments` and `options`, both lists of Assignment.
+    Its module must not postpone its annotations: typer reads them.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(command, eval_str=True)
+        signature = inspect.signature(command)
         own = [p for p in signature.parameters.values() if p.name not in ("assignments", "options")]
         added = [_parameter(n, RULES[n], HELP[n], SETTINGS_PANEL) for n in RULES]
         added += [_parameter(n, *OPTIONS[n], None) for n in options]
 
         @functools.wraps(command)
         def with_them(**values: Any) -> None:
+            from .config import Assignment, parse_set
+
             said = {name: values.pop(name) for name in (*RULES, *options)}
             each = [
                 Assignment("", name, text, f"--{name.replace('_', '-')}")

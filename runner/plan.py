@@ -72,7 +72,8 @@ class _Planner:
             config = Config(**{name: a.value for name, a in settings.items()})  # type: ignore[arg-type]
             missing = self.missing(implementation, asked)
         except UserError as error:
-            self.mistakes.append(Mistake(asked.origin, "impls", str(error)))
+            key = "" if asked.origin == "--impl" else "impls"
+            self.mistakes.append(Mistake(asked.origin, key, str(error)))
             return None
         self.fits(config, settings)
         return Run(implementation, config, missing)
@@ -104,9 +105,9 @@ class _Planner:
             f"is too large: training would need at least {human_bytes(needed)} of memory, "
             f"this machine has {human_bytes(limit)} (got {shown(settings[largest].value)})"
         )
-        mistake = Mistake(settings[largest].origin, largest, message)
-        if mistake not in self.mistakes:
-            self.mistakes.append(mistake)
+        origin = settings[largest].origin
+        if not any(m.origin == origin and m.key == largest for m in self.mistakes):
+            self.mistakes.append(Mistake(origin, largest, message))
 
     def twice(self, names: list[str]) -> None:
         for name in dict.fromkeys(n for n in names if names.count(n) > 1):
@@ -127,10 +128,11 @@ class _Planner:
                     self.mistakes.append(Mistake(origin, impl, message))
 
     def all_mistakes(self) -> list[Mistake]:
-        return self.mistakes + [
-            Mistake(origin, key, f"{reason.format(who=listed(who))} (got {value})")
-            for (origin, key, reason, value), who in self.refused.items()
-        ]
+        for (origin, key, reason, value), who in self.refused.items():
+            reads = "read" if len(who) > 1 else "reads"
+            message = f"{reason.format(who=listed(who), reads=reads)} (got {value})"
+            self.mistakes.append(Mistake(origin, key, message))
+        return self.mistakes
 
 
 def human_bytes(count: float) -> str:

@@ -87,4 +87,4 @@ class Record:
             return "" if self.outcome == "ok" else f"stopped at epoch {self.epochs_done}"
         kind, message = self.error["type"], str(self.error["message"]).strip()
         first = message.partition("\n")[0]
-        return first if self.outcome not in ("failed",) else f"{kind}: {first}"
+        return f"{kind}: {first}" if self.error["traceback"] else first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 Value = int | float | bool | str
@@ -28,12 +28,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@dataclass(frozen=True)
 class Whole(Rule):
     """A whole number of at least `minimum`; `1e3` counts as 1000."""
 
-    minimum: int
     metavar = "INTEGER"
+
+    def __init__(self, minimum: int) -> None:
+        self.minimum = minimum
 
     def check(self, value: object) -> int:
         wanted = f"must be a whole number, {self.minimum} or more"
@@ -47,14 +48,18 @@ class Whole(Rule):
         return {"type": "integer", "minimum": self.minimum}
 
 
-@dataclass(frozen=True)
 class Number(Rule):
     """A finite number, greater than `above` or at least `minimum`, and less than `below`."""
 
-    above: float | None = None
-    minimum: float | None = None
-    below: float | None = None
     metavar = "NUMBER"
+
+    def __init__(
+        self,
+        above: float | None = None,
+        minimum: float | None = None,
+        below: float | None = None,
+    ) -> None:
+        self.above, self.minimum, self.below = above, minimum, below
 
     def _limits(self) -> str:
         limits = []
@@ -88,7 +93,6 @@ class Number(Rule):
         return {"type": "number"} | {k: v for k, v in limits.items() if v is not None}
 
 
-@dataclass(frozen=True)
 class Switch(Rule):
     """true or false."""
 
@@ -103,24 +107,20 @@ class Switch(Rule):
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True)
 class Choice(Rule):
     """One of a few words, or a word of the form `pattern` (shown to people as `form`)."""
 
-    words: tuple[str, ...]
-    pattern: str = ""
-    form: str = ""
-
-    @property
-    def metavar(self) -> str:  # type: ignore[override]
-        return "|".join([*self.words, self.form] if self.form else self.words)
+    def __init__(self, *words: str, pattern: str = "", form: str = "") -> None:
+        self.words, self.pattern = words, pattern
+        self.shown = [*words, form] if form else [*words]
+        self.metavar = "|".join(self.shown)
 
     def check(self, value: object) -> str:
         word = isinstance(value, str) and (
             value in self.words or bool(self.pattern and re.fullmatch(self.pattern, value))
         )
         if not word:
-            *most, last = [*self.words, self.form] if self.form else self.words
+            *most, last = self.shown
             raise ValueError(f"must be {', '.join(most)} or {last}")
         return str(value)
 
@@ -130,15 +130,12 @@ class Choice(Rule):
         return {"type": "string", "pattern": f"^({'|'.join(self.words)}|{self.pattern})$"}
 
 
-@dataclass(frozen=True)
 class AutoOr(Rule):
     """The word `auto`, or what another rule allows."""
 
-    rule: Rule
-
-    @property
-    def metavar(self) -> str:  # type: ignore[override]
-        return f"auto|{self.rule.metavar}"
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.metavar = f"auto|{rule.metavar}"
 
     def check(self, value: object) -> Value:
         if value == "auto":
@@ -152,18 +149,18 @@ class AutoOr(Rule):
         return {"anyOf": [{"const": "auto"}, self.rule.schema()]}
 
 
-@dataclass(frozen=True)
 class Quantity(Rule):
     """A number greater than 0 with an optional unit, such as `90`, `5m` or `2GiB`."""
 
-    units: tuple[tuple[str, float], ...]
-    example: str
     metavar = "QUANTITY"
+
+    def __init__(self, units: Mapping[str, float], example: str) -> None:
+        self.units, self.example = units, example
 
     def check(self, value: object) -> float:
         text = str(value).strip()
         match = re.fullmatch(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z]*)", text)
-        unit = dict(self.units).get(match[2].lower()) if match else None
+        unit = self.units.get(match[2].lower()) if match else None
         try:
             number = float(match[1]) * unit if match and unit else math.nan
         except ValueError:
@@ -173,28 +170,21 @@ class Quantity(Rule):
         return number
 
     def schema(self) -> dict[str, Any]:
-        units = "|".join(unit for unit, _ in self.units if unit)
+        units = "|".join(unit for unit in self.units if unit)
         number = {"type": "number", "exclusiveMinimum": 0}
         text = {"type": "string", "pattern": f"^[0-9.]+([eE][-+]?[0-9]+)?\\s*({units})?$"}
         return {"anyOf": [number, text]}
 
 
-_SIZES = [(unit, float(2 ** (10 * n))) for n, unit in enumerate(["b", "k", "m", "g", "t"])]
-DURATION = Quantity(
-    (("", 1.0), ("s", 1.0), ("m", 60.0), ("h", 3600.0)), "in seconds or like 90s, 5m or 1h"
-)
+DURATION = Quantity({"": 1, "s": 1, "m": 60, "h": 3600}, "in seconds or like 90s, 5m or 1h")
+_POWERS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 SIZE = Quantity(
-    (
-        ("", 1.0),
-        *_SIZES,
-        *((f"{unit}b", size) for unit, size in _SIZES[1:]),
-        *((f"{unit}ib", size) for unit, size in _SIZES[1:]),
-    ),
+    {"": 1, "b": 1}
+    | {letter + end: size for letter, size in _POWERS.items() for end in ("", "b", "ib")},
     "in bytes or like 500M or 2G",
 )
 
 
-@dataclass(frozen=True)
 class Name(Rule):
     """A name that can be a folder."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from .rules import AutoOr, Choice, Number, Rule, Switch, Value, Whole
+from .rules import DURATION, SIZE, AutoOr, Choice, Name, Number, Rule, Switch, Value, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,16 +38,16 @@ class Config:
     epochs: int = _setting(1000, Whole(1), "number of full-batch training steps")
     device: str = _setting(
         "cpu",
-        Choice(("auto", "cpu", "cuda", "mps"), r"cuda:\d+", "cuda:N"),
+        Choice("auto", "cpu", "cuda", "mps", pattern=r"cuda:\d+", form="cuda:N"),
         "where to train; auto prefers CUDA where the framework sees it",
     )
     dtype: str = _setting(
-        "float32", Choice(("float32", "float64")), "floating-point type of data and weights"
+        "float32", Choice("float32", "float64"), "floating-point type of data and weights"
     )
     seed: int = _setting(0, Whole(0), "seed of data, starting weights and depths (PCG64)")
     init: str = _setting(
         "normal",
-        Choice(("normal", "uniform")),
+        Choice("normal", "uniform"),
         "starting weights: normal is N(0, 1); uniform is U(-1/sqrt(fan_in), 1/sqrt(fan_in))",
     )
     bias: bool = _setting(False, Switch(), "whether the layers add a bias")
@@ -97,3 +97,11 @@ DEFAULTS: dict[str, Value] = {f.name: f.default for f in fields(Config)}  # type
 
 SHOWN_ONLY = ("log_every",)
 """Settings that change what is printed, never what is computed."""
+
+OPTIONS: dict[str, tuple[Rule, str]] = {
+    "name": (Name(), "name of the experiment: its folder under results/"),
+    "timeout": (DURATION, "time that one run may take, in seconds or like 5m"),
+    "memory_limit": (SIZE, "memory that one run may take beyond its framework's own, like 2G"),
+    "loss_must_fall": (Switch(), "whether a run whose loss did not fall is an error (exit 4)"),
+}
+"""Keys of a config, apart from settings, that hold one value."""

@@ -7,7 +7,7 @@ import platform
 import time
 from typing import Any
 
-from . import frameworks, worker
+from . import frameworks, packages, worker
 from .training import ContractError, TimedConfig, Trained, measure
 from .worker import Leash, Send, Task, describe, load_module, peak_bytes, status_bytes
 
@@ -75,7 +75,7 @@ def versions(imports: list[str]) -> dict[str, str]:
 
     from . import __version__
 
-    found = {name: frameworks.version(name) for name in dict.fromkeys([*imports, "numpy"])}
+    found = {name: packages.version(name) for name in dict.fromkeys([*imports, "numpy"])}
     blas = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
     return {
         "python": platform.python_version(),

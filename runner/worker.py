@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .errors import UserError
 from .pipes import STOP, send
 
 Send = Callable[[dict[str, Any]], None]
@@ -38,6 +39,8 @@ def perform(
     try:
         limit_memory(job["memory_limit"])
         result = tasks[job["task"]](job, imports, leash, lambda m: send(events, m))
+    except UserError as error:
+        result = {"outcome": "failed", "error": describe(error) | {"traceback": None}}
     except BaseException as error:
         traceback.print_exc()
         result = {"outcome": "failed", "error": describe(error)}
