@@ -1,0 +1,116 @@
+"""The README is checked against the code: its commands, options, keys, exit codes and snippets."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from twolayer import catalogue, check, cli, config, document, settings
+from typer.main import get_command
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text()
+COMMANDS = get_command(cli.app).commands
+
+
+def commands(page: str) -> list[str]:
+    """Every `twolayer …` written in a page, in code blocks or inline."""
+    text = (ROOT / page).read_text()
+    blocks = re.findall(r"^(?: {4}|[$] |\s*- run: )(twolayer .*)$", text, re.M)
+    inline = re.findall(r"`(twolayer [^`]+)`", text)
+    return [re.sub(r"\s+#.*|\s+>.*|\s+\|.*", "", each) for each in (*blocks, *inline)]
+
+
+WRITTEN = [(page, command) for page in PAGES for command in commands(page)]
+
+
+def test_the_readme_shows_commands() -> None:
+    assert {command.split()[1] for _, command in WRITTEN} >= {"run", "list", "config", "check"}
+
+
+@pytest.mark.parametrize(("page", "command"), WRITTEN)
+def test_commands_exist_with_their_options(page: str, command: str) -> None:
+    _, name, *words = shlex.split(command)
+    if name.startswith("-"):
+        assert name in {"--help", "--version"}
+        return
+    assert name in COMMANDS
+    known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    used = {word.partition("=")[0] for word in words if word.startswith("-")}
+    assert used <= known | {"--help"}
+
+
+def test_every_command_is_in_the_readme() -> None:
+    assert set(COMMANDS) <= {command.split()[1] for _, command in WRITTEN}
+
+
+@pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z-]+)", README))))
+def test_options_named_in_the_text_exist(option: str) -> None:
+    known = {o for c in COMMANDS.values() for parameter in c.params for o in parameter.opts}
+    assert option in known | {"--help"}
+
+
+def config_block() -> str:
+    return next(b for b in re.findall(r"```yaml\n(.*?)```", README, re.S) if "impls:" in b)
+
+
+def test_the_config_shows_every_key() -> None:
+    keys = set(document.parse(config_block(), "README").value)
+    assert keys == set(config.KEYS) - {"published"}
+    assert "`published`" in README
+
+
+def test_the_config_is_valid(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(config_block())
+    experiment = config.load(path)
+    assert experiment.settings("sgd")["lr"].value == 1e-4
+    assert experiment.settings("adam")["lr"].value == settings.DEFAULTS["lr"]
+
+
+def test_the_error_messages_are_real(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("impls: [sgd]\n\n\n\n\n\n\n   lr: -1\n".replace("   lr", "lr") + "epoch: 3\n")
+    with pytest.raises(config.ConfigError) as caught:
+        config.load(path)
+    shown = [str(mistake).partition(": ")[2] for mistake in caught.value.mistakes]
+    for line in re.findall(r"^ {4}my.yaml:\d+:\d+: (.*)$", README, re.M):
+        assert line in shown
+
+
+def test_every_built_in_implementation_is_in_the_table() -> None:
+    built_in = [item.name for item in catalogue.installed() if item.origin == "built in"]
+    assert re.findall(r"^\| \[(\w+)\]", README, re.M) == built_in
+
+
+def test_exit_codes() -> None:
+    stated = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)}
+    names = ("OK", "INTERNAL", "USAGE", "FAILED", "DIVERGED", "INTERRUPTED")
+    assert stated == {getattr(cli, name) for name in names}
+
+
+def test_the_implementation_shown_keeps_the_contract(tmp_path: Path) -> None:
+    source = next(b for b in re.findall(r"```python\n(.*?)```", README, re.S) if "def train" in b)
+    (tmp_path / "shown_in_readme.py").write_text(source)
+    command = [sys.executable, "-P", "-m", "twolayer.cli", "check", "./shown_in_readme.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("  ok  ") == len(check.RULES)
+
+
+def test_the_workflow_is_yaml_that_runs_the_smoke_test() -> None:
+    workflow = next(b for b in re.findall(r"```yaml\n(.*?)```", README, re.S) if "jobs:" in b)
+    steps = yaml.safe_load(workflow)["jobs"]["smoke"]["steps"]
+    assert any("twolayer run --config smoke" in step.get("run", "") for step in steps)
+
+
+def test_schema_keys_are_described() -> None:
+    described = json.loads((ROOT / "configs" / "schema.json").read_text())["properties"]
+    assert all(described[key]["description"] for key in config.KEYS)
