@@ -2,6 +2,8 @@
 
 import torch
 
+FAMILY = "adam"  # the reference that `twolayer verify` holds it to
+
 
 def train(cfg):
     x, y, *weights = (torch.tensor(array, device=cfg.device) for array in cfg.problem())

@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+FAMILY = "dynamic"  # the reference that `twolayer verify` holds it to
+
 
 class DynamicNet(torch.nn.Module):
     def __init__(self, D_in, H, D_out, bias, seed):

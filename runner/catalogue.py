@@ -61,6 +61,18 @@ class Implementation:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @cached_property
+    def family(self) -> str:
+        """Which reference it is held to: its `FAMILY = "…"`, else sgd."""
+        constants = (
+            (target.id, node.value.value)
+            for node in self._tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        )
+        return next((str(value) for name, value in constants if name == "FAMILY"), "sgd")
+
+    @cached_property
     def imports(self) -> tuple[str, ...]:
         """The packages outside the standard library that its file imports at the top."""
         names: list[str] = []
@@ -70,7 +82,7 @@ class Implementation:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.append(node.module)
         tops = dict.fromkeys(name.partition(".")[0] for name in names)
-        local = {path.stem for path in self.source.parent.glob("*.py")} if not self.module else ()
+        local = () if self.module else _neighbours(self.source)
         return tuple(n for n in tops if n not in sys.stdlib_module_names and n not in local)
 
     @cached_property
@@ -137,6 +149,12 @@ class Implementation:
     def missing(self) -> list[str]:
         """The packages it needs that are not installed."""
         return frameworks.missing(self.imports)
+
+
+def _neighbours(source: Path) -> set[str]:
+    """The modules and packages beside a file, which it can import."""
+    folders = (path.parent for path in source.parent.glob("*/__init__.py"))
+    return {path.stem for path in (*source.parent.glob("*.py"), *folders)}
 
 
 def _is_dotted(node: ast.AST) -> bool:
@@ -247,4 +265,6 @@ def locate(module: str) -> ModuleSpec | None:
         if spec is None:
             return None
         path = spec.submodule_search_locations
+        if path is None and depth < len(parts):
+            return None  # a plain module has nothing below it
     return spec

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .scheduler import Session
     from .tables import Published, Table
 
+CHECK_TIMEOUT_S = 120.0
 OK, INTERNAL, USAGE, FAILED, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 app = typer.Typer(
@@ -259,10 +260,17 @@ def list_() -> None:
     """Show the implementations, their frameworks, and which settings each can honour."""
     from . import catalogue
 
-    rows = [_described(item) for item in catalogue.installed()]
+    rows, unreadable = [], []
+    for item in catalogue.installed():
+        try:
+            rows.append(_described(item))
+        except UserError as error:
+            unreadable.append(f"{item.name}: {error}")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         _print("  ".join(map(str.ljust, row, widths)).rstrip())
+    for reason in unreadable:
+        print(reason, file=sys.stderr)
 
 
 def _described(item: Any) -> tuple[str, ...]:
@@ -364,21 +372,89 @@ def check(
     ],
 ) -> None:
     """Check implementations against the rules of the contract, and say which are broken."""
-    from . import catalogue, scheduler
+    from . import catalogue, frameworks, plan, scheduler
     from .check import RULES
+    from .settings import Config
 
     found = [catalogue.find(name) for name in impls]
+    for item in found:
+        if hints := [frameworks.install_hint(name) for name in item.missing()]:
+            raise UserError(f"{item.name}: {'; '.join(hints)}")
+    work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
-    for item, result in scheduler.check_all(found):
+    for item, result in zip(found, scheduler.perform_each(work, CHECK_TIMEOUT_S), strict=True):
         verdicts = result.get("verdicts", {})
         _print(f"{item.name}: {item.origin}")
         for rule in RULES if verdicts else ():
             reason = verdicts[rule.name]
             _print(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
         if not verdicts:
-            _print(f"  broken  {result['error']['type']}: {result['error']['message']}")
+            _print(f"  broken  {_why(result)}")
         broken |= not verdicts or any(verdicts.values())
     raise typer.Exit(FAILED if broken else OK)
+
+
+def _why(result: dict[str, Any]) -> str:
+    """Why a process came back without what was wanted."""
+    error = result["error"]
+    if error is None:
+        return f"it did not end within {CHECK_TIMEOUT_S:g} s"
+    message = str(error["message"]).partition("\n")[0]
+    return f"{error['type']}: {message}" if error["traceback"] else message
+
+
+@app.command()
+@with_settings("name")
+def verify(
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
+    impl: Impls = None,
+    config: ConfigFile = "notebook",
+    format: FormatOption = Format.table,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", metavar="FILE", help="Draw deviations against bounds (.svg …)."),
+    ] = None,
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="On a GPU, let float32 products round to TF32.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress, only the verdicts.")
+    ] = False,
+) -> None:
+    """Prove, or refute, that implementations compute what the reference computes."""
+    import dataclasses
+
+    from . import plan, scheduler
+    from .evidence import Verdict
+    from .verify import cases, judge, notes, table
+
+    experiment = _load(config, assignments, options, impl)
+    configured = plan.make(experiment)
+    common = plan.make(dataclasses.replace(experiment, overrides={}))
+    todo = list(cases(common, configured))
+    work = [(case.run, case.job() | {"tf32": tf32}) for case in todo]
+    verdicts = []
+    for case, result in zip(todo, scheduler.perform_each(work), strict=True):
+        verdict = (
+            judge(case, result["results"])
+            if "results" in result
+            else Verdict(case.run.name, case.family, case.start, {}, reasons=[_why(result)])
+        )
+        verdicts.append(verdict)
+        _say(f"[{len(verdicts):2}/{len(todo)}] {case.run.name} ({case.start})", quiet)
+    if figure is not None:
+        from .figure import deviations
+
+        deviations(verdicts, figure)
+    if format is Format.json:
+        _print(json.dumps([v.summary() for v in verdicts], indent=1))
+    elif format is Format.csv:
+        _print(table(verdicts).csv())
+    else:
+        draw = _markdown if format is Format.markdown else _text
+        _print("\n".join([draw(table(verdicts)), "", *notes(verdicts)]).rstrip())
+    raise typer.Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from . import document
 from .catalogue import configs_folder
 from .document import Item
-from .errors import ConfigError, Mistake, UserError, nearest
+from .errors import Mistake, UserError, nearest
 from .rules import Rule, Value
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
@@ -37,7 +38,10 @@ class Assignment:
 
 @dataclass
 class Experiment:
-    """What a config asks for, each value with its origin. Made by `load`."""
+    """What a config asks for, each value with its origin. Made by `load`.
+
+    `mistakes` are those found so far; `plan.make` adds its own and raises them all.
+    """
 
     path: Path
     options: dict[str, Assigned] = field(default_factory=dict)
@@ -46,6 +50,8 @@ class Experiment:
     common: dict[str, Assigned] = field(default_factory=dict)
     overrides: dict[str, dict[str, Assigned]] = field(default_factory=dict)
     said: dict[str, dict[str, Assigned]] = field(default_factory=dict)  # on the command line
+    named_at: dict[str, str] = field(default_factory=dict)  # where overrides name whom
+    mistakes: list[Mistake] = field(default_factory=list)
 
     def settings(self, impl: str) -> dict[str, Assigned]:
         """The settings of one implementation; the command line wins over the file."""
@@ -78,6 +84,8 @@ def find_config(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
+    if path.is_dir():
+        raise UserError(f"--config {name}: is a folder; name a file in it")
     packaged = configs_folder() / f"{name}.yaml"
     if "/" not in name and packaged.is_file():
         return packaged
@@ -96,32 +104,29 @@ def shown_path(path: Path) -> str:
 
 def load(
     path: Path,
-    assignments: Iterable[Assignment] = (),
+    assignments: Iterable[Assignment | Mistake] = (),
     options: Iterable[Assignment] = (),
-    impls: Iterable[str] = (),
+    impls: Iterable[str] | None = None,
 ) -> Experiment:
     """Read a config and lay the command line over it.
 
-    Raises ConfigError with every mistake in both; nothing is half accepted.
+    Mistakes in either are left in the experiment's `mistakes`, for all to be said at once;
+    a file that can't be read as YAML raises ConfigError or UserError.
     """
     name = shown_path(path)
-    item = document.read(path, name)
     loader = _Loader(Experiment(path, said={"": {}}))
-    loader.file(item)
+    loader.file(document.read(path, name))
     loader.command_line(assignments, options)
-    loader.choose(list(impls), f"{name}:1:1")
-    if loader.mistakes:
-        raise ConfigError(loader.mistakes)
+    loader.choose(impls, f"{name}:1:1")
     return loader.experiment
 
 
 class _Loader:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        self.mistakes: list[Mistake] = []
 
     def wrong(self, origin: str, key: str, message: str) -> None:
-        self.mistakes.append(Mistake(origin, key, message))
+        self.experiment.mistakes.append(Mistake(origin, key, message))
 
     def checked(self, rule: Rule, key: str, value: object, origin: str) -> Assigned | None:
         """The value if the rule allows it; else the mistake is noted."""
@@ -132,11 +137,11 @@ class _Loader:
             return None
 
     def file(self, item: Item) -> None:
-        if not isinstance(item.value, dict):
+        if isinstance(item.value, dict):
+            for key, value in item.value.items():
+                self.key(key, value)
+        else:
             self.wrong(item.origin, "", "a config must be a mapping of keys to values")
-            return
-        for key, value in item.value.items():
-            self.key(key, value)
         name = Assigned(self.experiment.path.stem, "file name")
         self.experiment.options.setdefault("name", name)
 
@@ -189,13 +194,17 @@ class _Loader:
                 self.wrong(settings.origin, impl, message)
                 continue
             into = self.experiment.overrides.setdefault(impl, {})
+            self.experiment.named_at[impl] = settings.key_origin
             for key, value in settings.value.items():
                 self.setting(into, key, value, RULES)
 
     def command_line(
-        self, assignments: Iterable[Assignment], options: Iterable[Assignment]
+        self, assignments: Iterable[Assignment | Mistake], options: Iterable[Assignment]
     ) -> None:
         for said in assignments:
+            if isinstance(said, Mistake):
+                self.experiment.mistakes.append(said)
+                continue
             into = self.experiment.said.setdefault(said.impl, {})
             item = Item(document.scalar(said.text), said.origin, said.origin)
             self.setting(into, said.key, item, RULES)
@@ -204,33 +213,46 @@ class _Loader:
             if assigned := self.checked(rule, said.key, value, said.origin):
                 self.experiment.options[said.key] = assigned
 
-    def choose(self, impls: list[str], origin: str) -> None:
-        if impls:
+    def choose(self, impls: Iterable[str] | None, origin: str) -> None:
+        if impls is not None:
             self.experiment.impls = [Assigned(name, "--impl") for name in dict.fromkeys(impls)]
-        elif not self.experiment.impls and not self.mistakes:
+            if not self.experiment.impls:
+                self.wrong("--impl", "impls", "must name an implementation (got nothing)")
+        elif not self.experiment.impls and not any(
+            mistake.key in ("impls", "") for mistake in self.experiment.mistakes
+        ):
             self.wrong(origin, "impls", "is missing: list the implementations to run")
 
 
 def shown(value: object) -> str:
     """A value as it would be written in YAML, short."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = repr(value) if isinstance(value, str) else _written(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def parse_set(text: str) -> Assignment:
-    """`key=value` or `impl.key=value`, as `--set` takes it.
+def _written(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{k}: {_written(v)}' for k, v in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 10**15:
+        return f"{float(value):g}" if abs(value) < 10**300 else "a number of over 300 digits"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("inf", ".inf").replace("nan", ".nan")
+    return str(value)
 
-    Raises ConfigError if it is neither.
-    """
+
+def parse_set(text: str) -> Assignment | Mistake:
+    """`key=value` or `impl.key=value`, as `--set` takes it, or what is wrong with it."""
     name, equals, value = text.partition("=")
     impl, _, key = name.strip().rpartition(".")
     if not equals or not key:
         message = f"must be key=value or implementation.key=value (got {shown(text)})"
-        raise ConfigError([Mistake("--set", "", message)])
+        return Mistake("--set", "", message)
     return Assignment(impl, key, value.strip(), f"--set {name.strip()}")
 
 

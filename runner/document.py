@@ -20,9 +20,11 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9][0-9_]*")
+_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _MOST_NODES = 1_000_000  # an alias bomb unfolds to more; no real config comes near
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ def scalar(text: str) -> int | float | bool | str | None:
         return False
     if _INT.fullmatch(text):
         return int(text.replace("_", "")) if len(text) < 4000 else float("inf")
+    if _OTHER_BASE.fullmatch(text):
+        return int(text, 0)
     if _FLOAT.fullmatch(text):
         return float(text.replace("_", ""))
     if special := _SPECIAL.fullmatch(text):
@@ -73,7 +77,8 @@ def read(path: Path, shown: str | None = None) -> Item:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{name}: is not UTF-8 text (byte {error.start})") from None
+        before = error.object[: error.start].decode("utf-8", errors="replace")
+        raise ConfigError([Mistake(_at(before, name), "", "is not UTF-8 text")]) from None
     except OSError as error:
         raise UserError(f"{name}: can't be read: {error.strerror}") from None
     return parse(text, name)
@@ -83,25 +88,29 @@ def parse(text: str, name: str) -> Item:
     """`read`, from a string."""
     import yaml  # here, so that --help need not wait for it
 
-    try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise ConfigError([Mistake(_place(error, name), "", _problem(error))]) from None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     reader = _Reader(name)
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            reader.look(event)
+        node = yaml.compose(text, Loader=loader)
+    except yaml.reader.ReaderError as error:
+        place = _at(text[: error.position], name)
+        raise ConfigError([Mistake(place, "", f"is not valid YAML: {error.reason}")]) from None
+    except yaml.MarkedYAMLError as error:
+        place = reader.place(error.problem_mark or error.context_mark)
+        message = f"is not valid YAML: {error.problem or error.context}"
+        raise ConfigError([Mistake(place, "", message)]) from None
     item = Item({}, f"{name}:1:1") if node is None else reader.item(node, ())
     if reader.mistakes:
-        raise ConfigError(reader.mistakes)
+        raise ConfigError(dict.fromkeys(reader.mistakes))
     return item
 
 
-def _place(error: yaml.YAMLError, name: str) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or error
-    return f"is not valid YAML: {str(problem).splitlines()[0]}"
+def _at(before: str, name: str) -> str:
+    """The place behind some text, as `file:line:column`."""
+    *lines, last = before.split("\n")
+    return f"{name}:{len(lines) + 1}:{len(last) + 1}"
 
 
 class _Reader:
@@ -109,16 +118,31 @@ class _Reader:
         self.name = name
         self.mistakes: list[Mistake] = []
         self.nodes = 0
+        self.depth = 0
+
+    def place(self, mark: Any) -> str:
+        return f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else self.name
 
     def origin(self, node: yaml.Node) -> str:
-        return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+        return self.place(node.start_mark)
+
+    def look(self, event: Any) -> None:
+        """Refuse tags, and depth before anything recurses into it."""
+        kind = type(event).__name__
+        self.depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if self.depth > _DEEPEST:
+            raise ConfigError([Mistake(self.place(event.start_mark), "", "is nested too deep")])
+        if tag := getattr(event, "tag", None):
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            message = f"tags such as {shown} are not used here"
+            self.mistakes.append(Mistake(self.place(event.start_mark), "", message))
 
     def item(self, node: Any, above: tuple[yaml.Node, ...]) -> Item:
         self.nodes += 1
         if any(node is parent for parent in above):
             raise ConfigError([Mistake(self.origin(node), "", "an alias can't contain itself")])
-        if self.nodes > _MOST_NODES or len(above) > 50:
-            raise ConfigError([Mistake(self.origin(node), "", "is too large or nested too deep")])
+        if self.nodes > _MOST_NODES:
+            raise ConfigError([Mistake(self.origin(node), "", "is too large")])
         within = (*above, node)
         value: Any
         if node.id == "mapping":
@@ -132,9 +156,6 @@ class _Reader:
     def scalar(self, node: Any) -> Any:
         if node.style in ("'", '"', "|", ">"):
             return node.value
-        if node.tag.startswith("!"):
-            message = f"tags such as {node.tag} are not used here"
-            self.mistakes.append(Mistake(self.origin(node), "", message))
         return scalar(node.value)
 
     def mapping(self, node: Any, within: tuple[yaml.Node, ...]) -> dict[str, Item]:
@@ -146,8 +167,8 @@ class _Reader:
                 self.mistakes.append(Mistake(origin, "", "a key must be a word"))
                 continue
             item = self.item(value_node, within)
-            if key == "<<" and isinstance(item.value, dict):
-                merged |= item.value
+            if key == "<<":
+                merged = self.merge(item) | merged
             elif key in values:
                 first = values[key].key_origin.removeprefix(f"{self.name}:")
                 message = f"is set twice (first at {first}); keep one"
@@ -155,3 +176,14 @@ class _Reader:
             else:
                 values[key] = Item(item.value, item.origin, origin)
         return merged | values
+
+    def merge(self, item: Item) -> dict[str, Item]:
+        """What `<<` brings in: a mapping, or a list of them of which the first wins."""
+        found: dict[str, Item] = {}
+        for each in item.value if isinstance(item.value, list) else [item]:
+            if isinstance(each.value, dict):
+                found = each.value | found
+            else:
+                message = "must be an alias of a mapping, or a list of them"
+                self.mistakes.append(Mistake(each.origin, "<<", message))
+        return found

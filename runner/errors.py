@@ -22,7 +22,7 @@ class Mistake:
     message: str
 
     def __str__(self) -> str:
-        named = self.key and not self.origin.startswith(f"--{self.key.replace('_', '-')}")
+        named = self.key and not self.origin.startswith("--")  # an option names itself
         return f"{self.origin}: {self.key + ': ' if named else ''}{self.message}"
 
 
@@ -30,7 +30,7 @@ class ConfigError(UserError):
     """Everything that is wrong with a config, found in one pass: one line each."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = list(mistakes)
+        self.mistakes = list(dict.fromkeys(mistakes))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 

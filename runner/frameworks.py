@@ -116,3 +116,19 @@ def threads_in_use(main: str) -> int | None:
 
     pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     return max(pools, default=None)
+
+
+def set_tf32(main: str, *, allowed: bool) -> None:
+    """Let a framework round the inputs of float32 products on a GPU to TF32, or not."""
+    if main == "torch":
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+    elif main == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+    elif main == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "float32")

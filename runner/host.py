@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import select
 import signal
@@ -34,7 +33,7 @@ def main() -> None:
     imports = import_all(sys.argv[1:])
     from . import tasks  # after the timed imports: it brings NumPy
 
-    control.sendall(json.dumps(imports).encode() + b"\n")
+    control.sendall(b"r")  # ready
     job = Host(control).serve()
     if job:  # only ever true in a forked child
         tasks.perform(*job, imports)

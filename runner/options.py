@@ -30,9 +30,10 @@ def complete_configs(incomplete: str) -> list[str]:
     """Configs that come with twolayer, and YAML files and folders here."""
     from .config import config_names
 
-    here = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
-    found = [str(p) + "/" * p.is_dir() for p in here.glob("*") if p.is_dir() or p.suffix == ".yaml"]
-    names = [*config_names(), *(name for name in found if not Path(name).name.startswith("."))]
+    folder = incomplete[: incomplete.rfind("/") + 1]
+    found = [p for p in Path(folder or ".").glob("*") if p.is_dir() or p.suffix == ".yaml"]
+    here = (f"{folder}{p.name}{'/' * p.is_dir()}" for p in found if not p.name.startswith("."))
+    names = [*config_names(), *here]
     return sorted(name for name in names if name.startswith(incomplete))
 
 
@@ -70,9 +71,11 @@ Sets = Annotated[
 ]
 
 
-def split_names(impls: list[str] | None) -> list[str]:
-    """`--impl a,b --impl c` as a list."""
-    return [name.strip() for each in impls or () for name in each.split(",") if name.strip()]
+def split_names(impls: list[str] | None) -> list[str] | None:
+    """`--impl a,b --impl c` as a list; None if the option was not given."""
+    if not impls:
+        return None
+    return [name.strip() for each in impls for name in each.split(",") if name.strip()]
 
 
 def with_settings(*options: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -51,7 +51,6 @@ def make(experiment: Experiment) -> list[Run]:
     """
     planner = _Planner(experiment)
     runs = [planner.run(name) for name in experiment.impls]
-    planner.twice([run.name for run in runs if run])
     planner.unused_names()
     if mistakes := planner.all_mistakes():
         raise ConfigError(mistakes)
@@ -61,7 +60,8 @@ def make(experiment: Experiment) -> list[Run]:
 class _Planner:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        self.mistakes: list[Mistake] = []
+        self.mistakes = list(experiment.mistakes)
+        self.names: set[str] = set()
         self.refused: dict[tuple[str, str, str, str], list[str]] = {}
 
     def run(self, asked: Assigned) -> Run | None:
@@ -75,6 +75,10 @@ class _Planner:
             key = "" if asked.origin == "--impl" else "impls"
             self.mistakes.append(Mistake(asked.origin, key, str(error)))
             return None
+        if implementation.name in self.names:
+            message = f"{implementation.name} is listed more than once"
+            self.mistakes.append(Mistake(asked.origin, "impls", message))
+        self.names.add(implementation.name)
         self.fits(config, settings)
         return Run(implementation, config, missing)
 
@@ -87,6 +91,9 @@ class _Planner:
             if reason := implementation.refusal(name, assigned.value):
                 what = (assigned.origin, name, reason, shown(assigned.value))
                 self.refused.setdefault(what, []).append(implementation.name)
+        if settings["device"].value == "mps" and settings["dtype"].value == "float64":
+            message = "must be float32 on mps, which has no float64 (got float64)"
+            self.mistakes.append(Mistake(settings["dtype"].origin, "dtype", message))
 
     def missing(self, implementation: Implementation, asked: Assigned) -> str:
         hints = [frameworks.install_hint(name) for name in implementation.missing()]
@@ -97,46 +104,54 @@ class _Planner:
     def fits(self, config: Config, settings: dict[str, Assigned]) -> None:
         from .problem import bytes_needed
 
-        needed, limit = bytes_needed(config), machine.memory_bytes()
-        if needed <= limit:
-            return
-        largest = max(("N", "H", "D_in", "D_out"), key=lambda name: getattr(config, name))
-        message = (
-            f"is too large: training would need at least {human_bytes(needed)} of memory, "
-            f"this machine has {human_bytes(limit)} (got {shown(settings[largest].value)})"
-        )
-        origin = settings[largest].origin
-        if not any(m.origin == origin and m.key == largest for m in self.mistakes):
-            self.mistakes.append(Mistake(origin, largest, message))
-
-    def twice(self, names: list[str]) -> None:
-        for name in dict.fromkeys(n for n in names if names.count(n) > 1):
-            message = f"{name} is listed more than once"
-            self.mistakes.append(Mistake(self.experiment.impls[0].origin, "impls", message))
+        limit = machine.memory_bytes()
+        for name, needed in bytes_needed(config).items():
+            origin = settings[name].origin
+            said = any((m.origin, m.key) == (origin, name) for m in self.mistakes)
+            if needed > limit and not said:
+                message = (
+                    f"is too large: training would need at least {human_bytes(needed)} of memory,"
+                    f" this machine has {human_bytes(limit)} (got {shown(settings[name].value)})"
+                )
+                self.mistakes.append(Mistake(origin, name, message))
 
     def unused_names(self) -> None:
         """An override for an implementation that doesn't exist is a typo, not a wish."""
         e = self.experiment
         chosen = {Path(str(a.value)).stem if "." in str(a.value) else a.value for a in e.impls}
         known = {*catalogue.names(), *chosen}
-        for layer in (e.overrides, e.said):
-            for impl, settings in layer.items():
-                if impl and impl not in known:
-                    origin = next((a.origin for a in settings.values()), str(e.path))
-                    hint = nearest(impl, [str(name) for name in known])
-                    message = f"is not an implementation{hint}"
-                    self.mistakes.append(Mistake(origin, impl, message))
+        named = e.named_at | {
+            impl: next(a.origin for a in settings.values())
+            for impl, settings in e.said.items()
+            if impl and settings
+        }
+        for impl, origin in named.items():
+            if impl not in known:
+                hint = nearest(impl, [str(name) for name in known])
+                who = f"{impl}: " if origin.startswith("--") else ""
+                message = f"{who}is not an implementation{hint}"
+                self.mistakes.append(Mistake(origin, impl, message))
 
     def all_mistakes(self) -> list[Mistake]:
         for (origin, key, reason, value), who in self.refused.items():
             reads = "read" if len(who) > 1 else "reads"
             message = f"{reason.format(who=listed(who), reads=reads)} (got {value})"
             self.mistakes.append(Mistake(origin, key, message))
-        return self.mistakes
+        return sorted(dict.fromkeys(self.mistakes), key=_place)
+
+
+def _place(mistake: Mistake) -> tuple[bool, int, int]:
+    """The order of mistakes: those in the file from its top, then those on the command line."""
+    _, _, place = mistake.origin.partition(":")
+    line, _, column = place.partition(":")
+    in_file = line.isdigit() and column.isdigit()
+    return (False, int(line), int(column)) if in_file else (True, 0, 0)
 
 
 def human_bytes(count: float) -> str:
     """`3.2 GB`: bytes with three digits and a unit of 1000s."""
+    if count >= 1e18:
+        return "over 1000 PB"
     for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
         if count < 999.5 or unit == "PB":
             break
@@ -155,18 +170,21 @@ def hosts_needed(runs: Iterable[Run]) -> dict[HostKey, tuple[str, ...]]:
     for run in runs:
         if not run.missing:
             key = host_key(run)
-            more = run.implementation.preload if key[0] else ()
-            needed[key] = tuple(dict.fromkeys((*needed.get(key, ()), *more)))
+            needed[key] = tuple(dict.fromkeys((*needed.get(key, ()), *_early_imports(run))))
     return needed
 
 
 def host_key(run: Run) -> HostKey:
-    """The frameworks and threads of the process that a run is forked from.
+    """The frameworks and threads of the process that a run is forked from."""
+    tops = {module.partition(".")[0] for module in _early_imports(run)}
+    return (tuple(sorted(tops - {"numpy"} or tops)), thread_count(run.config))
 
-    A package not known to survive a fork is not imported there; the run imports it itself.
+
+def _early_imports(run: Run) -> tuple[str, ...]:
+    """What a run's host may import for it: all or nothing of what it needs of frameworks.
+
+    A framework that may not survive a fork, and any other package, the run imports itself.
     """
-    imports = [name for name in run.implementation.imports if name in frameworks.KNOWN]
-    if not all(frameworks.KNOWN[name].forks for name in imports):
-        imports = []
-    main = tuple(sorted(name for name in imports if name != "numpy"))
-    return (main or tuple(imports), thread_count(run.config))
+    known = [m for m in run.implementation.preload if m.partition(".")[0] in frameworks.KNOWN]
+    safe = all(frameworks.KNOWN[module.partition(".")[0]].forks for module in known)
+    return tuple(known) if safe else ()

@@ -41,12 +41,15 @@ def _weights(
     return rng.uniform(-bound, bound, shape)
 
 
-def bytes_needed(cfg: Config) -> int:
-    """A lower bound, in bytes, on the memory that any implementation needs.
+def bytes_needed(cfg: Config) -> dict[str, int]:
+    """A lower bound, in bytes, on the memory that any implementation needs, by what sets it.
 
-    Data, hidden activations and their gradient, weights and their gradients.
+    The network: data, hidden activations and their gradient, weights and their gradients.
+    The epochs: a loss and the time of each.
     """
     data = cfg.N * (cfg.D_in + cfg.D_out)
     activations = 2 * cfg.N * (cfg.H + cfg.D_out)
     weights = 2 * cfg.H * (cfg.D_in + cfg.D_out)
-    return np.dtype(cfg.dtype).itemsize * (data + activations + weights)
+    network = np.dtype(cfg.dtype).itemsize * (data + activations + weights)
+    largest = max(("N", "H", "D_in", "D_out"), key=lambda name: getattr(cfg, name))
+    return {largest: network, "epochs": 24 * cfg.epochs}

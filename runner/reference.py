@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class Net:
 
     def slope(self, z: np.ndarray) -> np.ndarray:
         """The derivative of max(z, 0), `at_zero` where z is 0."""
-        return np.heaviside(z, np.asarray(self.at_zero, z.dtype))
+        return np.asarray(np.heaviside(z, np.asarray(self.at_zero, z.dtype)))
 
     def backward(
         self, outputs: Arrays, inputs: Arrays, y: np.ndarray, weights: Arrays, depth: int
@@ -138,7 +139,7 @@ FAMILIES = ("sgd", "adam", "dynamic")
 
 
 def depths(cfg: Config) -> np.ndarray:
-    """How often dynamic_net applies its middle layer, by epoch: 0 to 3, from a stream of its own."""
+    """(epochs,) How often dynamic_net applies its middle layer: 0 to 3, from its own stream."""
     return np.random.default_rng([cfg.seed, 1]).integers(4, size=cfg.epochs)
 
 
@@ -190,7 +191,7 @@ class Order:
         layers = count // (2 if self.bias else 1)
         ends = [self.d_in, *[self.h] * (layers - 1), self.d_out]
         axes: list[tuple[np.ndarray, ...]] = []
-        for before, after in zip(ends, ends[1:], strict=False):
+        for before, after in pairwise(ends):
             axes += [(before, after), (after,)] if self.bias else [(before, after)]
         return axes
 
@@ -204,6 +205,4 @@ class Order:
     def restore(self, weights: Arrays) -> Arrays:
         """Weights of this order in the original one."""
         axes = self._axes(len(weights))
-        return [
-            w[np.ix_(*map(np.argsort, a))] for w, a in zip(weights, axes, strict=True)
-        ]
+        return [w[np.ix_(*map(np.argsort, a))] for w, a in zip(weights, axes, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 Value = int | float | bool | str
@@ -25,27 +26,31 @@ class Rule:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 class Whole(Rule):
-    """A whole number of at least `minimum`; `1e3` counts as 1000."""
+    """A whole number from `minimum` up to `maximum`, if there is one; `1e3` counts as 1000."""
 
     metavar = "INTEGER"
 
-    def __init__(self, minimum: int) -> None:
-        self.minimum = minimum
+    def __init__(self, minimum: int, maximum: int | None = None) -> None:
+        self.minimum, self.maximum = minimum, maximum
 
     def check(self, value: object) -> int:
-        wanted = f"must be a whole number, {self.minimum} or more"
+        limits = f"{self.minimum} or more"
+        if self.maximum is not None:
+            limits = f"between {self.minimum} and {self.maximum}"
         if not _is_number(value) or not math.isfinite(value) or value != int(value):  # type: ignore[arg-type,call-overload]
-            raise ValueError(wanted)
-        if value < self.minimum:  # type: ignore[operator]
-            raise ValueError(f"must be {self.minimum} or more")
-        return int(value)  # type: ignore[call-overload,no-any-return]
+            raise ValueError(f"must be a whole number, {limits}")
+        number = int(value)  # type: ignore[call-overload]
+        if number < self.minimum or (self.maximum is not None and number > self.maximum):
+            raise ValueError(f"must be {limits}")
+        return int(number)
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "integer", "minimum": self.minimum}
+        schema = {"type": "integer", "minimum": self.minimum}
+        return schema if self.maximum is None else schema | {"maximum": self.maximum}
 
 
 class Number(Rule):
@@ -153,26 +158,24 @@ class Quantity(Rule):
     """A number greater than 0 with an optional unit, such as `90`, `5m` or `2GiB`."""
 
     metavar = "QUANTITY"
+    number = r"[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
 
     def __init__(self, units: Mapping[str, float], example: str) -> None:
         self.units, self.example = units, example
 
     def check(self, value: object) -> float:
         text = str(value).strip()
-        match = re.fullmatch(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z]*)", text)
+        match = re.fullmatch(rf"({self.number})\s*([a-zA-Z]*)", text)
         unit = self.units.get(match[2].lower()) if match else None
-        try:
-            number = float(match[1]) * unit if match and unit else math.nan
-        except ValueError:
-            number = math.nan
+        number = float(match[1]) * unit if match and unit else math.nan
         if isinstance(value, bool) or not 0 < number < math.inf:
             raise ValueError(f"must be greater than 0, {self.example}")
         return number
 
     def schema(self) -> dict[str, Any]:
-        units = "|".join(unit for unit in self.units if unit)
+        either = ("".join(f"[{c}{c.upper()}]" for c in unit) for unit in self.units if unit)
         number = {"type": "number", "exclusiveMinimum": 0}
-        text = {"type": "string", "pattern": f"^[0-9.]+([eE][-+]?[0-9]+)?\\s*({units})?$"}
+        text = {"type": "string", "pattern": f"^{self.number}\\s*({'|'.join(either)})?$"}
         return {"anyOf": [number, text]}
 
 
@@ -191,9 +194,11 @@ class Name(Rule):
     metavar = "NAME"
 
     def check(self, value: object) -> str:
-        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", value):
+        if not isinstance(value, str) or not re.fullmatch(
+            r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", value
+        ):
             raise ValueError("must be a name of letters, digits, _, - and . (100 at most)")
         return value
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^[A-Za-z0-9][\w.-]{0,99}$"}
+        return {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"}

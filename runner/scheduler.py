@@ -10,10 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from . import machine
-from .catalogue import Implementation
 from .plan import Run, host_key, hosts_needed, thread_count
 from .record import FAILURES, Record
-from .settings import Config
 from .store import Store
 from .supervisor import Hosts, supervise
 
@@ -68,7 +66,7 @@ class Session:
         modules = {name.partition(".")[0] for names in hosts.needed.values() for name in names}
         self.watcher.importing(sorted(modules))
         for host in hosts.hosts.values():
-            host.wait_ready()
+            host.wait_ready(self.stop)
         self.watcher.importing([])
 
     def run(self, hosts: Hosts, run: Run) -> Record:
@@ -123,19 +121,16 @@ def record(run: Run, result: dict[str, Any], begun: datetime, invocation: str) -
     )
 
 
-def check_all(
-    implementations: list[Implementation], timeout_s: float = 120.0
-) -> Iterator[tuple[Implementation, dict[str, Any]]]:
-    """Try the contract's rules on each, in a process of its own; yields it and its result.
+def perform_each(
+    work: list[tuple[Run, dict[str, Any]]], timeout_s: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """Do other work than one training, each piece in a process of its own, one after the other.
 
-    The result has `verdicts` (see check.check), or says in `error` why there are none.
+    Each piece is a run and what to change in its job (see `job`); yields the results.
     """
-    runs = [Run(each, Config()) for each in implementations]
-    with Hosts(hosts_needed(runs)) as hosts:
-        for run in runs:
-            host = hosts.get(host_key(run))
+    with Hosts(hosts_needed(run for run, _ in work)) as hosts:
+        for host in hosts.hosts.values():
             host.wait_ready()
-            yield (
-                run.implementation,
-                supervise(host, job(run, None) | {"task": "check"}, timeout_s=timeout_s),
-            )
+        for run, changes in work:
+            order = job(run, None) | changes
+            yield supervise(hosts.get(host_key(run)), order, timeout_s=timeout_s)

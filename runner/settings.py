@@ -52,7 +52,9 @@ class Config:
     )
     bias: bool = _setting(False, Switch(), "whether the layers add a bias")
     threads: int | str = _setting(
-        "auto", AutoOr(Whole(1)), "CPU threads of every framework; auto is the cores it may use"
+        "auto",
+        AutoOr(Whole(1, 1024)),
+        "CPU threads of every framework; auto is the cores it may use",
     )
     log_every: int = _setting(100, Whole(1), "epochs between two rows of the loss table")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -36,43 +37,46 @@ class HostProcess:
     """A process that has imported some modules and forks runs on request."""
 
     def __init__(self, modules: tuple[str, ...], threads: int) -> None:
+        self.threads = threads
+        self.lock = threading.Lock()
+        self.imported = False
+        self.start(modules)
+
+    def start(self, modules: tuple[str, ...]) -> None:
+        """Start the process; what it prints while importing goes to a file of its own."""
         self.modules = modules
-        ours, theirs = socket.socketpair()
-        self.control = ours
+        self.control, theirs = socket.socketpair()
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the host)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "twolayer.host", *modules],
             stdin=theirs.fileno(),
             stdout=self.errors,
             stderr=self.errors,
-            env=os.environ | thread_environment(threads),
+            env=os.environ | thread_environment(self.threads),
             start_new_session=True,  # Ctrl-C is for the supervisor, which decides what to stop
         )
         theirs.close()
-        self.lock = threading.Lock()
-        self.imported: dict[str, float] | None = None
 
-    def wait_ready(self) -> dict[str, float]:
-        """Wait for the imports; returns the seconds that each module took.
+    def wait_ready(self, stop: threading.Event | None = None) -> None:
+        """Wait for the imports, or until `stop` is set.
 
-        Raises RuntimeError, with the end of what it printed, if the process died of them.
+        An import that kills the process is left to the runs that need it: they tell of it.
+        Raises RuntimeError if the process can't even start.
         """
         with self.lock:
-            if self.imported is None:
-                self.imported = self._read_imports()
-            return self.imported
+            while not self.imported and not (stop and stop.is_set()):
+                if select.select([self.control], [], [], 0.1)[0]:
+                    self.imported = bool(self.control.recv(1))
+                    if not self.imported:
+                        self._start_without_imports()
 
-    def _read_imports(self) -> dict[str, float]:
-        data = b""
-        while not data.endswith(b"\n"):
-            part = self.control.recv(65536)
-            if not part:
-                self.errors.seek(0)
-                tail = self.errors.read()[-2000:].decode(errors="replace").strip()
-                names = ", ".join(self.modules) or "nothing"
-                raise RuntimeError(f"the process importing {names} died: {tail}")
-            data += part
-        return dict(json.loads(data))
+    def _start_without_imports(self) -> None:
+        self.errors.seek(0)
+        tail = self.errors.read()[-2000:].decode(errors="replace").strip()
+        self.close()
+        if not self.modules:
+            raise RuntimeError(f"the process that runs are forked from died: {tail}")
+        self.start(())
 
     def fork(self, commands: int, events: int, log: int) -> None:
         """Start a run that talks through these pipes."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from .record import Record
 
 BARS = "▁▂▃▄▅▆▇█"
-LOG_TAIL = 8
-"""Lines of a failed run's output that are shown under the summary."""
+LOG_LINES = 8
+"""Lines of the output of a run that is not ok that are shown under the summary."""
 
 Published = dict[str, dict[int, float]]
 
@@ -167,17 +167,26 @@ def sparkline(values: Sequence[float], width: int = 12) -> str:
 
 
 def failures(records: Sequence[Record]) -> str:
-    """Why each run that is not ok is not, with the end of what it printed."""
+    """Why each run that is not ok is not, with the lines that tell most."""
     paragraphs = []
     for record in records:
-        if record.outcome == "ok":
-            continue
-        lines = [f"{record.impl} {record.outcome}: {record.reason}"]
-        tail = record.log.rstrip().splitlines()[-LOG_TAIL:]
-        if record.error and record.error.get("traceback"):
-            tail = tail or record.error["traceback"].rstrip().splitlines()[-LOG_TAIL:]
-        paragraphs.append("\n".join([*lines, *(f"    {printable(line)}" for line in tail)]))
+        if record.outcome != "ok":
+            lines = (f"    {printable(line)}" for line in _telling(record))
+            paragraphs.append(
+                "\n".join([f"{record.impl} {record.outcome}: {record.reason}", *lines])
+            )
     return "\n".join(paragraphs)
+
+
+def _telling(record: Record) -> list[str]:
+    """The end of what a run printed, or of its traceback; of a crash, where it happened."""
+    lines = record.log.rstrip().splitlines()
+    crash = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
+    if crash is not None:
+        return lines[crash : crash + LOG_LINES]
+    if not lines and record.error and record.error.get("traceback"):
+        lines = record.error["traceback"].rstrip().splitlines()
+    return lines[-LOG_LINES:]
 
 
 def printable(text: str) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import platform
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from . import frameworks, packages, worker
-from .training import ContractError, TimedConfig, Trained, measure
+from .rules import Value
+from .training import ContractError, TimedConfig, Train, Trained, measure
 from .worker import Leash, Send, Task, describe, load_module, peak_bytes, status_bytes
 
 
@@ -116,7 +120,41 @@ def check(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Se
     return {"outcome": "ok", "error": None, "verdicts": check(train, SMALL)}
 
 
-TASKS: dict[str, Task] = {"train": train, "check": check}
+class _Silenced(TimedConfig):
+    """Settings whose problem has the first hidden unit at exactly 0."""
+
+    def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
+        from .verify import silence_unit
+
+        return silence_unit(super().problem(middle=middle), bias=self.bias)
+
+
+def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+    """Train once for each of the requests of `verify.Case.requests`; returns what came of it."""
+    train = entry_point(load_module(job))
+    frameworks.set_tf32(job["framework"], allowed=job["tf32"])
+    device = frameworks.resolve_device(job["device"], job["framework"])
+    fixed = {"device": device, "threads": job["threads"]}
+    return {"outcome": "ok", "error": None, "results": train_each(train, job["requests"], fixed)}
+
+
+def train_each(
+    train: Train, requests: Sequence[dict[str, Any]], fixed: dict[str, Value]
+) -> list[dict[str, Any]]:
+    """Train once a request, with the settings in `fixed` in place of the request's."""
+    from .evidence import pack
+
+    results = []
+    for request in requests:
+        kind = _Silenced if request.get("zero_unit") else TimedConfig
+        cfg = kind(**request["config"] | fixed)
+        trained = measure(train, cfg)
+        weights = [pack(weight) for weight in trained.weights]
+        results.append(_result(trained, cfg) | {"weights": weights})
+    return results
+
+
+TASKS: dict[str, Task] = {"train": train, "check": check, "trainings": trainings}
 
 
 def perform(commands: int, events: int, log: int, imports: dict[str, float]) -> None:

@@ -246,10 +246,13 @@ def host_arrays(returned: Any) -> list[np.ndarray]:
     """
     if returned is None:
         return []
-    try:
-        return [np.array(weight) for weight in returned]
-    except Exception as error:
-        raise ContractError(f"train(cfg) must return its weights as host arrays: {error}") from None
+    wanted = "train(cfg) must return its weights as NumPy arrays"
+    if not isinstance(returned, list | tuple):
+        raise ContractError(f"{wanted}, got {type(returned).__name__}")
+    for weight in returned:
+        if not isinstance(weight, np.ndarray):
+            raise ContractError(f"{wanted}, got a {type(weight).__name__} among them")
+    return [weight.copy() for weight in returned]
 
 
 def check_weights(cfg: TimedConfig, weights: Sequence[np.ndarray]) -> None:

@@ -71,6 +71,7 @@ def test_the_config_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
     path.write_text(config_block())
     experiment = config.load(path)
+    assert experiment.mistakes == []
     assert experiment.settings("sgd")["lr"].value == 1e-4
     assert experiment.settings("adam")["lr"].value == settings.DEFAULTS["lr"]
 
@@ -78,9 +79,7 @@ def test_the_config_is_valid(tmp_path: Path) -> None:
 def test_the_error_messages_are_real(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
     path.write_text("impls: [sgd]\n\n\n\n\n\n\n   lr: -1\n".replace("   lr", "lr") + "epoch: 3\n")
-    with pytest.raises(config.ConfigError) as caught:
-        config.load(path)
-    shown = [str(mistake).partition(": ")[2] for mistake in caught.value.mistakes]
+    shown = [str(mistake).partition(": ")[2] for mistake in config.load(path).mistakes]
     for line in re.findall(r"^ {4}my.yaml:\d+:\d+: (.*)$", README, re.M):
         assert line in shown
 

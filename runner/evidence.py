@@ -1,0 +1,129 @@
+"""What is known of one implementation: its trajectories, weights and gradient, and the verdict."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Gate:
+    """One trajectory against its band.
+
+    Attributes:
+        dtype: what was computed in.
+        deviation: the worst relative deviation of a loss in the epochs judged.
+        bound: the band at that epoch.
+        departs: the first epoch outside the band, or None.
+        judged: how many epochs were judged; from there on the band means nothing, or the
+            reference has diverged.
+        epochs: how many were run.
+        deviations: (judged,) the relative deviation of every judged loss.
+        band: (judged,) what each was held to.
+    """
+
+    dtype: str
+    deviation: float
+    bound: float
+    departs: int | None
+    judged: int
+    epochs: int
+    deviations: list[float] = field(default_factory=list, repr=False)
+    band: list[float] = field(default_factory=list, repr=False)
+
+    @property
+    def inside(self) -> bool:
+        return self.departs is None
+
+
+@dataclass
+class Verdict:
+    """What is known of one implementation from one start.
+
+    Attributes:
+        reference: the family of the reference it was held to: sgd, adam or dynamic.
+        start: `common` (the config's settings for all) or `configured` (with its overrides).
+        float64: the trajectory that decides; float32: the one that informs.
+        weights: normwise error of the final weights over how far they moved, and its bound.
+        gradient: normwise error of the first gradient (Adam: of the first update).
+        at_zero: the slope it gives the ReLU at exactly zero: 0, 0.5 or 1; None if unclear.
+        zeros: epochs in which the reference met an exact zero, by dtype.
+        reasons: why it is not equivalent, most telling first; empty if it is.
+    """
+
+    impl: str
+    reference: str
+    start: str
+    config: dict[str, Any]
+    equivalent: bool = False
+    float64: Gate | None = None
+    float32: Gate | None = None
+    weights: float | None = None
+    weights_bound: float | None = None
+    gradient: float | None = None
+    gradient_bound: float | None = None
+    at_zero: float | None = None
+    zeros: dict[str, list[int]] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """The verdict as data, without the curves."""
+        values = asdict(self)
+        for gate in ("float64", "float32"):
+            if values[gate]:
+                del values[gate]["deviations"], values[gate]["band"]
+        return values
+
+
+@dataclass
+class Outcome:
+    """Losses and weights of one training, as they came back from its process."""
+
+    losses: np.ndarray
+    weights: list[np.ndarray]
+
+    @classmethod
+    def of(cls, result: dict[str, Any]) -> Outcome:
+        losses = np.array([float(loss) for loss in result["losses"]])
+        return cls(losses, [unpack(each) for each in result["weights"]])
+
+
+def pack(array: np.ndarray) -> dict[str, Any]:
+    """An array as JSON, exactly."""
+    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+    return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
+
+
+def unpack(packed: dict[str, Any]) -> np.ndarray:
+    """The array that `pack` packed."""
+    flat = np.frombuffer(base64.b64decode(packed["data"]), dtype=packed["dtype"])
+    return flat.reshape(packed["shape"])
+
+
+@dataclass(frozen=True)
+class Movement:
+    """From the starting weights to the reference's: what errors in weights are measured by.
+
+    `rounding` is the error that rounding alone can make.
+    """
+
+    start: list[np.ndarray]
+    end: list[np.ndarray]
+    rounding: float = 0.0
+
+    def error(self, weights: Sequence[np.ndarray]) -> float:
+        """The norm of the difference in the weights over the norm of the movement."""
+        moved = norm(a - b for a, b in zip(self.end, self.start, strict=True))
+        if len(weights) != len(self.end):
+            return float("inf")
+        off = norm(a - b for a, b in zip(weights, self.end, strict=True))
+        return off / moved if moved else float(off > 0)
+
+
+def norm(arrays: Iterable[np.ndarray]) -> float:
+    """The Euclidean norm of all their elements together."""
+    return float(np.sqrt(sum(float(np.square(a, dtype=float).sum()) for a in arrays)))

@@ -1,0 +1,297 @@
+"""Is it the same computation? Training trajectories held against the reference, with bounds.
+
+A right program and the reference differ by rounding alone, and how much rounding comes to is
+measured, not guessed: the reference is run again with its sums in permuted orders, programs
+that are the same in exact arithmetic. A deviation up to `FACTOR` times their spread is
+rounding; one beyond it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from . import explain, reference
+from .errors import listed
+from .evidence import Gate, Movement, Outcome, Verdict, norm
+from .plan import Run
+from .reference import Trajectory
+from .settings import Config
+from .tables import Table, number
+
+FACTOR = 16
+"""How many times the spread of the permuted reference runs still counts as rounding."""
+
+FLOOR = 1e-12
+"""The least bound on a relative deviation in float64: a few thousand ulp."""
+
+FLOOR_FLOAT32 = 1e-5
+"""The same in float32: a hundred ulp."""
+
+GRADIENT_BOUND = 1e-13
+"""The bound on the normwise relative error of the first step's gradient, in float64."""
+
+MEANINGLESS = 1e-2
+"""A band this wide judges nothing: from there on rounding alone makes that much difference."""
+
+PERMUTATIONS = 8
+"""Reference runs whose spread is the measure of rounding."""
+
+SLOPES_AT_ZERO = (0.0, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One implementation from one start."""
+
+    run: Run
+    start: str
+    family: str
+
+    @property
+    def config(self) -> Config:
+        return self.run.config.with_(dtype="float64")
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The trainings that the verdict needs, for `tasks.trainings`.
+
+        In float64 and float32; one step of learning rate 1, whose update is the gradient;
+        the same from weights that put the first hidden unit at exactly 0.
+        """
+        step = self.config.with_(epochs=1, lr=1.0)
+        return [
+            {"config": self.config.values()},
+            {"config": self.config.with_(dtype="float32").values()},
+            {"config": step.values()},
+            {"config": step.values(), "zero_unit": True},
+        ]
+
+    def job(self) -> dict[str, Any]:
+        """What to change in the job of a run, so that its process does these trainings."""
+        requests, device = self.requests(), self.config.device
+        return {"task": "trainings", "requests": requests, "device": device}
+
+
+def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
+    """What is to be compared: SGD from one common start, everything as it is configured.
+
+    The two sequences hold the same implementations, without and with their overrides.
+    """
+    for run, own in zip(common, configured, strict=True):
+        family = run.implementation.family
+        if family == "sgd":
+            yield Case(run, "common", family)
+        if family != "sgd" or _differs(run.config, own.config):
+            yield Case(own, "configured", family)
+
+
+def _differs(one: Config, other: Config) -> bool:
+    """Whether two runs differ in more than their length and the type that both give up."""
+
+    def start(config: Config) -> Config:
+        return config.with_(dtype="float64", epochs=1, log_every=1)
+
+    return start(one) != start(other)
+
+
+def judge(case: Case, trained: Sequence[dict[str, Any]]) -> Verdict:
+    """Hold what an implementation did (see `Case.requests`) against the reference."""
+    verdict = Verdict(case.run.name, case.family, case.start, case.config.values())
+    failed = next((each["error"] for each in trained if each["outcome"] == "failed"), None)
+    if failed:
+        verdict.reasons.append(f"does not train: {failed['type']}: {failed['message']}")
+        return verdict
+    full, full32, step, zero_step = map(Outcome.of, trained)
+    verdict.at_zero = slope_at_zero(case, zero_step)
+    slope = 1.0 if verdict.at_zero is None else verdict.at_zero
+    exact = band(case.config, case.family, slope)
+    verdict.float64 = compare(exact, full.losses, FLOOR)
+    single = band(case.config.with_(dtype="float32"), case.family, slope)
+    verdict.float32 = compare(single, full32.losses, FLOOR_FLOAT32)
+    verdict.zeros = {"float64": exact.zeros, "float32": single.zeros}
+    first = one_step(case, slope)
+    verdict.gradient = first.error(step.weights)
+    verdict.gradient_bound = max(GRADIENT_BOUND, first.rounding)
+    if exact.weights is not None:
+        verdict.weights = exact.weights.error(full.weights)
+        verdict.weights_bound = max(FLOOR, FACTOR * exact.weights.rounding)
+    findings = explain.Findings(
+        case.config, verdict, float(exact.losses[0]), first, step.weights, full
+    )
+    verdict.reasons = explain.reasons(findings)
+    verdict.equivalent = not verdict.reasons
+    return verdict
+
+
+@dataclass(frozen=True)
+class Band:
+    """The reference's losses, and how far rounding alone takes them apart.
+
+    Attributes:
+        losses: (epochs,) of the reference in float64.
+        spread: (epochs,) the largest relative deviation of any permuted run so far.
+        weights: how the weights moved; None if the reference diverged.
+        zeros: epochs with an exact zero in front of a ReLU.
+    """
+
+    dtype: str
+    losses: np.ndarray
+    spread: np.ndarray
+    weights: Movement | None
+    zeros: list[int]
+
+
+@cache
+def band(config: Config, family: str, at_zero: float) -> Band:
+    """Run the reference and its permutations. In float32 the permuted runs are in float32."""
+    exact = config.with_(dtype="float64")
+    centre = reference.train(exact, family, at_zero=at_zero)
+    runs = [
+        reference.train(config, family, at_zero=at_zero, permutation=seed)
+        for seed in range(PERMUTATIONS)
+    ]
+    deviations = [relative(run.losses, centre.losses) for run in runs]
+    spread = np.maximum.accumulate(np.max(deviations, axis=0))
+    zeros = sorted({epoch for run in (centre, *runs) for epoch in run.zeros})
+    weights = _movement(exact, family, centre, runs)
+    return Band(config.dtype, centre.losses, spread, weights, zeros)
+
+
+def _movement(
+    config: Config, family: str, centre: Trajectory, runs: Sequence[Trajectory]
+) -> Movement | None:
+    if not all(np.isfinite(array).all() for array in (centre.losses, *centre.weights)):
+        return None
+    start = list(config.problem(middle=family == "dynamic")[2:])
+    moved = Movement(start, centre.weights)
+    return Movement(start, centre.weights, max(moved.error(run.weights) for run in runs))
+
+
+def relative(losses: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """Relative deviations; infinite where either is not finite."""
+    with np.errstate(all="ignore"):
+        deviation = np.abs(losses - exact) / np.abs(exact)
+    return np.where(np.isfinite(deviation), deviation, np.where(losses == exact, 0, np.inf))
+
+
+def compare(band: Band, losses: np.ndarray, floor: float) -> Gate:
+    """Hold losses against a band, as far as the band means anything."""
+    bounds = np.maximum(floor, FACTOR * band.spread)
+    beyond = np.flatnonzero((bounds > MEANINGLESS) | ~np.isfinite(band.losses))
+    judged = int(beyond[0]) if len(beyond) else len(bounds)
+    deviations = np.full(judged, np.inf)  # a loss that is missing deviates without bound
+    known = min(judged, len(losses))
+    deviations[:known] = relative(losses[:known], band.losses[:known])
+    bounds = bounds[:judged]
+    outside = np.flatnonzero(deviations > bounds)
+    worst = int(np.argmax(deviations / bounds)) if judged else 0
+    return Gate(
+        dtype=band.dtype,
+        deviation=float(deviations[worst]) if judged else 0.0,
+        bound=float(bounds[worst]) if judged else 0.0,
+        departs=int(outside[0]) if len(outside) else None,
+        judged=judged,
+        epochs=len(band.losses),
+        deviations=deviations.tolist(),
+        band=bounds.tolist(),
+    )
+
+
+@cache
+def one_step(case: Case, at_zero: float, *, zero_unit: bool = False) -> Movement:
+    """The reference's first step with learning rate 1: its movement is minus the gradient."""
+    config = case.config.with_(epochs=1, lr=1.0)
+    arrays = first_problem(config, case.family, zero_unit=zero_unit)
+    end = reference.train(config, case.family, at_zero=at_zero, problem=arrays).weights
+    start = list(arrays[2:])
+    moved = norm(a - b for a, b in zip(end, start, strict=True))
+    eps = float(np.finfo(float).eps)
+    return Movement(start, end, 4 * eps * norm(start) / moved if moved else 0.0)
+
+
+def first_problem(config: Config, family: str, *, zero_unit: bool) -> tuple[np.ndarray, ...]:
+    """The config's problem; with `zero_unit`, the first hidden unit is exactly 0 everywhere."""
+    arrays = config.problem(middle=family == "dynamic")
+    return silence_unit(arrays, bias=config.bias) if zero_unit else arrays
+
+
+def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> tuple[np.ndarray, ...]:
+    """The same problem with the weights and the bias of the first hidden unit set to 0."""
+    arrays[2][:, 0] = 0
+    if bias:
+        arrays[3][0] = 0
+    return arrays
+
+
+def slope_at_zero(case: Case, trained: Outcome) -> float | None:
+    """Which slope at 0 explains the first step of a silenced unit; None if none of them does."""
+    errors = {
+        slope: one_step(case, slope, zero_unit=True).error(trained.weights)
+        for slope in SLOPES_AT_ZERO
+    }
+    best = min(errors, key=errors.__getitem__)
+    return best if errors[best] < 1e-9 else None
+
+
+def table(verdicts: Sequence[Verdict]) -> Table:
+    """The verdicts as a table, one line each."""
+    header = (
+        *("implementation", "reference", "start", "loss dev.", "bound", "weights", "bound"),
+        *("gradient", "bound", "departs", "at 0", "float32", "verdict"),
+    )
+    return Table(header, [_row(verdict) for verdict in verdicts], frozenset({0, 1, 2, 11, 12}))
+
+
+def _row(verdict: Verdict) -> list[str]:
+    gate, single = verdict.float64, verdict.float32
+    return [
+        *(verdict.impl, verdict.reference, verdict.start),
+        number(gate.deviation if gate else None, 1),
+        number(gate.bound if gate else None, 1),
+        *(number(verdict.weights, 1), number(verdict.weights_bound, 1)),
+        *(number(verdict.gradient, 1), number(verdict.gradient_bound, 1)),
+        "-" if gate is None else "none" if gate.inside else str(gate.departs),
+        "?" if verdict.at_zero is None else f"{verdict.at_zero:g}",
+        "-" if single is None else _single_words(single),
+        "equivalent" if verdict.equivalent else "DIFFERENT",
+    ]
+
+
+def _single_words(gate: Gate) -> str:
+    if not gate.inside:
+        return f"out at {gate.departs}"
+    return "inside" if gate.judged == gate.epochs else f"inside to {gate.judged}"
+
+
+def notes(verdicts: Sequence[Verdict]) -> list[str]:
+    """What the table can't say: why something differs, where zeros or rounding decide."""
+    lines = [f"{v.impl} ({v.start}): {reason}" for v in verdicts for reason in v.reasons]
+    return [*lines, *_zero_notes(verdicts), *_horizon_note(verdicts)]
+
+
+def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Where implementations of one start differ in the slope at 0, and a zero occurs."""
+    for family in reference.FAMILIES:
+        alike = [v for v in verdicts if (v.reference, v.start) == (family, "common")]
+        slopes = sorted({v.at_zero for v in alike if v.at_zero is not None})
+        for dtype in ("float64", "float32"):
+            met = [epoch for v in alike for epoch in v.zeros.get(dtype, ())]
+            if met and len(slopes) > 1:
+                given = listed(f"{slope:g}" for slope in slopes)
+                yield (
+                    f"{dtype}: a hidden value is exactly 0 first at epoch {min(met)}; from there "
+                    f"on slopes of {given} at 0 part the curves by convention, not by error"
+                )
+
+
+def _horizon_note(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    gates = [gate for v in verdicts for gate in (v.float64, v.float32) if gate is not None]
+    if any(gate.judged < gate.epochs for gate in gates):
+        yield (
+            f"inside to N: from epoch N on rounding alone moves the loss by more than "
+            f"{MEANINGLESS / FACTOR:.0e}, or training diverges, so nothing is judged there"
+        )
