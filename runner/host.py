@@ -21,8 +21,10 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 import warnings
+from collections.abc import Iterator
 
 from .pipes import send
 
@@ -30,7 +32,8 @@ from .pipes import send
 def main() -> None:
     """Be a host, until the other end of standard input goes away."""
     control = socket.socket(fileno=os.dup(0))
-    imports = import_all(sys.argv[1:])
+    with leaving_with(control):
+        imports = import_all(sys.argv[1:])
     from . import tasks  # after the timed imports: it brings NumPy
 
     control.sendall(b"r")  # ready
@@ -38,6 +41,32 @@ def main() -> None:
     if job:  # only ever true in a forked child
         tasks.perform(*job, imports)
     os._exit(0)  # nothing here needs a framework's slow farewell
+
+
+@contextlib.contextmanager
+def leaving_with(control: socket.socket) -> Iterator[None]:
+    """End this process at once if the requester goes away, while it is busy with imports.
+
+    The thread that sees to it is gone at the end: a process with threads is not to be forked.
+    """
+    done, finish = os.pipe()
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(done, select.POLLIN)
+        poll.register(control, 0)  # its end, not the first request
+        if any(fd != done for fd, _ in poll.poll()):
+            os._exit(1)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.write(finish, b".")
+        thread.join()
+        os.close(done)
+        os.close(finish)
 
 
 def import_all(modules: list[str]) -> dict[str, float]:
@@ -48,7 +77,7 @@ def import_all(modules: list[str]) -> dict[str, float]:
     seconds = {}
     for module in modules:
         begun = time.perf_counter()
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             importlib.import_module(module)
             seconds[module] = time.perf_counter() - begun
     return seconds

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -60,3 +60,13 @@ def _section(text: str, group: str) -> list[tuple[str, str]]:
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
     parser.read_string(text)
     return parser.items(group)
+
+
+def versions(imports: Iterable[str]) -> dict[str, str]:
+    """Versions of Python, of twolayer, of NumPy and of what an implementation imports."""
+    import platform
+
+    from . import __version__
+
+    installed = {name: version(name) for name in dict.fromkeys([*imports, "numpy"])}
+    return {"python": platform.python_version(), "twolayer": __version__, **installed}

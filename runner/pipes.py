@@ -19,11 +19,16 @@ def send(fd: int, message: dict[str, Any]) -> None:
 
 
 def split(pending: bytes) -> tuple[list[dict[str, Any]], bytes]:
-    """The whole messages in `pending`, and what is left of an unfinished one."""
+    """The whole messages in `pending`, and what is left of an unfinished one.
+
+    What is no message is passed over: half a line of a killed writer, or what a run wrote to
+    a pipe that is not its own.
+    """
     *lines, rest = pending.split(b"\n")
     messages = []
     for line in lines:
-        with contextlib.suppress(json.JSONDecodeError):  # half a line of a killed writer
-            if line:
-                messages.append(json.loads(line))
+        with contextlib.suppress(ValueError):
+            message = json.loads(line) if line else None
+            if isinstance(message, dict) and isinstance(message.get("event"), str):
+                messages.append(message)
     return messages, rest

@@ -86,5 +86,10 @@ class Record:
         if not self.error:
             return "" if self.outcome == "ok" else f"stopped at epoch {self.epochs_done}"
         kind, message = self.error["type"], str(self.error["message"]).strip()
-        first = message.partition("\n")[0]
+        first = printable(message.partition("\n")[0])
         return f"{kind}: {first}" if self.error["traceback"] else first
+
+
+def printable(text: str) -> str:
+    """Text from a run without what could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

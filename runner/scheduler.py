@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from . import machine
+from . import machine, packages
 from .plan import Run, host_key, hosts_needed, thread_count
 from .record import FAILURES, Record
 from .store import Store
@@ -106,10 +106,12 @@ def record(run: Run, result: dict[str, Any], begun: datetime, invocation: str) -
     result = dict(result)
     result["losses"] = [float(loss) for loss in result.get("losses", [])]
     implementation = run.implementation
+    versions = packages.versions(implementation.imports) | {"blas": result.pop("blas", "?")}
     return Record(
         impl=run.name,
         config=run.config.values(),
         framework=implementation.framework,
+        versions=versions,
         machine=machine.describe(),
         git=machine.git_state(implementation.source.parent),
         source=implementation.module or str(implementation.source),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .record import Record
+from .record import Record, printable
 
 BARS = "▁▂▃▄▅▆▇█"
 LOG_LINES = 8
@@ -187,11 +187,6 @@ def _telling(record: Record) -> list[str]:
     if not lines and record.error and record.error.get("traceback"):
         lines = record.error["traceback"].rstrip().splitlines()
     return lines[-LOG_LINES:]
-
-
-def printable(text: str) -> str:
-    """Text from a run without what could steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def read_published(path: Path) -> Published:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import platform
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from . import frameworks, packages, worker
+from . import frameworks, worker
 from .rules import Value
-from .training import ContractError, TimedConfig, Train, Trained, measure
+from .training import ContractError, TimedConfig, Train, Trained, Training, measure
 from .worker import Leash, Send, Task, describe, load_module, peak_bytes, status_bytes
 
 
@@ -26,21 +26,25 @@ def train(
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
     device = frameworks.resolve_device(job["config"]["device"], main)
     cfg = TimedConfig(**(job["config"] | {"device": device, "threads": job["threads"]}))
-    leash.hold(cfg.clock)
-    send({"event": "training", "import_s": import_s, "device": device})
-    start_bytes = status_bytes("VmRSS")
+    known = {"import_s": import_s, "device": device, "start_bytes": status_bytes("VmRSS")}
+    send({"event": "training", **known})
 
     def report(epoch: int, loss: float) -> None:
         send({"event": "progress", "epoch": epoch, "loss": _json(loss)})
 
-    trained = measure(entry_point(module), cfg, report)
+    run = Training(cfg, report)
+
+    def so_far(outcome: str) -> dict[str, Any]:
+        trained = dataclasses.replace(run.result(), outcome=outcome)
+        return _result(trained, cfg) | known | {"peak_bytes": peak_bytes()}
+
+    leash.hold(cfg.clock, so_far)
+    trained = run.measure(entry_point(module))
     return _result(trained, cfg) | {
-        "import_s": import_s,
-        "start_bytes": start_bytes,
+        **known,
         "peak_bytes": peak_bytes(),
-        "device": device,
         "threads": frameworks.threads_in_use(main),
-        "versions": versions(job["imports"]),
+        "blas": blas(),
     }
 
 
@@ -73,20 +77,12 @@ def _json(loss: float) -> float | str:
     return loss if math.isfinite(loss) else str(loss)
 
 
-def versions(imports: list[str]) -> dict[str, str]:
-    """Versions of all that computes here."""
+def blas() -> str:
+    """Name and version of the BLAS libraries loaded here."""
     from threadpoolctl import threadpool_info
 
-    from . import __version__
-
-    found = {name: packages.version(name) for name in dict.fromkeys([*imports, "numpy"])}
-    blas = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
-    return {
-        "python": platform.python_version(),
-        "twolayer": __version__,
-        **found,
-        "blas": ", ".join(sorted(blas)),
-    }
+    found = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
+    return ", ".join(sorted(found))
 
 
 def gpu(device: str) -> dict[str, str] | None:

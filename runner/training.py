@@ -112,29 +112,31 @@ class Trained:
 Report = Callable[[int, float], None]
 
 
-def measure(train: Train, cfg: TimedConfig, report: Report | None = None) -> Trained:
-    """Run `train(cfg)` to its end, to its divergence or until `cfg.clock` is stopped.
-
-    `report(epochs_done, loss)` is called about four times a second.
-    """
-    run = _Run(cfg, report)
-    begun = time.perf_counter_ns()
-    error: BaseException | None = None
-    try:
-        run.drive(train)
-    except (Exception, SystemExit) as caught:
-        error = caught
-    ended = time.perf_counter_ns()
-    return run.result(begun, ended, error)
+def measure(train: Train, cfg: TimedConfig) -> Trained:
+    """Run `train(cfg)` to its end, to its divergence or until `cfg.clock` is stopped."""
+    return Training(cfg).measure(train)
 
 
-class _Run:
-    def __init__(self, cfg: TimedConfig, report: Report | None) -> None:
+class Training:
+    """One run of a `train`. `report(epochs_done, loss)` is called about four times a second."""
+
+    def __init__(self, cfg: TimedConfig, report: Report | None = None) -> None:
         self.cfg = cfg
         self.clock = cfg.clock
         self.report = report
         self.raw: list[Any] = []
         self.weights: list[np.ndarray] = []
+        self.begun = time.perf_counter_ns()
+
+    def measure(self, train: Train) -> Trained:
+        """Run it to its end, to its divergence or until its clock is stopped."""
+        self.begun = time.perf_counter_ns()
+        error: BaseException | None = None
+        try:
+            self.drive(train)
+        except (Exception, SystemExit) as caught:
+            error = caught
+        return self.result(error)
 
     def drive(self, train: Train) -> None:
         generator = train(self.cfg)
@@ -181,9 +183,11 @@ class _Run:
         if not math.isfinite(value):
             self.clock.stopped = "diverged"
 
-    def result(self, begun: int, ended: int, error: BaseException | None) -> Trained:
+    def result(self, error: BaseException | None = None) -> Trained:
+        """What has come of it by now."""
+        ended = time.perf_counter_ns()
         try:
-            losses = as_floats(self.raw)
+            losses = as_floats(list(self.raw))
         except (TypeError, ValueError) as caught:
             error = error or ContractError(f"train(cfg) must yield numbers: {caught}")
             losses = []
@@ -191,7 +195,8 @@ class _Run:
         if bad is not None:
             losses = losses[: bad + 1]
         outcome = self.outcome(error, bad)
-        steps, marks = self.clock.mark_steps, self.clock.mark_ns
+        marks = self.clock.mark_ns[:]
+        steps = self.clock.mark_steps[: len(marks)]
         if marks and not self.clock.waits:
             steps.append(self.clock.pulled)
             marks.append(ended)
@@ -201,7 +206,7 @@ class _Run:
             losses=losses,
             weights=self.weights,
             error=error,
-            setup_s=(first - begun) / 1e9,
+            setup_s=(first - self.begun) / 1e9,
             train_s=(ended - first) / 1e9 if marks else None,
             step_us=step_times_us(steps, marks),
         )

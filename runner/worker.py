@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,9 @@ from typing import Any
 
 from .errors import UserError
 from .pipes import STOP, send
+
+RESCUE_AFTER_S = 1.0
+"""How long after a request to stop the losses so far are sent, if training is stuck."""
 
 Send = Callable[[dict[str, Any]], None]
 Task = Callable[[dict[str, Any], dict[str, float], "Leash", Send], dict[str, Any]]
@@ -32,10 +36,10 @@ def perform(
         os.dup2(fd, wanted)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (for the process's life)
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-    faulthandler.enable()
-    leash = Leash(commands)
+    faulthandler.enable(all_threads=False)
+    leash = Leash(commands, events)
     job = leash.job()
-    threading.Thread(target=leash.watch, daemon=True).start()
+    leash.watch()
     try:
         limit_memory(job["memory_limit"])
         result = tasks[job["task"]](job, imports, leash, lambda m: send(events, m))
@@ -51,17 +55,18 @@ def perform(
 
 
 class Leash:
-    """The pipe from whoever waits for this run: first the job, then a request to stop."""
+    """The pipe from whoever waits for this run: first the job, then perhaps a request to stop."""
 
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
+    def __init__(self, commands: int, events: int) -> None:
+        self.commands, self.events = commands, events
         self.pending = b""
-        self.clock: Any = None
         self.reason = ""
+        self.clock: Any = None
+        self.rescue: Callable[[str], dict[str, Any]] | None = None
 
     def line(self) -> bytes:
         while b"\n" not in self.pending:
-            data = os.read(self.fd, 65536)
+            data = os.read(self.commands, 65536)
             if not data:
                 os.killpg(0, signal.SIGKILL)
             self.pending += data
@@ -71,18 +76,31 @@ class Leash:
     def job(self) -> dict[str, Any]:
         return dict(json.loads(self.line()))
 
-    def watch(self) -> None:
-        while True:
-            line = self.line()
-            if line.startswith(STOP):
-                self.reason = line.removeprefix(STOP).decode()
-                self.hold(self.clock)
+    def hold(self, clock: Any, rescue: Callable[[str], dict[str, Any]]) -> None:
+        """Let a request to stop, past or future, stop this clock.
 
-    def hold(self, clock: Any) -> None:
-        """Let a request to stop, past or future, stop this clock."""
-        self.clock = clock
-        if clock is not None and self.reason:
+        If training does not come to its next step then, `rescue` tells what there is so far.
+        """
+        self.clock, self.rescue = clock, rescue
+        if self.reason:
             clock.stopped = self.reason
+
+    def watch(self) -> None:
+        """Wait, in a thread, for a request to stop, and for nobody waiting any more."""
+        threading.Thread(target=self._await_stop, daemon=True).start()
+
+    def _await_stop(self) -> None:
+        line = self.line()
+        self.reason = line.removeprefix(STOP).decode()
+        if self.clock is not None:
+            self.clock.stopped = self.reason
+        threading.Thread(target=self._save, daemon=True).start()
+        self.line()  # ends with the pipe, and the process with it
+
+    def _save(self) -> None:
+        time.sleep(RESCUE_AFTER_S)
+        if self.rescue is not None:
+            send(self.events, {"event": "result", "result": self.rescue(self.reason)})
 
 
 def limit_memory(extra_bytes: int | None) -> None:

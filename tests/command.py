@@ -1,0 +1,141 @@
+"""`twolayer` as people run it: a process of its own, in a folder of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pexpect
+
+COMMAND = (sys.executable, "-P", "-m", "twolayer.cli")
+PLANTED = Path(__file__).parent / "planted"
+MARK = "TWOLAYER_TEST_FOLDER"
+STEERING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
+
+
+def planted(*names):
+    """The words that run planted implementations, or built-in ones where there is no such file."""
+    files = {name: PLANTED / f"{name}.py" for name in names}
+    return "--impl", ",".join(str(f) if f.is_file() else name for name, f in files.items())
+
+
+def small(folder, **keys):
+    """Write small.yaml, a config that takes milliseconds; returns the words that choose it."""
+    sizes = {"N": 8, "H": 4, "D_in": 5, "D_out": 2}
+    settings = sizes | {"lr": 1e-3, "epochs": 20, "log_every": 10} | keys
+    (folder / "small.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    return "--config", "small.yaml"
+
+
+def environment(cwd, **changes):
+    """Our own environment, without what steers output, and marked with the folder."""
+    kept = {name: value for name, value in os.environ.items() if name not in STEERING}
+    return kept | {MARK: str(cwd)} | changes
+
+
+def twolayer(*words, cwd, timeout=120, **env):
+    """Run `twolayer` to its end; returns the CompletedProcess."""
+    return subprocess.run(
+        [*COMMAND, *map(str, words)],
+        cwd=cwd,
+        env=environment(cwd, **env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def start(*words, cwd, **env):
+    """Start `twolayer`; returns the Popen, whose standard output and error are pipes."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, words)],
+        cwd=cwd,
+        env=environment(cwd, **env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def on_a_terminal(*words, cwd, rows=40, columns=120, **env):
+    """Start `twolayer` on a terminal of that size; returns the pexpect.spawn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forkpty, while tests have threads
+        return pexpect.spawn(
+            COMMAND[0],
+            [*COMMAND[1:], *map(str, words)],
+            cwd=str(cwd),
+            env=environment(cwd, **{"TERM": "xterm-256color"} | env),
+            dimensions=(rows, columns),
+            encoding="utf-8",
+            timeout=60,
+        )
+
+
+def wait_for(condition, seconds=60.0):
+    """Poll until a condition holds; returns what it last gave, true or not."""
+    deadline = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return met
+
+
+def processes(folder):
+    """Those alive of the processes that a command in this folder started, at any remove."""
+    mark = f"{MARK}={folder}".encode()
+    numbers = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [pid for pid in numbers if mark in about(pid, "environ")]
+
+
+def about(pid, what):
+    """The words of /proc/PID/environ or cmdline; none if the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def children(pid):
+    """The processes that a process has started itself."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def left_behind(folder, seconds=5.0):
+    """What a command in this folder has left running after a while; ends it."""
+    wait_for(lambda: not processes(folder), seconds)
+    left = {pid: b" ".join(about(pid, "cmdline")).decode() for pid in processes(folder)}
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return list(left.values())
+
+
+def stored(folder, experiment="small"):
+    """The records on disk by implementation, as in result.json, with their `folder` and `losses`.
+
+    Fails where a run's folder is not whole, or where there is anything else.
+    """
+    records = {}
+    for run in (folder / "results" / experiment / "runs").iterdir():
+        assert {path.name for path in run.iterdir()} == FILES, run
+        record = json.loads((run / "result.json").read_text())
+        records[record["impl"]] = record | {"folder": run, "losses": losses(run)}
+    return records
+
+
+FILES = {"config.yaml", "result.json", "losses.csv", "log.txt"}
+
+
+def losses(run):
+    """The losses in a run's losses.csv."""
+    header, *lines = (run / "losses.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines]
+    assert header == "epoch,loss"
+    assert [int(epoch) for epoch, _ in rows] == list(range(len(rows)))
+    return [float(loss) for _, loss in rows]

@@ -1,0 +1,341 @@
+"""However a run ends, it is a row and a record, and no other run notices."""
+
+import functools
+import json
+import math
+import os
+import re
+import signal
+from dataclasses import dataclass
+
+import pytest
+from command import children, left_behind, planted, small, start, stored, twolayer, wait_for
+
+KEYS = {
+    *("schema", "impl", "outcome", "error", "config", "epochs_done", "final_loss", "import_s"),
+    *("setup_s", "train_s", "step_us", "peak_bytes", "device", "threads", "versions", "machine"),
+    *("git", "source_sha256", "started_at"),
+}
+HARMONIC = [1.0 / (step + 1) for step in range(20)]
+"""The losses of a planted implementation that gets to the end of its 20 epochs."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a planted implementation is to end."""
+
+    outcome: str
+    kind: str = ""
+    message: str = ""
+    signal: str | None = None
+    traceback: bool = False
+    losses: int = 0
+    words: tuple[str, ...] = ()
+
+    @property
+    def code(self):
+        """The exit code of the command."""
+        return {"ok": 0, "diverged": 4}.get(self.outcome, 3)
+
+
+raised = functools.partial(Ending, "failed", traceback=True)
+crashed = functools.partial(Ending, "crashed")
+out_of_memory = functools.partial(
+    Ending, "out_of_memory", "MemoryError", traceback=True, words=("--memory-limit", "100M")
+)
+timeout = functools.partial(
+    Ending, "timeout", "Timeout", "took longer than 1 s", words=("--timeout", "1")
+)
+good = Ending("ok", losses=20)
+
+ENDINGS = {
+    "raises": raised("ValueError", "the planted mistake", losses=3),
+    "raises_at_import": raised("RuntimeError", "the planted mistake"),
+    "exits": raised("SystemExit", "planted exit", losses=1),
+    "exits_hard": Ending("failed", "Exited", "exited with status 3"),
+    "speaks_in_escapes": raised("ValueError", "raised", losses=1),
+    "segfaults": crashed("SIGSEGV", "SIGSEGV", "SIGSEGV"),
+    "aborts": crashed("SIGABRT", "SIGABRT", "SIGABRT"),
+    "kills_itself": crashed("SIGKILL", "SIGKILL", "SIGKILL"),
+    "eats_memory": out_of_memory(losses=3),
+    "eats_memory_at_once": out_of_memory(message="2.00 GiB"),
+    "nan_at_5": Ending("diverged", "Diverged", "nan at epoch 5", losses=6),
+    "overflows": Ending("diverged", "Diverged", "inf at epoch 4", losses=5),
+    "slow": timeout(words=("--timeout", "1", "--set", "slow.epochs=100000"), losses=1),
+    "hangs": timeout(losses=3),
+    "hangs_in_c": timeout(),
+    "hangs_with_a_child": timeout(),
+    "imports_slowly": timeout(),
+    "prints_much": good,
+    "forks": good,
+    "plain_floats": good,
+    "chunks": good,
+    "leaves_a_thread": good,
+    "writes_everywhere": good,
+}
+"""`losses`: how many are kept at least, of a run that dies while it trains."""
+
+NOT_OK = [name for name, ending in ENDINGS.items() if ending.outcome != "ok"]
+GOOD = [name for name, ending in ENDINGS.items() if ending.outcome == "ok"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that ran a planted implementation, then a good one, and what it left."""
+
+    done: object
+    records: dict
+    left: list
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A function that runs a planted implementation, then numpy_manual; once for all tests."""
+
+    @functools.cache
+    def run(name):
+        folder = tmp_path_factory.mktemp(name)
+        words = (*small(folder), *planted(name, "numpy_manual"), *ENDINGS[name].words)
+        done = twolayer("run", *words, cwd=folder)
+        left = left_behind(folder)
+        return Ran(done, stored(folder), left)
+
+    return run
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_outcome_and_exit_code(ran, name):
+    record = ran(name).records[name]
+    assert (record["outcome"], ran(name).done.returncode) == (
+        ENDINGS[name].outcome,
+        ENDINGS[name].code,
+    )
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_the_next_run_goes_on(ran, name):
+    record = ran(name).records["numpy_manual"]
+    assert record["outcome"] == "ok"
+    assert len(record["losses"]) == record["config"]["epochs"]
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_no_process_is_left_behind(ran, name):
+    assert ran(name).left == []
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_no_traceback_of_our_own(ran, name):
+    assert "Traceback" not in ran(name).done.stderr
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_the_record_is_whole(ran, name):
+    record = ran(name).records[name]
+    assert set(record) >= KEYS
+    assert record["schema"] == 1
+    assert record["folder"].name.startswith(f"{name}-")
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_where_a_record_comes_from_is_known_however_it_ended(ran, name):
+    record = ran(name).records[name]
+    assert set(record["versions"]) >= {"python", "twolayer", "numpy"}
+    assert record["machine"]["cpu"]
+    assert len(record["source_sha256"]) == 64
+    assert record["started_at"]
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_the_losses_are_those_before_the_end(ran, name):
+    record = ran(name).records[name]
+    finite = [loss for loss in record["losses"] if math.isfinite(loss)]
+    assert len(record["losses"]) >= ENDINGS[name].losses
+    assert record["epochs_done"] == len(finite)
+    assert record["final_loss"] == (finite[-1] if finite else None)
+    if name != "overflows":
+        epochs = range(len(finite))
+        assert finite == [1.0 / (epoch + 1) for epoch in epochs]
+
+
+@pytest.mark.parametrize("name", NOT_OK)
+def test_the_error_says_why(ran, name):
+    error, ending = ran(name).records[name]["error"], ENDINGS[name]
+    assert error["type"] == ending.kind
+    assert ending.message in error["message"]
+    assert error["signal"] == ending.signal
+    assert bool(error["traceback"]) == ending.traceback
+    if ending.traceback:
+        assert f"{name}.py" in error["traceback"]
+
+
+@pytest.mark.parametrize("name", NOT_OK)
+def test_the_reason_is_shown(ran, name):
+    lines = ran(name).done.stdout.splitlines()
+    assert any(line.startswith(f"{name} {ENDINGS[name].outcome}: ") for line in lines)
+    assert any(ENDINGS[name].message in line for line in lines)
+    row = next(line.split() for line in lines if line.startswith(f"{name} "))
+    assert row[1] == ENDINGS[name].outcome
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_run_has_no_error_and_keeps_every_loss(ran, name):
+    record = ran(name).records[name]
+    assert record["error"] is None
+    assert record["losses"] == HARMONIC
+    assert f"{name} ok:" not in ran(name).done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "shown"),
+    [
+        ("raises", "three steps, then the end\n", "    three steps, then the end"),
+        ("hangs", "three steps, then for ever\n", "    three steps, then for ever"),
+        ("speaks_in_escapes", "\x1b[2Jlogged\a\n", "    \ufffd[2Jlogged\ufffd"),
+    ],
+)
+def test_what_a_run_printed_is_kept_and_its_end_shown(ran, name, printed, shown):
+    log = (ran(name).records[name]["folder"] / "log.txt").read_text()
+    assert log.startswith(printed)
+    assert shown in ran(name).done.stdout.splitlines()
+
+
+def test_a_crash_is_shown_with_the_line_where_it_happened(ran):
+    log = (ran("segfaults").records["segfaults"]["folder"] / "log.txt").read_text()
+    assert log.startswith("about to read address 0\nFatal Python error: Segmentation fault")
+    assert re.search(r'segfaults\.py", line \d+ in train', log)
+    assert re.search(r'segfaults\.py", line \d+ in train', ran("segfaults").done.stdout)
+
+
+def test_much_output_is_kept_to_its_beginning_and_end(ran):
+    log = (ran("prints_much").records["prints_much"]["folder"] / "log.txt").read_text()
+    assert len(log) < 2**20
+    assert log.startswith("line      0 ")
+    assert log.rstrip().splitlines()[-1].startswith("line 199999 ")
+    assert "bytes left out" in log
+
+
+def test_neither_error_nor_log_can_steer_the_terminal(ran):
+    done = ran("speaks_in_escapes").done
+    shown = done.stdout + done.stderr
+    assert "raised" in shown
+    assert "logged" in shown
+    assert not set(shown) & {"\x1b", "\a"}
+
+
+def test_a_diverged_run_shows_the_epoch_where_it_did(ran):
+    rows = [line.split() for line in ran("nan_at_5").done.stdout.splitlines()]
+    assert ["5", "nan"] in [row[:2] for row in rows]
+    assert "the last finite loss is 0.2" in ran("nan_at_5").done.stdout
+
+
+def test_a_diverged_run_is_stopped_long_before_its_end(tmp_path):
+    words = (*planted("nan_at_5"), "--epochs", "100000000", "--timeout", "20")
+    done = twolayer("run", *small(tmp_path), *words, cwd=tmp_path)
+    record = stored(tmp_path)["nan_at_5"]
+    assert (done.returncode, record["outcome"], record["epochs_done"]) == (4, "diverged", 5)
+
+
+def test_json_has_no_word_for_nan(tmp_path):
+    words = (*planted("nan_at_5", "overflows"), "--format", "json")
+    done = twolayer("run", *small(tmp_path), *words, cwd=tmp_path)
+    first, second = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert first["losses"] == [*HARMONIC[:5], None]
+    assert second["losses"][3:] == [1e300, None]
+
+
+def test_failure_weighs_more_than_divergence(tmp_path):
+    words = planted("nan_at_5", "raises", "plain_floats")
+    done = twolayer("run", *small(tmp_path), *words, cwd=tmp_path)
+    assert done.returncode == 3
+    assert len(stored(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(("name", "code"), [("raises", 3), ("nan_at_5", 4)])
+def test_fail_fast_stops_at_the_first_that_is_not_ok(tmp_path, name, code):
+    words = (*planted("plain_floats", name, "numpy_manual"), "--fail-fast")
+    done = twolayer("run", *small(tmp_path), *words, cwd=tmp_path)
+    assert done.returncode == code
+    assert set(stored(tmp_path)) == {"plain_floats", name}
+    assert "numpy_manual" not in done.stdout
+
+
+@pytest.mark.parametrize(("key", "value"), [("timeout", "500ms"), ("memory_limit", "lots")])
+def test_a_limit_that_is_none_is_refused(tmp_path, key, value):
+    option = f"--{key.replace('_', '-')}"
+    words = (*small(tmp_path), *planted("plain_floats"), option, value)
+    done = twolayer("run", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{option}: ")
+    assert not (tmp_path / "results").exists()
+
+
+def test_limits_can_stand_in_the_config(tmp_path):
+    words = small(tmp_path, memory_limit="100MiB", timeout="1s", epochs=100_000)
+    done = twolayer("run", *words, *planted("eats_memory", "slow"), cwd=tmp_path)
+    outcomes = {name: record["outcome"] for name, record in stored(tmp_path).items()}
+    assert done.returncode == 3
+    assert outcomes == {"eats_memory": "out_of_memory", "slow": "timeout"}
+
+
+def test_a_memory_limit_is_what_a_run_takes_beyond_its_framework(tmp_path):
+    words = (*planted("numpy_manual", "plain_floats"), "--memory-limit", "100M")
+    done = twolayer("run", *small(tmp_path), *words, cwd=tmp_path)
+    assert done.returncode == 0
+    assert all(record["peak_bytes"] > 0 for record in stored(tmp_path).values())
+
+
+def test_a_missing_framework_that_is_named_is_refused(tmp_path):
+    words = planted("plain_floats", "needs_missing")
+    done = twolayer("run", *small(tmp_path), *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "pip install no_such_framework" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_framework_in_a_config_is_a_row(tmp_path):
+    names = planted("needs_missing", "plain_floats")[1].split(",")
+    done = twolayer("run", *small(tmp_path, impls=names), cwd=tmp_path)
+    records = stored(tmp_path)
+    assert done.returncode == 3
+    assert records["needs_missing"]["outcome"] == "failed"
+    assert "pip install no_such_framework" in records["needs_missing"]["error"]["message"]
+    assert "pip install no_such_framework" in done.stdout
+    assert records["plain_floats"]["outcome"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("raise ImportError('libmissing.so.12: cannot open')", "libmissing.so.12"),
+        ("import sys; sys.exit('no licence')", "no licence"),
+        ("import os; os._exit(5)", "status 5"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", "SIGILL"),
+    ],
+    ids=["raises", "exits", "exits hard", "is an illegal instruction"],
+)
+def test_a_framework_that_can_not_be_imported(tmp_path, line, reason):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "torch.py").write_text(line)
+    words = (*small(tmp_path), "--impl", "torch_manual,numpy_manual")
+    done = twolayer("run", *words, cwd=tmp_path, PYTHONPATH=str(tmp_path / "broken"))
+    records = stored(tmp_path)
+    assert done.returncode == 3
+    assert records["torch_manual"]["outcome"] in ("failed", "crashed")
+    assert reason in records["torch_manual"]["error"]["message"]
+    assert records["numpy_manual"]["outcome"] == "ok"
+    assert left_behind(tmp_path) == []
+
+
+def test_a_host_that_is_killed_takes_only_its_run_with_it(tmp_path):
+    command = start("run", *small(tmp_path), *planted("hangs", "plain_floats"), cwd=tmp_path)
+    assert wait_for((tmp_path / "started").exists)
+    (host,) = children(command.pid)
+    os.kill(host, signal.SIGKILL)
+    _, stderr = command.communicate(timeout=60)
+    outcomes = {name: record["outcome"] for name, record in stored(tmp_path).items()}
+    assert command.returncode == 3
+    assert "Traceback" not in stderr
+    assert outcomes == {"hangs": "crashed", "plain_floats": "ok"}
+    assert left_behind(tmp_path) == []
