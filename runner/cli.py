@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import output
 from .errors import UserError
 from .options import ConfigFile, Impls, Results, complete_impls, split_names, with_settings
+from .output import emit
 
 if TYPE_CHECKING:
     from .config import Assignment, Experiment
@@ -57,38 +59,24 @@ PublishedOption = Annotated[
 
 def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    output.prepare()
     try:
         app()
     except UserError as error:
-        print(error, file=sys.stderr)
+        emit(str(error), sys.stderr)
         sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        _forget_output()
+        output.forget(sys.stdout)
         sys.exit(OK)
-
-
-def _forget_output() -> None:
-    """Nobody reads on: let what is still to be printed go nowhere, without a complaint."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _print(text: str) -> None:
-    """Print, and carry on if nobody reads it: results are saved, the exit code still counts."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        _forget_output()
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         from . import __version__
 
-        print(f"twolayer {__version__}")
+        emit(f"twolayer {__version__}")
         raise typer.Exit
 
 
@@ -188,18 +176,18 @@ def _show(records: "list[Record]", format: Format, published: "Published | None"
     from . import tables
 
     if format is Format.json:
-        _print(json.dumps([record.full() for record in records], indent=1, allow_nan=False))
+        emit(json.dumps([record.full() for record in records], indent=1, allow_nan=False))
         return
     exact = format is Format.csv
     table = tables.losses(records, published, exact=exact)
     if exact:
-        _print(table.csv())
+        emit(table.csv())
         return
     draw = _markdown if format is Format.markdown else _text
     if records:
-        _print(f"{draw(table)}\n\n{draw(tables.summary(records))}")
+        emit(f"{draw(table)}\n\n{draw(tables.summary(records))}")
     if reasons := tables.failures(records):
-        _print(f"\n{_fenced(reasons) if format is Format.markdown else reasons}")
+        emit(f"\n{_fenced(reasons) if format is Format.markdown else reasons}")
 
 
 def _markdown(table: "Table") -> str:
@@ -232,7 +220,7 @@ def _coloured(text: str) -> str:
 
 def _say(text: str, quiet: bool) -> None:
     if not quiet:
-        print(text, file=sys.stderr)
+        emit(text, sys.stderr)
 
 
 def _verdict(
@@ -244,12 +232,12 @@ def _verdict(
     outcomes = {record.outcome for record in records}
     if session.stop.is_set():
         kept = sum(record.outcome != "interrupted" for record in records)
-        print(f"interrupted: {kept} of {len(runs)} runs finished and kept", file=sys.stderr)
+        emit(f"interrupted: {kept} of {len(runs)} runs finished and kept", sys.stderr)
         return INTERRUPTED
     risen = [r.impl for r in records if r.outcome == "ok" and not r.fell]
     must_fall = bool(experiment.option("loss_must_fall"))
     if must_fall and risen:
-        print(f"the loss did not fall: {', '.join(risen)}", file=sys.stderr)
+        emit(f"the loss did not fall: {', '.join(risen)}", sys.stderr)
     if outcomes & set(FAILURES):
         return FAILED
     return DIVERGED if "diverged" in outcomes or (must_fall and risen) else OK
@@ -268,9 +256,9 @@ def list_() -> None:
             unreadable.append(f"{item.name}: {error}")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        _print("  ".join(map(str.ljust, row, widths)).rstrip())
+        emit("  ".join(map(str.ljust, row, widths)).rstrip())
     for reason in unreadable:
-        print(reason, file=sys.stderr)
+        emit(reason, sys.stderr)
 
 
 def _described(item: Any) -> tuple[str, ...]:
@@ -300,15 +288,15 @@ def config(
     from .config import json_schema
 
     if schema:
-        _print(json.dumps(json_schema(), indent=2))
+        emit(json.dumps(json_schema(), indent=2))
         return
     experiment = _load(config, assignments, options, impl)
     for each in plan.make(experiment):
-        _print(f"{each.name}:")
+        emit(f"{each.name}:")
         settings = experiment.settings(each.name)
         width = max(len(f"{name}: {_yaml(a.value)}") for name, a in settings.items())
         for name, assigned in settings.items():
-            _print(f"  {f'{name}: {_yaml(assigned.value)}':<{width}}  # {assigned.origin}")
+            emit(f"  {f'{name}: {_yaml(assigned.value)}':<{width}}  # {assigned.origin}")
 
 
 def _yaml(value: object) -> str:
@@ -384,12 +372,12 @@ def check(
     broken = False
     for item, result in zip(found, scheduler.perform_each(work, CHECK_TIMEOUT_S), strict=True):
         verdicts = result.get("verdicts", {})
-        _print(f"{item.name}: {item.origin}")
+        emit(f"{item.name}: {item.origin}")
         for rule in RULES if verdicts else ():
             reason = verdicts[rule.name]
-            _print(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
+            emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
         if not verdicts:
-            _print(f"  broken  {_why(result)}")
+            emit(f"  broken  {_why(result)}")
         broken |= not verdicts or any(verdicts.values())
     raise typer.Exit(FAILED if broken else OK)
 
@@ -448,12 +436,12 @@ def verify(
 
         deviations(verdicts, figure)
     if format is Format.json:
-        _print(json.dumps([v.summary() for v in verdicts], indent=1))
+        emit(json.dumps([v.summary() for v in verdicts], indent=1))
     elif format is Format.csv:
-        _print(table(verdicts).csv())
+        emit(table(verdicts).csv())
     else:
         draw = _markdown if format is Format.markdown else _text
-        _print("\n".join([draw(table(verdicts)), "", *notes(verdicts)]).rstrip())
+        emit("\n".join([draw(table(verdicts)), "", *notes(verdicts)]).rstrip())
     raise typer.Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)
 
 

@@ -11,6 +11,7 @@ from rich.live import Live as Display
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from .output import emit
 from .plan import Run
 from .record import Record
 from .tables import number
@@ -52,7 +53,7 @@ class Lines(Quiet):
         self.said = 0.0
 
     def say(self, text: str) -> None:
-        print(text, file=self.out, flush=True)
+        emit(text, self.out)
         self.said = time.monotonic()
 
     def importing(self, modules: list[str]) -> None:

@@ -15,6 +15,8 @@ BARS = "▁▂▃▄▅▆▇█"
 LOG_LINES = 8
 """Lines of the output of a run that is not ok that are shown under the summary."""
 
+NOTEBOOK = "(notebook)"
+
 Published = dict[str, dict[int, float]]
 
 
@@ -22,12 +24,14 @@ Published = dict[str, dict[int, float]]
 class Table:
     """Cells in rows under a header; the first column names the row and is never split off.
 
-    `left` are the columns with words, which align left; numbers align right.
+    `left` are the columns with words, which align left; numbers align right. `glued` are those
+    that are never split from the column before them.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     left: frozenset[int] = frozenset()
+    glued: frozenset[int] = frozenset()
 
     def widths(self) -> list[int]:
         return [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
@@ -37,13 +41,24 @@ class Table:
         widths = self.widths()
         blocks: list[list[int]] = [[0]]
         used = widths[0]
-        for column, needed in enumerate(widths[1:], start=1):
-            if used + gap + needed > width and len(blocks[-1]) > 1:
+        for group in self._groups():
+            needed = sum(gap + widths[column] for column in group)
+            if used + needed > width and len(blocks[-1]) > 1:
                 blocks.append([0])
                 used = widths[0]
-            blocks[-1].append(column)
-            used += gap + needed
+            blocks[-1] += group
+            used += needed
         return blocks
+
+    def _groups(self) -> list[list[int]]:
+        """The columns after the first, those that stay together in one list."""
+        groups: list[list[int]] = []
+        for column in range(1, len(self.header)):
+            if column in self.glued:
+                groups[-1].append(column)
+            else:
+                groups.append([column])
+        return groups
 
     def text(self, width: int) -> str:
         """The table for people, split into blocks where it is wider than `width`."""
@@ -93,7 +108,7 @@ def losses(
     for record in records:
         header.append(record.impl)
         if record.impl in published:
-            header.append("(notebook)")
+            header.append(NOTEBOOK)
     rows = []
     for epoch in _epochs(records):
         row = [str(epoch)]
@@ -102,7 +117,8 @@ def losses(
             if record.impl in published:
                 row.append(_cell(published[record.impl].get(epoch), exact))
         rows.append(row)
-    return Table(header, rows)
+    beside = (column for column, name in enumerate(header) if name == NOTEBOOK)
+    return Table(header, rows, glued=frozenset(beside))
 
 
 def _epochs(records: Sequence[Record]) -> list[int]:

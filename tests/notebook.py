@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from twolayer.catalogue import LESSON as LESSON
 from twolayer.config import Experiment, find_config, load
 from twolayer.settings import Config
 from twolayer.tables import Table, number, read_published

@@ -1,0 +1,42 @@
+"""Writing to standard output and error, whoever is, or is no longer, at the other end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+
+def prepare() -> None:
+    """Make sure that the standard streams can be written to, whatever the text.
+
+    A stream that was closed before the start goes nowhere; a character that its encoding
+    lacks becomes a question mark.
+    """
+    for fd, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(fd, "r" if fd == 0 else "w"))  # noqa: SIM115 (stays open)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def emit(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, to standard output by default.
+
+    If nobody reads any more, it and all that follows goes nowhere: results are saved, and the
+    exit code still counts.
+    """
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        forget(stream)
+
+
+def forget(stream: TextIO) -> None:
+    """Let what is still to be written to a stream go nowhere, without a complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
