@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from twolayer import catalogue, check, cli, config, document, settings
+from twolayer.commands import common
 from typer.main import get_command
 
 ROOT = Path(__file__).parent.parent
@@ -92,7 +93,7 @@ def test_every_built_in_implementation_is_in_the_table() -> None:
 def test_exit_codes() -> None:
     stated = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)}
     names = ("OK", "INTERNAL", "USAGE", "FAILED", "DIVERGED", "INTERRUPTED")
-    assert stated == {getattr(cli, name) for name in names}
+    assert stated == {getattr(common, name) for name in names}
 
 
 def test_the_implementation_shown_keeps_the_contract(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""What commands share: formats, loading a config, showing records, exit codes."""
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UserError
+from ..options import split_names
+from ..output import emit
+
+if TYPE_CHECKING:
+    from ..config import Assignment, Experiment
+    from ..record import Record
+    from ..tables import Published, Table
+
+OK, INTERNAL, USAGE, FAILED, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the results.")]
+PublishedOption = Annotated[
+    bool, typer.Option("--published", help="Show the losses that the notebook printed beside ours.")
+]
+
+
+def load_experiment(
+    config: str,
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
+    impl: list[str] | None,
+) -> "Experiment":
+    from ..config import find_config, load
+
+    return load(find_config(config), assignments, options, split_names(impl))
+
+
+def published_beside(experiment: "Experiment") -> "Published":
+    from ..tables import read_published
+
+    if experiment.published is None:
+        raise UserError(
+            f"--published: {experiment.path.name} names no published losses; "
+            "the notebook preset does (leave out --config)"
+        )
+    return read_published(Path(str(experiment.published.value)))
+
+
+def show_records(records: "list[Record]", format: Format, published: "Published | None") -> None:
+    from .. import tables
+
+    if format is Format.json:
+        emit(json.dumps([record.full() for record in records], indent=1, allow_nan=False))
+        return
+    exact = format is Format.csv
+    table = tables.losses(records, published, exact=exact)
+    if exact:
+        emit(table.csv())
+        return
+    draw = table_markdown if format is Format.markdown else table_text
+    if records:
+        emit(f"{draw(table)}\n\n{draw(tables.summary(records))}")
+    if reasons := tables.failures(records):
+        emit(f"\n{fenced(reasons) if format is Format.markdown else reasons}")
+
+
+def table_markdown(table: "Table") -> str:
+    return table.markdown()
+
+
+def fenced(text: str) -> str:
+    return f"```text\n{text}\n```"
+
+
+def table_text(table: "Table") -> str:
+    import shutil
+
+    text = table.text(shutil.get_terminal_size((150, 24)).columns)
+    return _coloured(text) if _colour() else text
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(text: str) -> str:
+    """The outcomes in colour."""
+    styles = {"ok": 32, "diverged": 33, "interrupted": 33}
+    styles |= dict.fromkeys(("failed", "crashed", "timeout", "out_of_memory"), 31)
+    for word, colour in styles.items():
+        text = text.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
+    return text
+
+
+def say(text: str, quiet: bool) -> None:
+    if not quiet:
+        emit(text, sys.stderr)
+
+
+def why(result: dict[str, Any], timeout_s: float = float("inf")) -> str:
+    """Why a process came back without what was wanted."""
+    error = result["error"]
+    if error is None:
+        return f"it did not end within {timeout_s:g} s"
+    message = str(error["message"]).partition("\n")[0]
+    return f"{error['type']}: {message}" if error["traceback"] else message

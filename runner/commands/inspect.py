@@ -1,0 +1,108 @@
+"""`twolayer list`, `config` and `check`: what there is, what it would do, whether it may."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UserError
+from ..options import ConfigFile, Impls, complete_impls, with_settings
+from ..output import emit
+from .common import FAILED, OK, load_experiment, why
+
+if TYPE_CHECKING:
+    from ..config import Assignment
+
+TIMEOUT_S = 120.0
+
+
+def list_() -> None:
+    """Show the implementations, their frameworks, and which settings each can honour."""
+    from .. import catalogue
+
+    rows, unreadable = [], []
+    for item in catalogue.installed():
+        try:
+            rows.append(_described(item))
+        except UserError as error:
+            unreadable.append(f"{item.name}: {error}")
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        emit("  ".join(map(str.ljust, row, widths)).rstrip())
+    for reason in unreadable:
+        emit(reason, sys.stderr)
+
+
+def _described(item: Any) -> tuple[str, ...]:
+    from .. import frameworks, packages
+
+    missing = item.missing()
+    state = "; ".join(map(frameworks.install_hint, missing))
+    version = state or f"{item.framework} {packages.version(item.framework)}"
+    honoured = [name for name in ("bias", "momentum") if item.honours(name)]
+    devices = frameworks.allowed_devices(item.imports) if item.honours("device") else ("cpu",)
+    return item.name, version, "/".join(devices), ", ".join(honoured) or "-", item.title
+
+
+@with_settings("name", "timeout", "memory_limit")
+def config(
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
+    impl: Impls = None,
+    config: ConfigFile = "notebook",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")
+    ] = False,
+) -> None:
+    """Show the resolved settings of each implementation and where each value came from."""
+    from .. import plan
+    from ..config import json_schema
+
+    if schema:
+        emit(json.dumps(json_schema(), indent=2))
+        return
+    experiment = load_experiment(config, assignments, options, impl)
+    for each in plan.make(experiment):
+        emit(f"{each.name}:")
+        settings = experiment.settings(each.name)
+        width = max(len(f"{name}: {_yaml(a.value)}") for name, a in settings.items())
+        for name, assigned in settings.items():
+            emit(f"  {f'{name}: {_yaml(assigned.value)}':<{width}}  # {assigned.origin}")
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def check(
+    impls: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE…",
+            help="Implementations, by name or as ./path.py.",
+            autocompletion=complete_impls,
+        ),
+    ],
+) -> None:
+    """Check implementations against the rules of the contract, and say which are broken."""
+    from .. import catalogue, frameworks, plan, scheduler
+    from ..check import RULES
+    from ..settings import Config
+
+    found = [catalogue.find(name) for name in impls]
+    for item in found:
+        if hints := [frameworks.install_hint(name) for name in item.missing()]:
+            raise UserError(f"{item.name}: {'; '.join(hints)}")
+    work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
+    broken = False
+    for item, result in zip(found, scheduler.perform_each(work, TIMEOUT_S), strict=True):
+        verdicts = result.get("verdicts", {})
+        emit(f"{item.name}: {item.origin}")
+        for rule in RULES if verdicts else ():
+            reason = verdicts[rule.name]
+            emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
+        if not verdicts:
+            emit(f"  broken  {why(result, TIMEOUT_S)}")
+        broken |= not verdicts or any(verdicts.values())
+    raise typer.Exit(FAILED if broken else OK)

@@ -1,0 +1,77 @@
+"""`twolayer verify`: whether it is the same computation, with numbers."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import ConfigFile, Impls, with_settings
+from ..output import emit
+from .common import (
+    DIVERGED,
+    OK,
+    Format,
+    FormatOption,
+    load_experiment,
+    say,
+    table_markdown,
+    table_text,
+    why,
+)
+
+if TYPE_CHECKING:
+    from ..config import Assignment
+
+
+@with_settings("name")
+def verify(
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
+    impl: Impls = None,
+    config: ConfigFile = "notebook",
+    format: FormatOption = Format.table,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", metavar="FILE", help="Draw deviations against bounds (.svg …)."),
+    ] = None,
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="On a GPU, let float32 products round to TF32.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress, only the verdicts.")
+    ] = False,
+) -> None:
+    """Prove, or refute, that implementations compute what the reference computes."""
+    import dataclasses
+
+    from .. import plan, scheduler
+    from ..evidence import Verdict
+    from ..verify import cases, judge, notes, table
+
+    experiment = load_experiment(config, assignments, options, impl)
+    configured = plan.make(experiment)
+    common = plan.make(dataclasses.replace(experiment, overrides={}))
+    todo = list(cases(common, configured))
+    work = [(case.run, case.job() | {"tf32": tf32}) for case in todo]
+    verdicts = []
+    for case, result in zip(todo, scheduler.perform_each(work), strict=True):
+        verdict = (
+            judge(case, result["results"])
+            if "results" in result
+            else Verdict(case.run.name, case.family, case.start, {}, reasons=[why(result)])
+        )
+        verdicts.append(verdict)
+        say(f"[{len(verdicts):2}/{len(todo)}] {case.run.name} ({case.start})", quiet)
+    if figure is not None:
+        from ..figure import deviations
+
+        deviations(verdicts, figure)
+    if format is Format.json:
+        emit(json.dumps([v.summary() for v in verdicts], indent=1))
+    elif format is Format.csv:
+        emit(table(verdicts).csv())
+    else:
+        draw = table_markdown if format is Format.markdown else table_text
+        emit("\n".join([draw(table(verdicts)), "", *notes(verdicts)]).rstrip())
+    raise typer.Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)

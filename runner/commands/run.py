@@ -1,0 +1,156 @@
+"""`twolayer run` and `twolayer show`: train, and lay the losses side by side."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UserError
+from ..options import ConfigFile, Impls, Results, with_settings
+from ..output import emit
+from .common import (
+    DIVERGED,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    Format,
+    FormatOption,
+    PublishedOption,
+    load_experiment,
+    published_beside,
+    say,
+    show_records,
+)
+
+if TYPE_CHECKING:
+    from ..config import Assignment, Experiment
+    from ..plan import Run
+    from ..record import Record
+    from ..scheduler import Session
+
+
+@with_settings("name", "timeout", "memory_limit")
+def run(
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
+    impl: Impls = None,
+    config: ConfigFile = "notebook",
+    results: Results = Path("results"),
+    format: FormatOption = Format.table,
+    published: PublishedOption = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop after the first run that is not ok.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress, only the results.")
+    ] = False,
+) -> None:
+    """Train implementations, each in a process of its own, and show their losses side by side."""
+    from .. import live, plan, scheduler
+    from ..store import Store
+
+    experiment = load_experiment(config, assignments, options, impl)
+    beside = published_beside(experiment) if published else None
+    runs = plan.make(experiment)
+    store = Store(results, experiment.name)
+    store.prepare()
+    limit = experiment.option("memory_limit")
+    with live.watcher(runs, quiet=quiet) as watcher:
+        session = scheduler.Session(
+            store,
+            watcher,
+            timeout_s=experiment.option("timeout"),
+            memory_limit=int(limit) if limit else None,
+            fail_fast=fail_fast,
+        )
+        with stoppable(session):
+            records = list(session.run_all(runs))
+    store.write_table(records)
+    show_records(records, format, beside)
+    say(f"results are in {store.folder}", quiet)
+    raise typer.Exit(verdict(records, experiment, session, runs))
+
+
+@contextlib.contextmanager
+def stoppable(session: "Session") -> Iterator[None]:
+    """Ctrl-C, or a request to terminate, stops the run under way; a second one stops at once."""
+
+    def stop(*_: object) -> None:
+        if session.stop.is_set():
+            raise KeyboardInterrupt
+        session.stop.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def verdict(
+    records: "list[Record]", experiment: "Experiment", session: "Session", runs: "list[Run]"
+) -> int:
+    """The exit code: interrupted, else the worst that happened; says what needs saying."""
+    from ..record import FAILURES
+
+    outcomes = {record.outcome for record in records}
+    if session.stop.is_set():
+        kept = sum(record.outcome != "interrupted" for record in records)
+        emit(f"interrupted: {kept} of {len(runs)} runs finished and kept", sys.stderr)
+        return INTERRUPTED
+    risen = [r.impl for r in records if r.outcome == "ok" and not r.fell]
+    must_fall = bool(experiment.option("loss_must_fall"))
+    if must_fall and risen:
+        emit(f"the loss did not fall: {', '.join(risen)}", sys.stderr)
+    if outcomes & set(FAILURES):
+        return FAILED
+    return DIVERGED if "diverged" in outcomes or (must_fall and risen) else OK
+
+
+def show(
+    experiment: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name of the experiment, as under results/.",
+            show_default="the latest",
+            autocompletion=lambda incomplete: _experiments(incomplete),
+        ),
+    ] = None,
+    results: Results = Path("results"),
+    format: FormatOption = Format.table,
+    published: PublishedOption = False,
+) -> None:
+    """Show an experiment that has been run: the records of its latest run."""
+    from ..config import find_config, load
+
+    records = _stored(experiment, results)
+    beside = published_beside(load(find_config("notebook"))) if published else None
+    show_records(records, format, beside)
+
+
+def _experiments(incomplete: str) -> list[str]:
+    from ..store import experiments
+
+    return [name for name in experiments(Path("results")) if name.startswith(incomplete)]
+
+
+def _stored(name: str | None, results: Path) -> "list[Record]":
+    from ..errors import nearest
+    from ..store import Store, experiments
+
+    known = experiments(results)
+    if not known:
+        raise UserError(f"{results}: holds no experiments yet; `twolayer run` makes one")
+    if name is not None and name not in known:
+        hint = nearest(name, known) or f"; there are {', '.join(known)}"
+        raise UserError(f"{results}: has no experiment {name}{hint}")
+    stored = [Store(results, each).latest() for each in ([name] if name else known)]
+    records = max(stored, key=lambda records: max((r.invocation for r in records), default=""))
+    if not records:
+        raise UserError(f"{results}/{name or known[0]}: holds no finished run")
+    return records
