@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import output
-from .commands import inspect, proof, run
+from .commands import export, inspect, proof, results, run, sweep
 from .commands.common import INTERRUPTED, OK, USAGE
 from .errors import UserError
 from .output import emit
@@ -45,11 +45,15 @@ def _root(
 
 
 app.command()(run.run)
-app.command()(run.show)
+app.command()(results.show)
+app.command()(results.results)
+app.command()(results.diff)
+app.command()(export.export)
 app.command("list")(inspect.list_)
 app.command()(inspect.config)
 app.command()(inspect.check)
 app.command()(proof.verify)
+app.command()(sweep.sweep)
 
 
 def main() -> None:
@@ -61,6 +65,7 @@ def main() -> None:
         emit(str(error), sys.stderr)
         sys.exit(USAGE)
     except KeyboardInterrupt:
+        emit("interrupted; what was finished is kept", sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         output.forget(sys.stdout)

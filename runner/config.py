@@ -12,10 +12,19 @@ from . import document
 from .catalogue import configs_folder
 from .document import Item
 from .errors import Mistake, UserError, nearest
-from .rules import Rule, Value
+from .rules import Rule, Value, Whole
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
 KEYS = (*OPTIONS, "impls", "published", "overrides", *RULES)
+SWEEP_KEYS = {
+    "grid": "axes of which all combinations are run",
+    "zip": "axes that are walked together",
+    "sample": "n draws, from a seed, of settings",
+    "runs": "points one by one, each a mapping of settings",
+    "repeat": "how many seeds every point is run with",
+    "exclude": "combinations to leave out: settings, or impl, to a value or a list of values",
+}
+"""Keys that only a sweep has, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Experiment:
     common: dict[str, Assigned] = field(default_factory=dict)
     overrides: dict[str, dict[str, Assigned]] = field(default_factory=dict)
     said: dict[str, dict[str, Assigned]] = field(default_factory=dict)  # on the command line
+    extra: dict[str, Item] = field(default_factory=dict)  # keys that only a sweep has
     named_at: dict[str, str] = field(default_factory=dict)  # where overrides name whom
     mistakes: list[Mistake] = field(default_factory=list)
 
@@ -71,13 +81,13 @@ class Experiment:
         return str(self.option("name"))
 
 
-def config_names() -> list[str]:
-    """The configs that come with twolayer, by the names that `--config` takes."""
-    return sorted(path.stem for path in configs_folder().glob("*.yaml"))
+def config_names(folder: str = "") -> list[str]:
+    """The configs that come with twolayer, in a folder of them, by name."""
+    return sorted(path.stem for path in (configs_folder() / folder).glob("*.yaml"))
 
 
-def find_config(name: str) -> Path:
-    """The file that `--config` means: a path, or the name of one that comes with twolayer.
+def find_config(name: str, folder: str = "", option: str = "--config ") -> Path:
+    """The file that is meant: a path, or the name of a config that comes with twolayer.
 
     Raises UserError if there is none.
     """
@@ -85,13 +95,13 @@ def find_config(name: str) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        raise UserError(f"--config {name}: is a folder; name a file in it")
-    packaged = configs_folder() / f"{name}.yaml"
+        raise UserError(f"{option}{name}: is a folder; name a file in it")
+    packaged = configs_folder() / folder / f"{name}.yaml"
     if "/" not in name and packaged.is_file():
         return packaged
-    known = config_names()
+    known = config_names(folder)
     hint = nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
-    raise UserError(f"--config {name}: there is no such file{hint}")
+    raise UserError(f"{option}{name}: there is no such file{hint}")
 
 
 def shown_path(path: Path) -> str:
@@ -107,14 +117,15 @@ def load(
     assignments: Iterable[Assignment | Mistake] = (),
     options: Iterable[Assignment] = (),
     impls: Iterable[str] | None = None,
+    extra: Iterable[str] = (),
 ) -> Experiment:
-    """Read a config and lay the command line over it.
+    """Read a config, with `extra` keys left as they are, and lay the command line over it.
 
     Mistakes in either are left in the experiment's `mistakes`, for all to be said at once;
     a file that can't be read as YAML raises ConfigError or UserError.
     """
     name = shown_path(path)
-    loader = _Loader(Experiment(path, said={"": {}}))
+    loader = _Loader(Experiment(path, said={"": {}}), tuple(extra))
     loader.file(document.read(path, name))
     loader.command_line(assignments, options)
     loader.choose(impls, f"{name}:1:1")
@@ -122,8 +133,9 @@ def load(
 
 
 class _Loader:
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, extra: tuple[str, ...]) -> None:
         self.experiment = experiment
+        self.extra = extra
 
     def wrong(self, origin: str, key: str, message: str) -> None:
         self.experiment.mistakes.append(Mistake(origin, key, message))
@@ -152,16 +164,20 @@ class _Loader:
             self.experiment.published = self.file_beside(key, item)
         elif key == "overrides":
             self.overrides(item)
+        elif key in self.extra:
+            self.experiment.extra[key] = item
         elif key in OPTIONS:
             if assigned := self.checked(OPTIONS[key][0], key, item.plain(), item.origin):
                 self.experiment.options[key] = assigned
         else:
-            self.setting(self.experiment.common, key, item, KEYS)
+            self.setting(self.experiment.common, key, item, (*KEYS, *self.extra))
 
     def setting(
         self, into: dict[str, Assigned], key: str, item: Item, known: Iterable[str]
     ) -> None:
-        if key not in RULES:
+        if key in SWEEP_KEYS and known is not RULES:
+            self.wrong(item.key_origin, key, "is for sweeps; use twolayer sweep")
+        elif key not in RULES:
             known = list(known)
             hint = nearest(key, known) or f"; known are {', '.join(known)}"
             self.wrong(item.key_origin, key, f"is not a key{hint}")
@@ -262,6 +278,9 @@ def json_schema() -> dict[str, Any]:
         name: rule.schema() | {"description": HELP[name], "default": DEFAULTS[name]}
         for name, rule in RULES.items()
     }
+    block = {"type": ["object", "array"]}
+    sweeps = {key: block | {"description": f"in a sweep: {t}"} for key, t in SWEEP_KEYS.items()}
+    sweeps["repeat"] = Whole(1).schema() | {"description": sweeps["repeat"]["description"]}
     overridden = {"type": "object", "properties": settings, "additionalProperties": False}
     names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
     properties = {
@@ -280,6 +299,7 @@ def json_schema() -> dict[str, Any]:
             "description": "settings of one implementation only",
         },
         **settings,
+        **sweeps,
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -28,10 +28,13 @@ from collections.abc import Iterator
 
 from .pipes import send
 
+PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
+
 
 def main() -> None:
     """Be a host, until the other end of standard input goes away."""
     control = socket.socket(fileno=os.dup(0))
+    adopt_orphans()
     with leaving_with(control):
         imports = import_all(sys.argv[1:])
     from . import tasks  # after the timed imports: it brings NumPy
@@ -41,6 +44,23 @@ def main() -> None:
     if job:  # only ever true in a forked child
         tasks.perform(*job, imports)
     os._exit(0)  # nothing here needs a framework's slow farewell
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever a run leaves behind, detached or not (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants() -> list[int]:
+    """The processes whose parent is this one."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
 
 
 @contextlib.contextmanager
@@ -155,6 +175,16 @@ class Host:
                 send(events, {"event": "exited", "status": os.waitstatus_to_exitcode(status)})
                 os.close(commands)
                 os.close(events)
+        if not self.runs:
+            self.end_orphans()
+
+    def end_orphans(self) -> None:
+        """Kill what runs have left behind; only while none is under way it is clear whose it is."""
+        for _ in range(10):  # what dies may leave children of its own
+            for pid in descendants():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
 
     def abandon(self, commands: int) -> None:
         for pid, fds in self.runs.items():
@@ -169,6 +199,7 @@ class Host:
     def end(self) -> None:
         for pid in self.runs:
             self.kill(pid)
+        self.end_orphans()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Any, TextIO
 
 from rich.console import Console, Group
@@ -13,11 +14,12 @@ from rich.text import Text
 
 from .output import emit
 from .plan import Run
-from .record import Record
+from .record import FAILURES, Record
 from .tables import number
 
 STYLES = {"ok": "green", "diverged": "yellow", "interrupted": "yellow"}
 HEARTBEAT_S = 10.0
+TALLY_S = 5.0
 
 
 class Quiet:
@@ -95,7 +97,8 @@ class _Ending(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         if ending := task.fields["ending"]:
-            return Text(ending, STYLES.get(task.fields["outcome"], "red"))
+            style = STYLES.get(task.fields["outcome"], "red")
+            return Text(ending, style, no_wrap=True, overflow="ellipsis")
         if not task.speed or task.total is None:
             return Text("")
         left_s = (task.total - task.completed) / task.speed
@@ -157,11 +160,106 @@ class Live(Quiet):
         self.progress.stop_task(self.tasks[run.name])
 
 
+class Tally(Quiet):
+    """The progress of many runs: a line every few seconds, and one for each that fails."""
+
+    def __init__(self, total: int, out: TextIO) -> None:
+        self.total = total
+        self.out = out
+        self.outcomes: Counter[str] = Counter()
+        self.begun = time.monotonic()
+        self.said = self.begun
+
+    def importing(self, modules: list[str]) -> None:
+        if modules:
+            emit(f"importing {', '.join(modules)}", self.out)
+        self.begun = self.said = time.monotonic()
+
+    def finished(self, run: Run, record: Record) -> None:
+        self.outcomes[record.outcome] += 1
+        if record.outcome in FAILURES:
+            emit(f"{run.key}  {record.outcome}: {record.reason}", self.out)
+        if time.monotonic() - self.said > TALLY_S:
+            self.said = time.monotonic()
+            emit(self.line(), self.out)
+
+    def line(self) -> str:
+        """So many of so many, how they ended, and the time left."""
+        done = self.outcomes.total()
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
+        each_s = (time.monotonic() - self.begun) / max(1, done)
+        return f"{done}/{self.total}  {counts}  {duration((self.total - done) * each_s)} left"
+
+
+class LiveTally(Tally):
+    """The same on a terminal: one bar, the outcomes so far, and what each worker is at."""
+
+    def __init__(self, total: int, console: Console) -> None:
+        super().__init__(total, sys.stderr)
+        self.bar = Progress(BarColumn(bar_width=None), TextColumn("{task.description}"))
+        self.task = self.bar.add_task("", total=total)
+        self.under_way: dict[str, str] = {}
+        self.console = console
+        self.display = Display(console=console, get_renderable=self.draw, refresh_per_second=4)
+
+    def __enter__(self) -> LiveTally:
+        self.display.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.under_way.clear()
+        self.display.stop()
+
+    def draw(self) -> Group:
+        rows = list(self.under_way.values())[: max(1, self.console.height - 4)]
+        return Group(
+            self.bar, *(Text(row, "dim", overflow="ellipsis", no_wrap=True) for row in rows)
+        )
+
+    def importing(self, modules: list[str]) -> None:
+        self.bar.update(self.task, description=f"importing {', '.join(modules)}" if modules else "")
+        self.begun = time.monotonic()
+
+    def started(self, run: Run) -> None:
+        self.under_way[run.key] = run.key
+
+    def event(self, run: Run, event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            place = f"epoch {event['epoch']}/{run.config.epochs}"
+            self.under_way[run.key] = f"{run.key}  {place}  loss {_loss(event)}"
+
+    def finished(self, run: Run, record: Record) -> None:
+        self.under_way.pop(run.key, None)
+        self.outcomes[record.outcome] += 1
+        self.bar.update(self.task, advance=1, description=self.line())
+        if record.outcome in FAILURES:
+            self.console.print(f"{run.key}  {record.outcome}: {record.reason}", style="red")
+
+
+def duration(seconds: float) -> str:
+    """`3.2 s`, `4 min` or `2.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def tally(total: int, *, quiet: bool) -> Quiet:
+    """The watcher of many runs that fits where standard error goes."""
+    if quiet:
+        return Quiet()
+    console = _terminal()
+    return LiveTally(total, console) if console else Tally(total, sys.stderr)
+
+
 def watcher(runs: list[Run], *, quiet: bool) -> Quiet:
     """The watcher that fits where standard error goes."""
     if quiet:
         return Quiet()
+    console = _terminal()
+    return Live(runs, console) if console else Lines(runs, sys.stderr)
+
+
+def _terminal() -> Console | None:
+    """Standard error, if it is a terminal on which lines can be redrawn."""
     console = Console(stderr=True, highlight=False, markup=False)
-    if console.is_terminal and not console.is_dumb_terminal:
-        return Live(runs, console)
-    return Lines(runs, sys.stderr)
+    return console if console.is_terminal and not console.is_dumb_terminal else None

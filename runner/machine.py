@@ -28,6 +28,7 @@ def _cgroup_cores() -> float | None:
         return None
 
 
+@cache
 def memory_bytes() -> int:
     """The memory of the machine, or of this control group where that is less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

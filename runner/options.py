@@ -30,11 +30,16 @@ def complete_configs(incomplete: str) -> list[str]:
     """Configs that come with twolayer, and YAML files and folders here."""
     from .config import config_names
 
+    names = [name for name in config_names() if name.startswith(incomplete)]
+    return sorted([*names, *complete_files(incomplete)])
+
+
+def complete_files(incomplete: str) -> list[str]:
+    """YAML files and folders here."""
     folder = incomplete[: incomplete.rfind("/") + 1]
     found = [p for p in Path(folder or ".").glob("*") if p.is_dir() or p.suffix == ".yaml"]
     here = (f"{folder}{p.name}{'/' * p.is_dir()}" for p in found if not p.name.startswith("."))
-    names = [*config_names(), *here]
-    return sorted(name for name in names if name.startswith(incomplete))
+    return sorted(name for name in here if name.startswith(incomplete))
 
 
 Impls = Annotated[

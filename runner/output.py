@@ -35,6 +35,10 @@ def emit(text: str, stream: TextIO | None = None) -> None:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
         forget(stream)
+    except OSError as error:
+        forget(stream)
+        if stream is not sys.stderr:
+            emit(f"standard output can't be written: {error.strerror}", sys.stderr)
 
 
 def forget(stream: TextIO) -> None:

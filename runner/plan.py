@@ -16,19 +16,32 @@ from .errors import ConfigError, Mistake, UserError, listed, nearest
 from .settings import SHOWN_ONLY, Config
 
 HostKey = tuple[tuple[str, ...], int]
+HostsNeeded = dict[HostKey, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One implementation with its settings. `missing` says what keeps it from starting."""
+    """One implementation with its settings.
+
+    `missing` says what keeps it from starting; `cores`, how many `threads: auto` stands for
+    (None: all that this process may use).
+    """
 
     implementation: Implementation
     config: Config
     missing: str = ""
+    cores: int | None = None
 
     @property
     def name(self) -> str:
         return self.implementation.name
+
+    @property
+    def threads(self) -> int:
+        """The number of threads that it is given."""
+        if self.config.threads == "auto":
+            return self.cores or machine.usable_cores()
+        return int(self.config.threads)
 
     @cached_property
     def key(self) -> str:
@@ -49,7 +62,7 @@ def make(experiment: Experiment) -> list[Run]:
     settings that one can't honour, sizes that don't fit in memory, a framework missing for
     an implementation that the command line names.
     """
-    planner = _Planner(experiment)
+    planner = Planner(experiment)
     runs = [planner.run(name) for name in experiment.impls]
     planner.unused_names()
     if mistakes := planner.all_mistakes():
@@ -57,7 +70,9 @@ def make(experiment: Experiment) -> list[Run]:
     return [run for run in runs if run]
 
 
-class _Planner:
+class Planner:
+    """Finds what an experiment's runs could not do. `mistakes` are those of its config, too."""
+
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.mistakes = list(experiment.mistakes)
@@ -65,12 +80,23 @@ class _Planner:
         self.refused: dict[tuple[str, str, str, str], list[str]] = {}
 
     def run(self, asked: Assigned) -> Run | None:
+        """The run of one of the experiment's `impls`, or None with the reason in `mistakes`."""
+        found = self.implementation(asked)
+        if found is None:
+            return None
+        implementation, missing = found
+        settings = self.experiment.settings(implementation.name)
+        self.honourable(implementation, settings)
+        config = Config(**{name: a.value for name, a in settings.items()})  # type: ignore[arg-type]
+        self.fits(config, {name: a.origin for name, a in settings.items()})
+        return Run(implementation, config, missing)
+
+    def implementation(self, asked: Assigned) -> tuple[Implementation, str] | None:
+        """An implementation, and what keeps it from starting."""
         try:
             implementation = catalogue.find(str(asked.value), self.folder(asked))
-            settings = self.experiment.settings(implementation.name)
-            self.honourable(implementation, settings)
-            config = Config(**{name: a.value for name, a in settings.items()})  # type: ignore[arg-type]
             missing = self.missing(implementation, asked)
+            implementation.imports  # noqa: B018 (reads the file, which may not be Python)
         except UserError as error:
             key = "" if asked.origin == "--impl" else "impls"
             self.mistakes.append(Mistake(asked.origin, key, str(error)))
@@ -79,14 +105,14 @@ class _Planner:
             message = f"{implementation.name} is listed more than once"
             self.mistakes.append(Mistake(asked.origin, "impls", message))
         self.names.add(implementation.name)
-        self.fits(config, settings)
-        return Run(implementation, config, missing)
+        return implementation, missing
 
     def folder(self, asked: Assigned) -> Path:
         """Where a relative path in `impls` starts: beside the config, or here for --impl."""
         return Path() if asked.origin.startswith("--") else self.experiment.path.parent
 
     def honourable(self, implementation: Implementation, settings: dict[str, Assigned]) -> None:
+        """Note the settings that an implementation can't honour."""
         for name, assigned in settings.items():
             if reason := implementation.refusal(name, assigned.value):
                 what = (assigned.origin, name, reason, shown(assigned.value))
@@ -101,25 +127,29 @@ class _Planner:
             raise UserError(f"{implementation.name}: {'; '.join(hints)}")
         return "; ".join(hints)
 
-    def fits(self, config: Config, settings: dict[str, Assigned]) -> None:
+    def fits(self, config: Config, origins: dict[str, str]) -> None:
+        """Note the sizes that can't fit in memory; `origins` says where settings came from."""
         from .problem import bytes_needed
 
         limit = machine.memory_bytes()
         for name, needed in bytes_needed(config).items():
-            origin = settings[name].origin
-            said = any((m.origin, m.key) == (origin, name) for m in self.mistakes)
+            said = any((m.origin, m.key) == (origins[name], name) for m in self.mistakes)
             if needed > limit and not said:
                 message = (
                     f"is too large: training would need at least {human_bytes(needed)} of memory,"
-                    f" this machine has {human_bytes(limit)} (got {shown(settings[name].value)})"
+                    f" this machine has {human_bytes(limit)} (got {shown(getattr(config, name))})"
                 )
-                self.mistakes.append(Mistake(origin, name, message))
+                self.mistakes.append(Mistake(origins[name], name, message))
 
     def unused_names(self) -> None:
         """An override for an implementation that doesn't exist is a typo, not a wish."""
         e = self.experiment
         chosen = {Path(str(a.value)).stem if "." in str(a.value) else a.value for a in e.impls}
         known = {*catalogue.names(), *chosen}
+        for impl, settings in e.said.items():
+            if impl in known and impl not in self.names and settings and not self.mistakes:
+                origin = next(a.origin for a in settings.values())
+                self.mistakes.append(Mistake(origin, impl, f"{impl} is not among those to run"))
         named = e.named_at | {
             impl: next(a.origin for a in settings.values())
             for impl, settings in e.said.items()
@@ -133,6 +163,7 @@ class _Planner:
                 self.mistakes.append(Mistake(origin, impl, message))
 
     def all_mistakes(self) -> list[Mistake]:
+        """Everything noted, in the order of the file, then of the command line."""
         for (origin, key, reason, value), who in self.refused.items():
             reads = "read" if len(who) > 1 else "reads"
             message = f"{reason.format(who=listed(who), reads=reads)} (got {value})"
@@ -159,14 +190,9 @@ def human_bytes(count: float) -> str:
     return f"{count:.3g} {unit}"
 
 
-def thread_count(config: Config) -> int:
-    """The number of threads that a run is given."""
-    return machine.usable_cores() if config.threads == "auto" else int(config.threads)
-
-
-def hosts_needed(runs: Iterable[Run]) -> dict[HostKey, tuple[str, ...]]:
+def hosts_needed(runs: Iterable[Run]) -> HostsNeeded:
     """The hosts that these runs are forked from, and what each is to import."""
-    needed: dict[HostKey, tuple[str, ...]] = {}
+    needed: HostsNeeded = {}
     for run in runs:
         if not run.missing:
             key = host_key(run)
@@ -177,7 +203,7 @@ def hosts_needed(runs: Iterable[Run]) -> dict[HostKey, tuple[str, ...]]:
 def host_key(run: Run) -> HostKey:
     """The frameworks and threads of the process that a run is forked from."""
     tops = {module.partition(".")[0] for module in _early_imports(run)}
-    return (tuple(sorted(tops - {"numpy"} or tops)), thread_count(run.config))
+    return (tuple(sorted(tops - {"numpy"} or tops)), run.threads)
 
 
 def _early_imports(run: Run) -> tuple[str, ...]:

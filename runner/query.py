@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import UserError, nearest
+from .tables import shortened
 
 Condition = Callable[[Mapping[str, Any]], bool]
 
@@ -27,6 +28,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 _WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 _LONGEST = 2000
+_SHOWN = 200
 
 
 def parse(text: str, known: list[str], option: str) -> Condition:
@@ -38,10 +40,10 @@ def parse(text: str, known: list[str], option: str) -> Condition:
     if len(text) > _LONGEST:
         raise UserError(f"{option}: must be at most {_LONGEST} characters (got {len(text)})")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        return _Parser(option, known).condition(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise UserError(f"{option} {text!r}: is not a condition such as lr < 1e-4") from None
-    return _Parser(option, known).condition(tree)
+        shown = shortened(repr(text), _SHOWN)
+        raise UserError(f"{option} {shown}: is not a condition such as lr < 1e-4") from None
 
 
 class _Parser:
@@ -50,7 +52,7 @@ class _Parser:
         self.known = known
 
     def refuse(self, node: ast.AST) -> UserError:
-        shown = ast.unparse(node)
+        shown = shortened(ast.unparse(node), _SHOWN)
         return UserError(
             f"{self.option}: can't use {shown!r}; conditions compare columns with values, "
             'as in lr < 1e-4 and outcome == "ok"'

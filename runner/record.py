@@ -25,6 +25,7 @@ class Record:
         train_s: from the first step until the final weights are on the host.
         step_us: median, p10 and p90 of the time of a step, in µs.
         peak_bytes: most memory resident at once; start_bytes of it before train(cfg).
+        neighbours: how many other runs were under way; times with and without don't compare.
         invocation: which call of twolayer it was part of.
         losses: one per epoch; a diverged run's end with the one that is not finite.
         log: what it printed (its beginning and end, if that was much).
@@ -52,6 +53,7 @@ class Record:
     source: str = ""
     source_sha256: str = ""
     key: str = ""
+    neighbours: int | None = None
     invocation: str = ""
     started_at: str = ""
     schema: int = SCHEMA
@@ -87,7 +89,9 @@ class Record:
             return "" if self.outcome == "ok" else f"stopped at epoch {self.epochs_done}"
         kind, message = self.error["type"], str(self.error["message"]).strip()
         first = printable(message.partition("\n")[0])
-        return f"{kind}: {first}" if self.error["traceback"] else first
+        if not self.error["traceback"]:
+            return first
+        return f"{kind}: {first}" if first else str(kind)
 
 
 def printable(text: str) -> str:

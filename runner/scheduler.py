@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from . import machine, packages
-from .plan import Run, host_key, hosts_needed, thread_count
+from .plan import HostsNeeded, Run, host_key, hosts_needed
 from .record import FAILURES, Record
 from .store import Store
-from .supervisor import Hosts, supervise
+from .supervisor import Hosts, Notify, supervise
 
 
 class Watcher(Protocol):
@@ -32,57 +33,148 @@ class Watcher(Protocol):
         """A run has ended and is saved."""
 
 
+Submit = Callable[[Run], "Future[dict[str, Any]]"]
+
+
 @dataclass
 class Session:
-    """One call of `twolayer run`: its limits, and whether it has been told to stop."""
+    """One call of `twolayer run` or `sweep`: its limits, and whether it has been told to stop.
+
+    Attributes:
+        stop: set, no further run begins.
+        cancel: set, the runs under way are stopped; in `twolayer run` the same event.
+        jobs: how many runs are under way at once.
+        keep_interrupted: whether a run that was stopped leaves a record.
+    """
 
     store: Store
     watcher: Watcher
     timeout_s: float | None = None
     memory_limit: int | None = None
     fail_fast: bool = False
+    jobs: int = 1
+    keep_interrupted: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
+    cancel: threading.Event | None = None
+    ended_early: bool = False
     invocation: str = field(
         default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     )
 
-    def run_all(self, runs: list[Run]) -> Iterator[Record]:
-        """Run one after the other, so that no timing has a neighbour; yields saved records."""
-        with Hosts(hosts_needed(runs)) as hosts:
-            self.wait_for_imports(hosts)
-            for run in runs:
-                if self.stop.is_set():
-                    return
-                self.watcher.started(run)
-                record = self.run(hosts, run)
-                self.store.write(record)
-                self.watcher.finished(run, record)
-                yield record
-                if self.fail_fast and record.outcome in (*FAILURES, "diverged"):
-                    return
+    def __post_init__(self) -> None:
+        self.cancel = self.cancel or self.stop
 
-    def wait_for_imports(self, hosts: Hosts) -> None:
+    def run_here(self, runs: Iterable[Run], needed: HostsNeeded) -> Iterator[Record]:
+        """Run in processes of this machine, `jobs` at a time; yields saved records."""
+        with Hosts(needed) as hosts, ThreadPoolExecutor(self.jobs) as executor:
+            self.wait_for_imports(hosts, needed)
+
+            def submit(run: Run) -> Future[dict[str, Any]]:
+                return executor.submit(
+                    perform,
+                    order(run, self),
+                    hosts,
+                    self.cancel,
+                    lambda event: self.watcher.event(run, event),
+                )
+
+            yield from self.run_all(runs, submit, self.jobs)
+
+    def wait_for_imports(self, hosts: Hosts, needed: HostsNeeded) -> None:
         """Let all imports overlap, and end before the first run is timed."""
-        modules = {name.partition(".")[0] for names in hosts.needed.values() for name in names}
+        modules = {name.partition(".")[0] for names in needed.values() for name in names}
         self.watcher.importing(sorted(modules))
-        for host in hosts.hosts.values():
-            host.wait_ready(self.stop)
+        hosts.wait_ready(self.stop)
         self.watcher.importing([])
 
-    def run(self, hosts: Hosts, run: Run) -> Record:
-        begun = datetime.now(UTC)
-        if run.missing:
-            error = {"type": "NotInstalled", "message": run.missing}
-            result = {"outcome": "failed", "error": error | {"traceback": None, "signal": None}}
-        else:
-            result = supervise(
-                hosts.get(host_key(run)),
-                job(run, self.memory_limit),
-                timeout_s=self.timeout_s,
-                cancelled=self.stop,
-                notify=lambda event: self.watcher.event(run, event),
-            )
-        return record(run, result, begun, self.invocation)
+    def run_all(self, runs: Iterable[Run], submit: Submit, window: int) -> Iterator[Record]:
+        """Keep `window` runs submitted, to whatever performs them, until all are done.
+
+        Yields each record when it is saved. `runs` is only read as places come free.
+        """
+        pending: dict[Future[dict[str, Any]], Run] = {}
+        for run in runs:
+            if self.stop.is_set():
+                break
+            self.watcher.started(run)
+            pending[_refused(run) if run.missing else submit(run)] = run
+            while len(pending) >= window:
+                yield from self._collect(pending)
+        while pending:
+            yield from self._collect(pending)
+
+    def _collect(self, pending: dict[Future[dict[str, Any]], Run]) -> Iterator[Record]:
+        # A short wait at a time, since a signal is only seen between waits.
+        for future in wait(pending, timeout=0.2, return_when=FIRST_COMPLETED).done:
+            run = pending.pop(future)
+            finished = record(run, _result(future), self.invocation)
+            if finished.outcome != "interrupted" or self.keep_interrupted:
+                self.store.write(finished)
+            self.watcher.finished(run, finished)
+            if self.fail_fast and finished.outcome in (*FAILURES, "diverged"):
+                self.stop_early()
+            yield finished
+
+    def stop_early(self) -> None:
+        """Begin no further run, though nobody interrupted."""
+        self.ended_early = True
+        self.stop.set()
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stop.is_set() and not self.ended_early
+
+
+def _refused(run: Run) -> Future[dict[str, Any]]:
+    """The result of a run that can't start."""
+    future: Future[dict[str, Any]] = Future()
+    error = {"type": "NotInstalled", "message": run.missing, "traceback": None, "signal": None}
+    future.set_result({"outcome": "failed", "error": error, "started_at": _now()})
+    return future
+
+
+def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:
+    """What a future came to; one that was lost with its worker is a crash."""
+    try:
+        return future.result()
+    except Exception as error:
+        kind = type(error).__name__
+        lost = {"type": kind, "message": str(error), "traceback": None, "signal": None}
+        return {"outcome": "crashed", "error": lost, "started_at": _now()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def order(run: Run, session: Session) -> dict[str, Any]:
+    """All that whoever performs a run needs to know, as JSON."""
+    frameworks, threads = host_key(run)
+    return {
+        "job": job(run, session.memory_limit),
+        "frameworks": list(frameworks),
+        "threads": threads,
+        "modules": list(hosts_needed([run])[frameworks, threads]),
+        "timeout_s": session.timeout_s,
+        "neighbours": session.jobs - 1,
+    }
+
+
+def perform(
+    order: dict[str, Any],
+    hosts: Hosts,
+    cancelled: threading.Event | None = None,
+    notify: Notify = lambda _: None,
+) -> dict[str, Any]:
+    """Perform an order in a process forked from one of `hosts`, and return its result."""
+    begun = _now()
+    if cancelled is not None and cancelled.is_set():
+        return {"outcome": "interrupted", "error": None, "started_at": begun}
+    host = hosts.get((tuple(order["frameworks"]), order["threads"]), tuple(order["modules"]))
+    result = supervise(
+        host, order["job"], timeout_s=order["timeout_s"], cancelled=cancelled, notify=notify
+    )
+    return result | {"started_at": begun, "neighbours": order["neighbours"]}
 
 
 def job(run: Run, memory_limit: int | None) -> dict[str, Any]:
@@ -96,29 +188,28 @@ def job(run: Run, memory_limit: int | None) -> dict[str, Any]:
         "imports": list(implementation.imports),
         "preload": list(implementation.preload),
         "config": run.config.values(),
-        "threads": thread_count(run.config),
+        "threads": run.threads,
         "memory_limit": memory_limit,
     }
 
 
-def record(run: Run, result: dict[str, Any], begun: datetime, invocation: str) -> Record:
+def record(run: Run, result: dict[str, Any], invocation: str) -> Record:
     """The record of a run that came back with this result."""
-    result = dict(result)
+    result = {"machine": machine.describe()} | result
     result["losses"] = [float(loss) for loss in result.get("losses", [])]
     implementation = run.implementation
-    versions = packages.versions(implementation.imports) | {"blas": result.pop("blas", "?")}
+    versions = result.pop("versions", None) or packages.versions(implementation.imports)
+    versions = versions | {"blas": result.pop("blas", "?")}
     return Record(
         impl=run.name,
         config=run.config.values(),
         framework=implementation.framework,
         versions=versions,
-        machine=machine.describe(),
         git=machine.git_state(implementation.source.parent),
         source=implementation.module or str(implementation.source),
         source_sha256=implementation.sha256,
         key=run.key,
         invocation=invocation,
-        started_at=begun.isoformat(timespec="milliseconds"),
         **result,
     )
 
@@ -131,8 +222,7 @@ def perform_each(
     Each piece is a run and what to change in its job (see `job`); yields the results.
     """
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
-        for host in hosts.hosts.values():
-            host.wait_ready()
+        hosts.wait_ready()
         for run, changes in work:
-            order = job(run, None) | changes
-            yield supervise(hosts.get(host_key(run)), order, timeout_s=timeout_s)
+            changed = job(run, None) | changes
+            yield supervise(hosts.get(host_key(run)), changed, timeout_s=timeout_s)

@@ -12,11 +12,15 @@ import csv
 import io
 import json
 import os
+import platform
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -24,7 +28,7 @@ from .errors import UserError
 from .record import Record
 
 RUNS = "runs"
-_TEMPORARY = ".tmp-"
+TEMPORARY = ".tmp-"
 _COLUMNS = (
     *("impl", "outcome", "final_loss", "epochs_done", "import_s", "setup_s", "train_s"),
     *("step_us_median", "peak_bytes", "device", "threads", "started_at"),
@@ -45,7 +49,7 @@ class Store:
         """Make the folder now, so that a run is not lost for want of it later."""
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
-            probe = self.runs / f"{_TEMPORARY}{uuid.uuid4().hex}"
+            probe = self.runs / temporary_name()
             probe.mkdir()
             probe.rmdir()
         except OSError as error:
@@ -59,7 +63,7 @@ class Store:
             "losses.csv": _losses_csv(record.losses),
             "log.txt": record.log,
         }
-        temporary = self.runs / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        temporary = self.runs / temporary_name()
         try:
             temporary.mkdir(parents=True)
             for name, text in files.items():
@@ -86,19 +90,24 @@ class Store:
                         raise
             attempt += 1
 
+    def folders(self) -> list[Path]:
+        """The folders of finished runs, in the order of their names."""
+        try:
+            names = sorted(os.listdir(self.runs))
+        except OSError:
+            return []
+        return [self.runs / name for name in names if not name.startswith(".")]
+
     def read(self) -> Iterator[Record]:
         """Every whole record, in no particular order."""
-        for folder in sorted(self.runs.glob("*")):
-            if not folder.name.startswith("."):
-                record = read_run(folder)
-                if record:
-                    yield record
+        return filter(None, map(read_run, self.folders()))
 
     def latest(self) -> list[Record]:
         """The records of the latest call of `twolayer run`, in the order they were made."""
-        records = sorted(self.read(), key=lambda record: record.started_at)
-        last = max((record.invocation for record in records), default="")
-        return [record for record in records if record.invocation == last]
+        found = [(folder, record) for folder in self.folders() if (record := read_summary(folder))]
+        last = max((record.invocation for _, record in found), default="")
+        whole = (read_run(folder) for folder, record in found if record.invocation == last)
+        return sorted(filter(None, whole), key=lambda record: record.started_at)
 
     def write_table(self, records: Iterable[Record]) -> None:
         """Write results.csv, one row a run: derived, so it may be deleted at any time."""
@@ -109,7 +118,7 @@ class Store:
             values = record.summary()
             values["step_us_median"] = (record.step_us or {}).get("median")
             writer.writerow([values[column] for column in _COLUMNS])
-        temporary = self.folder / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        temporary = self.folder / temporary_name()
         _write_synced(temporary, text.getvalue())
         temporary.replace(self.folder / "results.csv")
 
@@ -121,13 +130,58 @@ def experiments(results: Path) -> list[str]:
 
 def read_run(folder: Path) -> Record | None:
     """The record in a run's folder; None if it is not one (any more)."""
+    record = read_summary(folder)
     try:
-        values: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        losses = _read_losses(folder / "losses.csv")
-        log = (folder / "log.txt").read_text(encoding="utf-8")
-    except (OSError, json.JSONDecodeError):
+        if record:
+            record.losses = _read_losses(folder / "losses.csv")
+            record.log = (folder / "log.txt").read_text(encoding="utf-8")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
-    return Record.from_summary(values, losses, log)
+    return record
+
+
+def read_summary(folder: Path) -> Record | None:
+    """The same without losses and log: all that lists need, from one file instead of three."""
+    try:
+        with open(f"{folder}/result.json", encoding="utf-8") as file:
+            record = Record.from_summary(json.load(file), [], "")
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    return record if _is_record(record) else None
+
+
+def _is_record(record: Record) -> bool:
+    """Whether its fields are of the types that they should be: anybody can edit a file."""
+    error = record.error
+    return all(isinstance(getattr(record, name), types) for name, types in _types().items()) and (
+        error is None or {"type", "message", "traceback"} <= error.keys()
+    )
+
+
+@cache
+def _types() -> dict[str, tuple[type, ...]]:
+    """The classes that the fields of a record may be of; a whole number serves as a float."""
+    types = {}
+    for name, hint in get_type_hints(Record).items():
+        parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        classes = {get_origin(part) or part for part in parts}
+        types[name] = tuple(classes | {int} if float in classes else classes)
+    return types
+
+
+def temporary_name() -> str:
+    """A new `.tmp-<place>-<pid>-<random>`: it says who writes, so that leftovers can be told."""
+    return f"{TEMPORARY}{place()}-{os.getpid()}-{uuid.uuid4().hex}"
+
+
+@cache
+def place() -> str:
+    """Where process ids mean the same as here: this host and, in it, the PID namespace."""
+    host = re.sub(r"[^A-Za-z0-9_]", "_", platform.node())
+    try:
+        return f"{host}.{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return host
 
 
 def _config_yaml(record: Record) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .pipes import STOP, split
-from .plan import HostKey
+from .plan import HostKey, HostsNeeded
 
 GRACE_S = 2.0
 """How long a run that was asked to stop may take to do so before it is killed."""
@@ -117,27 +117,42 @@ class Hosts:
     `needed` says, for each, which modules it imports; all start importing at once.
     """
 
-    def __init__(self, needed: dict[HostKey, tuple[str, ...]]) -> None:
-        self.needed = needed
+    def __init__(self, needed: HostsNeeded) -> None:
         self.lock = threading.Lock()
-        self.hosts = {key: HostProcess(needed[key], key[1]) for key in needed}
+        self.modules: HostsNeeded = {}
+        self.hosts: dict[HostKey, HostProcess] = {}
+        for key, modules in needed.items():
+            self.get(key, modules)
 
-    def get(self, key: HostKey) -> HostProcess:
-        """The host for a key; started again if it has died."""
+    def get(self, key: HostKey, modules: tuple[str, ...] = ()) -> HostProcess:
+        """The host for a key; started if there is none, again if it has died."""
         with self.lock:
-            if not self.hosts[key].alive():
-                self.hosts[key].close()
-                self.hosts[key] = HostProcess(self.needed[key], key[1])
-            return self.hosts[key]
+            host = self.hosts.get(key)
+            if host is None or not host.alive():
+                modules = self.modules.setdefault(key, modules)
+                if host is not None:
+                    host.close()
+                host = self.hosts[key] = HostProcess(modules, key[1])
+            return host
+
+    def wait_ready(self, stop: threading.Event | None = None) -> None:
+        """Wait for all imports, or until `stop` is set."""
+        for host in list(self.hosts.values()):
+            host.wait_ready(stop)
+
+    def close(self) -> None:
+        """End all hosts, and with them every run they still have."""
+        for host in self.hosts.values():
+            host.control.close()
+        for host in self.hosts.values():
+            host.close()
+        self.hosts.clear()
 
     def __enter__(self) -> Hosts:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for host in self.hosts.values():
-            host.control.close()
-        for host in self.hosts.values():
-            host.close()
+        self.close()
 
 
 class Log:

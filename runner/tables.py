@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .record import Record, printable
@@ -62,6 +62,25 @@ class Table:
 
     def text(self, width: int) -> str:
         """The table for people, split into blocks where it is wider than `width`."""
+        return self._cut(width)._text(width)
+
+    def _cut(self, width: int, gap: int = 2) -> Table:
+        """The table with words shortened where a column would not fit beside the first."""
+        widths = self.widths()
+        first = max(width // 2, width - gap - max(widths[1:], default=0))
+        rest = max(1, width - gap - min(widths[0], first))
+
+        def cut(cells: Sequence[str]) -> list[str]:
+            return [
+                shortened(cell, rest if column else first) if column in self.left else cell
+                for column, cell in enumerate(cells)
+            ]
+
+        if all(w <= (rest if column else first) for column, w in enumerate(widths)):
+            return self
+        return replace(self, header=cut(self.header), rows=[cut(row) for row in self.rows])
+
+    def _text(self, width: int) -> str:
         widths = self.widths()
         texts = []
         for block in self.blocks(width):
@@ -91,6 +110,11 @@ class Table:
         return text.getvalue().rstrip("\n")
 
 
+def shortened(text: str, width: int) -> str:
+    """`an implem…` where there is not room for all of it."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """`3.1911e+07`: the same width for every magnitude, so that columns line up."""
     return "-" if value is None else f"{value:.{digits}e}"
@@ -108,7 +132,7 @@ def losses(
     for record in records:
         header.append(record.impl)
         if record.impl in published:
-            header.append(NOTEBOOK)
+            header.append(f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK)
     rows = []
     for epoch in _epochs(records):
         row = [str(epoch)]
@@ -117,7 +141,7 @@ def losses(
             if record.impl in published:
                 row.append(_cell(published[record.impl].get(epoch), exact))
         rows.append(row)
-    beside = (column for column, name in enumerate(header) if name == NOTEBOOK)
+    beside = (column for column, name in enumerate(header) if name.endswith(NOTEBOOK))
     return Table(header, rows, glued=frozenset(beside))
 
 
@@ -195,14 +219,21 @@ def failures(records: Sequence[Record]) -> str:
 
 
 def _telling(record: Record) -> list[str]:
-    """The end of what a run printed, or of its traceback; of a crash, where it happened."""
+    """The ends of what a run printed and of its traceback; of a crash, where it happened."""
     lines = record.log.rstrip().splitlines()
     crash = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
     if crash is not None:
         return lines[crash : crash + LOG_LINES]
-    if not lines and record.error and record.error.get("traceback"):
-        lines = record.error["traceback"].rstrip().splitlines()
-    return lines[-LOG_LINES:]
+    trace = ((record.error or {}).get("traceback") or "").rstrip().splitlines()
+    if record.outcome != "failed" or (trace and lines[-1:] == trace[-1:]):
+        trace = []
+    return [*lines[-LOG_LINES:], *_from_a_frame(trace[-LOG_LINES:])]
+
+
+def _from_a_frame(trace: list[str]) -> list[str]:
+    """The end of a traceback, from a line that names a file on."""
+    frames = [i for i, line in enumerate(trace) if line.lstrip().startswith("File ")]
+    return trace[frames[0] :] if frames else trace
 
 
 def read_published(path: Path) -> Published:

@@ -134,7 +134,7 @@ class Training:
         error: BaseException | None = None
         try:
             self.drive(train)
-        except (Exception, SystemExit) as caught:
+        except BaseException as caught:  # even KeyboardInterrupt: here it is the code's own
             error = caught
         return self.result(error)
 
@@ -165,7 +165,7 @@ class Training:
                 loss = next(generator)
             except StopIteration as end:
                 return end.value
-            if loss is last:
+            if loss is last and hasattr(loss, "__array__") and not isinstance(loss, np.generic):
                 raise ContractError("train(cfg) must yield a fresh loss each step, not one object")
             keep(loss)
             last = loss
@@ -188,7 +188,7 @@ class Training:
         ended = time.perf_counter_ns()
         try:
             losses = as_floats(list(self.raw))
-        except (TypeError, ValueError) as caught:
+        except (TypeError, ValueError, OverflowError) as caught:
             error = error or ContractError(f"train(cfg) must yield numbers: {caught}")
             losses = []
         bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)

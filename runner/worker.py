@@ -48,8 +48,9 @@ def perform(
     except BaseException as error:
         traceback.print_exc()
         result = {"outcome": "failed", "error": describe(error)}
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError):  # closed by the run
+            stream.flush()
     send(events, {"event": "result", "result": result})
     os._exit(0)  # a framework's threads would hold up, or crash, an ordinary exit
 
@@ -133,12 +134,14 @@ def peak_bytes() -> int:
 
 def describe(error: BaseException) -> dict[str, Any]:
     """An exception as data."""
-    return {
-        "type": type(error).__name__,
-        "message": str(error) or type(error).__name__,
-        "traceback": "".join(traceback.format_exception(error)),
-        "signal": None,
-    }
+    try:
+        message = str(error)
+        text = "".join(traceback.format_exception(error))
+    except Exception as another:
+        message = f"can't be shown: its __str__ raises {type(another).__name__}"
+        text = "".join(traceback.format_tb(error.__traceback__))
+    kind = type(error).__name__
+    return {"type": kind, "message": message, "traceback": text, "signal": None}
 
 
 def load_module(job: dict[str, Any]) -> Any:

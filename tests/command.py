@@ -139,3 +139,9 @@ def losses(run):
     assert header == "epoch,loss"
     assert [int(epoch) for epoch, _ in rows] == list(range(len(rows)))
     return [float(loss) for _, loss in rows]
+
+
+def losses_of(folder, experiment):
+    """The losses of every finished run as written, by the name of its folder."""
+    runs = folder / "results" / experiment / "runs"
+    return {path.name: (path / "losses.csv").read_text() for path in runs.glob("[!.]*")}

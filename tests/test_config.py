@@ -611,7 +611,7 @@ def test_the_schema_is_printed(tmp_path):
 def test_the_schema_is_one():
     """It keeps its own dialect's rules."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert set(SCHEMA["properties"]) == set(config.KEYS)
+    assert set(SCHEMA["properties"]) == {*config.KEYS, *config.SWEEP_KEYS}
 
 
 @pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.name)
@@ -620,7 +620,9 @@ def test_the_schema_accepts_the_packaged_configs(path):
     assert valid(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(catalogue.configs_folder().glob("*.yaml")), ids=lambda path: path.name
+)
 def test_packaged_configs_are_planned(path):
     """And every one of them runs."""
     assert plan.make(config.load(path))

@@ -9,7 +9,17 @@ import signal
 from dataclasses import dataclass
 
 import pytest
-from command import children, left_behind, planted, small, start, stored, twolayer, wait_for
+from command import (
+    children,
+    left_behind,
+    planted,
+    processes,
+    small,
+    start,
+    stored,
+    twolayer,
+    wait_for,
+)
 
 KEYS = {
     *("schema", "impl", "outcome", "error", "config", "epochs_done", "final_loss", "import_s"),
@@ -339,3 +349,30 @@ def test_a_host_that_is_killed_takes_only_its_run_with_it(tmp_path):
     assert "Traceback" not in stderr
     assert outcomes == {"hangs": "crashed", "plain_floats": "ok"}
     assert left_behind(tmp_path) == []
+
+
+def test_a_detached_child_does_not_outlive_its_run(tmp_path):
+    (tmp_path / "detaches.py").write_text(
+        '"""Starts a process in a session of its own."""\nimport subprocess\n\n\ndef train(cfg):\n'
+        '    subprocess.Popen(["sleep", "60"], start_new_session=True)\n'
+        "    for step in cfg.steps():\n        yield 1.0 / (step + 1)\n"
+    )
+    done = twolayer("run", *small(tmp_path), "--impl", "./detaches.py", cwd=tmp_path)
+    assert done.returncode == 0
+    assert not processes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("yields", "outcome", "reason"),
+    [
+        ("1.0", "ok", ""),
+        ('"a"', "failed", "must yield numbers"),
+        ("10**400", "failed", "must yield numbers"),
+    ],
+)
+def test_a_literal_may_be_yielded_again(tmp_path, yields, outcome, reason):
+    body = f"def train(cfg):\n    for _ in cfg.steps():\n        yield {yields}\n"
+    (tmp_path / "same.py").write_text(f'"""The same loss."""\n\n\n{body}')
+    done = twolayer("run", *small(tmp_path), "--impl", "./same.py", "-q", cwd=tmp_path)
+    assert outcome in done.stdout
+    assert reason in done.stdout

@@ -85,10 +85,14 @@ def fenced(text: str) -> str:
 
 
 def table_text(table: "Table") -> str:
+    text = table.text(terminal_width())
+    return _coloured(text) if _colour() else text
+
+
+def terminal_width() -> int:
     import shutil
 
-    text = table.text(shutil.get_terminal_size((150, 24)).columns)
-    return _coloured(text) if _colour() else text
+    return shutil.get_terminal_size((150, 24)).columns
 
 
 def _colour() -> bool:

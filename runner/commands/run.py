@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UserError
 from ..options import ConfigFile, Impls, Results, with_settings
 from ..output import emit
 from .common import (
@@ -68,7 +67,7 @@ def run(
             fail_fast=fail_fast,
         )
         with stoppable(session):
-            records = list(session.run_all(runs))
+            records = list(session.run_here(runs, plan.hosts_needed(runs)))
     store.write_table(records)
     show_records(records, format, beside)
     say(f"results are in {store.folder}", quiet)
@@ -77,12 +76,15 @@ def run(
 
 @contextlib.contextmanager
 def stoppable(session: "Session") -> Iterator[None]:
-    """Ctrl-C, or a request to terminate, stops the run under way; a second one stops at once."""
+    """Ctrl-C, or a request to terminate, stops the session; again, its runs; again, at once."""
 
     def stop(*_: object) -> None:
-        if session.stop.is_set():
+        if not session.stop.is_set():
+            session.stop.set()
+        elif session.cancel is not None and not session.cancel.is_set():
+            session.cancel.set()
+        else:
             raise KeyboardInterrupt
-        session.stop.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -99,7 +101,7 @@ def verdict(
     from ..record import FAILURES
 
     outcomes = {record.outcome for record in records}
-    if session.stop.is_set():
+    if session.interrupted:
         kept = sum(record.outcome != "interrupted" for record in records)
         emit(f"interrupted: {kept} of {len(runs)} runs finished and kept", sys.stderr)
         return INTERRUPTED
@@ -110,47 +112,3 @@ def verdict(
     if outcomes & set(FAILURES):
         return FAILED
     return DIVERGED if "diverged" in outcomes or (must_fall and risen) else OK
-
-
-def show(
-    experiment: Annotated[
-        str | None,
-        typer.Argument(
-            help="Name of the experiment, as under results/.",
-            show_default="the latest",
-            autocompletion=lambda incomplete: _experiments(incomplete),
-        ),
-    ] = None,
-    results: Results = Path("results"),
-    format: FormatOption = Format.table,
-    published: PublishedOption = False,
-) -> None:
-    """Show an experiment that has been run: the records of its latest run."""
-    from ..config import find_config, load
-
-    records = _stored(experiment, results)
-    beside = published_beside(load(find_config("notebook"))) if published else None
-    show_records(records, format, beside)
-
-
-def _experiments(incomplete: str) -> list[str]:
-    from ..store import experiments
-
-    return [name for name in experiments(Path("results")) if name.startswith(incomplete)]
-
-
-def _stored(name: str | None, results: Path) -> "list[Record]":
-    from ..errors import nearest
-    from ..store import Store, experiments
-
-    known = experiments(results)
-    if not known:
-        raise UserError(f"{results}: holds no experiments yet; `twolayer run` makes one")
-    if name is not None and name not in known:
-        hint = nearest(name, known) or f"; there are {', '.join(known)}"
-        raise UserError(f"{results}: has no experiment {name}{hint}")
-    stored = [Store(results, each).latest() for each in ([name] if name else known)]
-    records = max(stored, key=lambda records: max((r.invocation for r in records), default=""))
-    if not records:
-        raise UserError(f"{results}/{name or known[0]}: holds no finished run")
-    return records

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from twolayer import Config, machine
 from twolayer.catalogue import LESSON
 from twolayer.machine import usable_cores
+from twolayer.packages import versions
+from twolayer.record import Record
+from twolayer.store import Store
 from twolayer.supervisor import thread_environment
+from twolayer.tables import Table
 
 from .measure import Ratio, ratio, show, twolayer, wall_s
 
@@ -80,7 +87,113 @@ def campaign() -> None:
     show("all ten", [found])
 
 
-BENCHMARKS = {"startup": startup, "campaign": campaign, "overhead": overhead}
+def reading() -> None:
+    """Seconds that listing 20,000 runs takes, each measured five times."""
+    with tempfile.TemporaryDirectory() as folder:
+        _synthetic(Path(folder), 20_000)
+        condition = ["--where", "lr < 1e-5 and seed < 3", "--sort=-final_loss"]
+        commands = {
+            "results synthetic": ["results", "synthetic"],
+            "results synthetic --where … --sort …": ["results", "synthetic", *condition],
+            "results (experiments, sizes)": ["results"],
+            "show synthetic --rows lr": ["show", "synthetic", "--rows", "lr"],
+        }
+        rows = []
+        for name, words in commands.items():
+            command = twolayer(*words, "--results", folder)
+            times = sorted(wall_s(command) for _ in range(5))
+            rows.append([name, f"{times[2]:.2f}", f"{times[0]:.2f} to {times[-1]:.2f}"])
+    header = ["20,000 runs", "median s", "of five"]
+    print(Table(header, rows, frozenset({0})).text(100), end="\n\n", flush=True)
+
+
+def _synthetic(results: Path, count: int) -> None:
+    """Write runs as Store does, but for syncing each to the disk."""
+    epochs = 1000
+    losses = [1e7 * 0.99**epoch for epoch in range(epochs)]
+    store = Store(results, "synthetic")
+    record = Record(
+        impl="numpy_manual",
+        outcome="ok",
+        config=Config(epochs=epochs).values(),
+        epochs_done=epochs,
+        train_s=1.0,
+        step_us={"median": 1000.0, "p10": 900.0, "p90": 1100.0},
+        framework="numpy",
+        versions=versions(["numpy"]),
+        machine=machine.describe(),
+        losses=losses,
+    )
+    first = store.write(record)
+    for number in range(count):
+        folder = store.runs / f"numpy_manual-{number:010x}"
+        folder.mkdir()
+        record.config |= {"seed": number % 100, "lr": (1 + number // 100) * 1e-7}
+        record.final_loss = float(number)
+        (folder / "result.json").write_text(json.dumps(record.summary(), indent=1))
+        for name in ("config.yaml", "losses.csv", "log.txt"):
+            shutil.copy(first / name, folder / name)
+    shutil.rmtree(first)
+
+
+SWEEP = """
+N: 5
+H: 4
+D_in: 6
+D_out: 3
+epochs: 5
+threads: 1
+"""
+RUNS, FEW, JOBS = 200, 4, 2
+
+
+def sweeps() -> None:
+    """What a short run of a sweep costs beyond its own set-up and training, after the imports."""
+    header = ["sweep, a run", "beyond training", "limit", "set-up and training", "verdict"]
+    rows = [_sweep(name) for name in ("numpy_manual", "autograd", "adam", "tf_graph")]
+    print(Table(header, rows, frozenset({0, 4})).text(100), end="\n\n", flush=True)
+
+
+def _sweep(name: str) -> list[str]:
+    """Time many runs and few, which differ in nothing but the runs, three times each."""
+    overheads, own = [], []
+    for _ in range(3):
+        many_s, few_s = (_swept_s(name, count) for count in (RUNS, FEW))
+        mean_s = _swept_own_s(name)
+        overheads.append((many_s - few_s) / (RUNS - FEW) - mean_s / JOBS)
+        own.append(mean_s)
+    overhead, mean_s = statistics.median(overheads), statistics.median(own)
+    verdict = "ok" if overhead <= 0.030 else "over"
+    return [name, f"{1e3 * overhead:.1f} ms", "30 ms", f"{1e3 * mean_s:.1f} ms", verdict]
+
+
+def _swept_s(name: str, count: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bench.yaml"
+        file.write_text(f"{SWEEP}impls: {name}\ngrid: {{seed: {{range: {count}}}}}\n")
+        words = ("sweep", str(file), "--jobs", str(JOBS), "--results", folder, "--quiet")
+        return wall_s(twolayer(*words))
+
+
+def _swept_own_s(name: str) -> float:
+    """Mean seconds of set-up and training of such runs, by their records."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bench.yaml"
+        file.write_text(f"{SWEEP}impls: {name}\ngrid: {{seed: {{range: 20}}}}\n")
+        words = ("sweep", str(file), "--jobs", str(JOBS), "--results", folder, "--quiet")
+        wall_s(twolayer(*words))
+        paths = Path(folder).glob("bench/runs/*/result.json")
+        records = [json.loads(path.read_text()) for path in paths]
+        return statistics.mean(r["setup_s"] + r["train_s"] for r in records)
+
+
+BENCHMARKS = {
+    "startup": startup,
+    "campaign": campaign,
+    "overhead": overhead,
+    "sweeps": sweeps,
+    "reading": reading,
+}
 
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or BENCHMARKS:

@@ -1,0 +1,138 @@
+"""Many runs, each done once: what is finished is not run again, whoever finished it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import machine, packages
+from .claims import Claims
+from .plan import Run
+from .record import FAILURES, Record
+from .scheduler import Session
+from .store import Store
+
+POLL_S = 0.5
+"""How long to wait before looking again at a run that another process is at."""
+
+RunAll = Callable[[Iterable[Run]], Iterator[Record]]
+
+
+@dataclass
+class Finished:
+    """What an experiment's folder holds already.
+
+    Attributes:
+        outcomes: the outcome that counts, by run key: ok if any attempt was.
+        step_s: seconds per epoch of finished runs, by implementation.
+        made_with: how many were made by each version of a framework and on each machine.
+    """
+
+    outcomes: dict[str, str] = field(default_factory=dict)
+    step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    made_with: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, store: Store) -> Finished:
+        """Read the folder, but for losses and logs."""
+        finished = cls()
+        for folder in store.runs.glob("[!.]*"):
+            if values := _summary(folder):
+                finished.add(values)
+        return finished
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Count in one record's summary."""
+        key, outcome = values["key"], values["outcome"]
+        if self.outcomes.get(key) != "ok":
+            self.outcomes[key] = outcome
+        if values.get("train_s") and values.get("epochs_done"):
+            self.step_s[values["impl"]].append(values["train_s"] / values["epochs_done"])
+        framework = values.get("framework", "")
+        self.made_with[framework, values.get("versions", {}).get(framework, "?")] += 1
+        self.made_with["cpu", values.get("machine", {}).get("cpu", "?")] += 1
+
+    def has(self, key: str, retry: bool = False) -> bool:
+        """Whether a run need not be done; with `retry`, one that failed is to be."""
+        outcome = self.outcomes.get(key, "interrupted")
+        return outcome != "interrupted" and not (retry and outcome in FAILURES)
+
+    def elsewhere(self) -> list[str]:
+        """What finished runs were made with that is not so here."""
+        notes = []
+        for (what, was), count in sorted(self.made_with.items()):
+            here = machine.describe()["cpu"] if what == "cpu" else packages.version(what)
+            if was not in (here, "?"):
+                notes.append(f"{count} finished runs were made with {what} {was}; here is {here}")
+        return notes
+
+    def seconds(self, run: Run) -> float | None:
+        """How long a run may take, by those of its implementation that are finished."""
+        times = self.step_s.get(run.name)
+        return statistics.median(times) * run.config.epochs if times else None
+
+
+def _summary(folder: Path) -> dict[str, Any] | None:
+    try:
+        values = json.loads((folder / "result.json").read_bytes())
+        return values if values["key"] and values["outcome"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclass
+class Campaign:
+    """Runs of one experiment to be done once each, in a session."""
+
+    session: Session
+    finished: Finished
+    retry: bool = False
+    fresh: bool = False
+
+    def todo(self, runs: Iterable[Run]) -> Iterator[Run]:
+        """The runs that are not finished."""
+        return (run for run in runs if self.fresh or not self.finished.has(run.key, self.retry))
+
+    def run(self, runs: Iterable[Run], run_all: RunAll) -> Iterator[Record]:
+        """Do what is not finished; yields each record when it is saved.
+
+        A run that another process is at is left to it, and looked at again at the end: done
+        there, it is not done here; dropped there, it is.
+        """
+        claims = Claims(self.session.store.folder)
+        left: list[Run] = []
+        try:
+            waiting = self.todo(runs)
+            while True:
+                for record in run_all(self.claimed(waiting, claims, left)):
+                    claims.release(record.key)
+                    yield record
+                if not left or self.session.stop.is_set():
+                    return
+                time.sleep(POLL_S)
+                waiting, left = iter(left), []
+        finally:
+            claims.close()
+
+    def claimed(self, runs: Iterable[Run], claims: Claims, left: list[Run]) -> Iterator[Run]:
+        """Those that this process may do; those that another is at go to `left`."""
+        for run in runs:
+            if not claims.acquire(run.key):
+                left.append(run)
+            elif self.done_meanwhile(run):
+                claims.release(run.key)
+            else:
+                yield run
+
+    def done_meanwhile(self, run: Run) -> bool:
+        """Whether another process has finished a run since the folder was read."""
+        if self.fresh or self.finished.outcomes.get(run.key):
+            return False
+        values = _summary(self.session.store.runs / run.key)
+        return values is not None and values["outcome"] != "interrupted"
