@@ -15,6 +15,7 @@ means that nobody waits for the run any more, so it is killed), `events` and `lo
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import select
@@ -39,6 +40,8 @@ def main() -> None:
         imports = import_all(sys.argv[1:])
     from . import tasks  # after the timed imports: it brings NumPy
 
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy every page that holds an object
     control.sendall(b"r")  # ready
     job = Host(control).serve()
     if job:  # only ever true in a forked child

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from . import frameworks, worker
 from .rules import Value
@@ -79,8 +80,6 @@ def _json(loss: float) -> float | str:
 
 def blas() -> str:
     """Name and version of the BLAS libraries loaded here."""
-    from threadpoolctl import threadpool_info
-
     found = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
     return ", ".join(sorted(found))
 
