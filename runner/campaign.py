@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from . import machine, packages
 from .claims import Claims
 from .plan import Run
 from .record import FAILURES, Record
 from .scheduler import Session
-from .store import Store
+from .store import Store, read_summary
 
 POLL_S = 0.5
 """How long to wait before looking again at a run that another process is at."""
@@ -42,21 +39,19 @@ class Finished:
     def of(cls, store: Store) -> Finished:
         """Read the folder, but for losses and logs."""
         finished = cls()
-        for folder in store.runs.glob("[!.]*"):
-            if values := _summary(folder):
-                finished.add(values)
+        for folder in store.folders():
+            if record := read_summary(folder):
+                finished.add(record)
         return finished
 
-    def add(self, values: dict[str, Any]) -> None:
-        """Count in one record's summary."""
-        key, outcome = values["key"], values["outcome"]
-        if self.outcomes.get(key) != "ok":
-            self.outcomes[key] = outcome
-        if values.get("train_s") and values.get("epochs_done"):
-            self.step_s[values["impl"]].append(values["train_s"] / values["epochs_done"])
-        framework = values.get("framework", "")
-        self.made_with[framework, values.get("versions", {}).get(framework, "?")] += 1
-        self.made_with["cpu", values.get("machine", {}).get("cpu", "?")] += 1
+    def add(self, record: Record) -> None:
+        """Count in one record."""
+        if self.outcomes.get(record.key) != "ok":
+            self.outcomes[record.key] = record.outcome
+        if record.train_s and record.epochs_done:
+            self.step_s[record.impl].append(record.train_s / record.epochs_done)
+        self.made_with[record.framework, record.versions.get(record.framework, "?")] += 1
+        self.made_with["cpu", record.machine.get("cpu", "?")] += 1
 
     def has(self, key: str, retry: bool = False) -> bool:
         """Whether a run need not be done; with `retry`, one that failed is to be."""
@@ -76,14 +71,6 @@ class Finished:
         """How long a run may take, by those of its implementation that are finished."""
         times = self.step_s.get(run.name)
         return statistics.median(times) * run.config.epochs if times else None
-
-
-def _summary(folder: Path) -> dict[str, Any] | None:
-    try:
-        values = json.loads((folder / "result.json").read_bytes())
-        return values if values["key"] and values["outcome"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 @dataclass
@@ -134,5 +121,7 @@ class Campaign:
         """Whether another process has finished a run since the folder was read."""
         if self.fresh or self.finished.outcomes.get(run.key):
             return False
-        values = _summary(self.session.store.runs / run.key)
-        return values is not None and values["outcome"] != "interrupted"
+        attempts = (run.key, *(f"{run.key}.{number}" for number in range(2, 10)))
+        folders = (self.session.store.runs / name for name in attempts)
+        records = [record for folder in folders if (record := read_summary(folder))]
+        return any(record.outcome != "interrupted" for record in records)

@@ -113,7 +113,7 @@ def sweep(
         with watcher, stoppable(session):
             for record in campaign.run(asked.runs(wanted), run_all):
                 if record.outcome != "interrupted":
-                    finished.add(record.summary())
+                    finished.add(record)
     raise typer.Exit(_end(session, outlook, finished, file, quiet))
 
 
