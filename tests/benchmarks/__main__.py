@@ -9,6 +9,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from twolayer import Config, machine
@@ -148,26 +150,41 @@ epochs: 5
 threads: 1
 """
 RUNS, FEW, JOBS = 200, 4, 2
+HYDRA = find_spec("hydra") is not None and find_spec("hydra_plugins") is not None
 
 
 def sweeps() -> None:
-    """What a short run of a sweep costs beyond its own set-up and training, after the imports."""
-    header = ["sweep, a run", "beyond training", "limit", "set-up and training", "verdict"]
+    """What a short run costs beyond set-up and training, after imports; and Hydra's the same."""
+    header = ["sweep, a run", "beyond training", "limit", "set-up and training", "Hydra + joblib"]
     rows = [_sweep(name) for name in ("numpy_manual", "autograd", "adam", "tf_graph")]
-    print(Table(header, rows, frozenset({0, 4})).text(100), end="\n\n", flush=True)
+    print(Table(header, rows, frozenset({0})).text(100), end="\n\n", flush=True)
 
 
 def _sweep(name: str) -> list[str]:
     """Time many runs and few, which differ in nothing but the runs, three times each."""
-    overheads, own = [], []
-    for _ in range(3):
-        many_s, few_s = (_swept_s(name, count) for count in (RUNS, FEW))
-        mean_s = _swept_own_s(name)
-        overheads.append((many_s - few_s) / (RUNS - FEW) - mean_s / JOBS)
-        own.append(mean_s)
-    overhead, mean_s = statistics.median(overheads), statistics.median(own)
-    verdict = "ok" if overhead <= 0.030 else "over"
-    return [name, f"{1e3 * overhead:.1f} ms", "30 ms", f"{1e3 * mean_s:.1f} ms", verdict]
+    own_s = _swept_own_s(name)
+    ours = [_each_s(_swept_s, name) - own_s / JOBS for _ in range(3)]
+    theirs = [_each_s(_hydra_s, name) - own_s / JOBS for _ in range(3)] if HYDRA else []
+    return [
+        name,
+        f"{1e3 * statistics.median(ours):.1f} ms",
+        "30 ms",
+        f"{1e3 * own_s:.1f} ms",
+        f"{1e3 * statistics.median(theirs):.1f} ms" if theirs else "not installed",
+    ]
+
+
+def _each_s(time_s: Callable[[str, int], float], name: str) -> float:
+    """Seconds that one more run takes."""
+    return (time_s(name, RUNS) - time_s(name, FEW)) / (RUNS - FEW)
+
+
+def _hydra_s(name: str, count: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["--multirun", f"seed=range({count})", f"name={name}", f"hydra.sweep.dir={folder}"]
+        words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={JOBS}"]
+        script = str(Path(__file__).with_name("peer_hydra.py"))
+        return wall_s([sys.executable, "-P", script, *words], ONE_THREAD)
 
 
 def _swept_s(name: str, count: int) -> float:
