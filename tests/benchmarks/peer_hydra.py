@@ -10,7 +10,6 @@ from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
-
 from twolayer import Config
 
 SETTINGS = {"N": 5, "H": 4, "D_in": 6, "D_out": 3, "epochs": 5, "seed": 0, "name": "autograd"}
