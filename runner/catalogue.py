@@ -113,10 +113,11 @@ class Implementation:
         if self._train is None or not self._train.args.args:
             return None
         cfg = self._train.args.args[0].arg
-        names = sum(isinstance(n, ast.Name) and n.id == cfg for n in ast.walk(self._train))
-        if names > len(_attributes_of(cfg, self._train)):
-            return None
-        return set(_attributes_of(cfg, self._tree))
+        read = _uses(cfg, self._train)
+        if read is not None:
+            for node in self._tree.body:
+                read |= (node is not self._train and _uses(cfg, node)) or set()
+        return read
 
     def honours(self, setting: str) -> bool:
         """Whether it can do something with a setting: whether it reads `cfg.<setting>`.
@@ -161,10 +162,16 @@ def _is_dotted(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
 
 
-def _attributes_of(name: str, tree: ast.AST) -> list[str]:
-    """Every `attribute` read as `name.attribute`."""
-    found = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return [n.attr for n in found if isinstance(n.value, ast.Name) and n.value.id == name]
+def _uses(name: str, tree: ast.AST) -> set[str] | None:
+    """Every `attribute` read as `name.attribute`; None if `name` is used on its own."""
+    attributes, through, names = set(), 0, 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            names += node.id == name
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == name:
+            attributes.add(node.attr)
+            through += 1
+    return attributes if names == through else None
 
 
 def names() -> list[str]:

@@ -6,28 +6,32 @@ parsing whole metadata files takes longer than all else that `twolayer list` doe
 
 from __future__ import annotations
 
-import re
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
 
-_FOLDER = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.dist-info")
+_END = ".dist-info"
 
 
 @cache
-def _folders() -> dict[str, tuple[str, Path]]:
+def _folders() -> dict[str, tuple[str, str]]:
     """Version and metadata folder by normalised name; the first on sys.path counts."""
-    found: dict[str, tuple[str, Path]] = {}
-    for place in map(Path, dict.fromkeys(sys.path)):
-        for folder in place.glob("*.dist-info") if place.is_dir() else ():
-            if match := _FOLDER.fullmatch(folder.name):
-                found.setdefault(_normal(match["name"]), (match["version"], folder))
+    found: dict[str, tuple[str, str]] = {}
+    for place in dict.fromkeys(sys.path):
+        try:
+            entries = os.listdir(place or ".")
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.endswith(_END):
+                name, _, version = entry.removesuffix(_END).rpartition("-")
+                found.setdefault(_normal(name), (version, os.path.join(place, entry)))
     return found
 
 
 def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "_", name).lower()
+    return name.replace("-", "_").replace(".", "_").lower()
 
 
 @cache
@@ -46,8 +50,12 @@ def entry_points(group: str) -> Iterator[tuple[str, str, str]]:
     """(package, name, value) of every entry point in a group, in the order of the names."""
     found = []
     for package, (_, folder) in _folders().items():
-        file = folder / "entry_points.txt"
-        if file.is_file() and f"[{group}]" in (text := file.read_text(encoding="utf-8")):
+        try:
+            with open(os.path.join(folder, "entry_points.txt"), encoding="utf-8") as file:
+                text = file.read()
+        except OSError:
+            continue
+        if f"[{group}]" in text:
             found += [(name, package, value) for name, value in _section(text, group)]
     for name, package, value in sorted(found):
         yield package, name, value
