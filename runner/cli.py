@@ -5,25 +5,29 @@ Frameworks, NumPy, YAML and tables are imported by the commands that need them, 
 """
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from . import output
-from .commands import export, inspect, proof, results, run, sweep
 from .commands.common import INTERRUPTED, OK, USAGE
 from .errors import UserError
 from .output import emit
 
-app = typer.Typer(
-    name="twolayer",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train one two-layer ReLU network in many implementations and compare them.",
-    epilog="Exit codes: 0 all good, 2 bad usage or config, 3 a run failed, 4 diverged or not "
-    "equivalent, 130 interrupted.",
-)
+COMMANDS = {
+    "run": "run.run",
+    "show": "results.show",
+    "results": "results.results",
+    "diff": "results.diff",
+    "export": "export.export",
+    "list": "inspect.list_",
+    "config": "inspect.config",
+    "check": "inspect.check",
+    "verify": "proof.verify",
+    "sweep": "sweep.sweep",
+}
+"""Every command, in the order of `--help`, and where in `commands` it is."""
 
 
 def _version(wanted: bool) -> None:
@@ -34,7 +38,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool,
@@ -44,23 +47,31 @@ def _root(
     pass
 
 
-app.command()(run.run)
-app.command()(results.show)
-app.command()(results.results)
-app.command()(results.diff)
-app.command()(export.export)
-app.command("list")(inspect.list_)
-app.command()(inspect.config)
-app.command()(inspect.check)
-app.command()(proof.verify)
-app.command()(sweep.sweep)
+def build(*names: str) -> typer.Typer:
+    """The app with these commands, or with all; only their modules are imported."""
+    app = typer.Typer(
+        name="twolayer",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Train one two-layer ReLU network in many implementations and compare them.",
+        epilog="Exit codes: 0 all good, 2 bad usage or config, 3 a run failed, 4 diverged or not "
+        "equivalent, 130 interrupted.",
+    )
+    app.callback()(_root)
+    for name in names or COMMANDS:
+        module, _, function = COMMANDS[name].partition(".")
+        found = import_module(f".commands.{module}", __package__)
+        app.command(name)(getattr(found, function))
+    return app
 
 
 def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
     output.prepare()
+    asked = [word for word in sys.argv[1:2] if word in COMMANDS]
     try:
-        app()
+        build(*asked)()
     except UserError as error:
         emit(str(error), sys.stderr)
         sys.exit(USAGE)

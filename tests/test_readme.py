@@ -19,7 +19,7 @@ from typer.main import get_command
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
-COMMANDS = get_command(cli.app).commands
+COMMANDS = get_command(cli.build()).commands
 
 
 def commands(page: str) -> list[str]:
