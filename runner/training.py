@@ -157,6 +157,9 @@ class Training:
 
     def pull(self, generator: Any) -> Any:
         clock, keep = self.clock, self.raw.append
+        # Losses kept as tensors sit between the buffers of a step, so that each step has to ask
+        # the system for fresh memory. A device that works on alone is not waited for, though.
+        take = host_value if clock.waits else _as_it_is
         now = time.perf_counter_ns
         next_report = now() + REPORT_EVERY_NS
         last = None
@@ -167,9 +170,9 @@ class Training:
                 return end.value
             if loss is last and hasattr(loss, "__array__") and not isinstance(loss, np.generic):
                 raise ContractError("train(cfg) must yield a fresh loss each step, not one object")
-            keep(loss)
+            keep(take(loss))
             last = loss
-            clock.yielded += _count(loss)
+            clock.yielded += count(loss)
             if now() > next_report:
                 self.look(loss)
                 next_report = now() + REPORT_EVERY_NS
@@ -219,7 +222,25 @@ class Training:
         return self.clock.stopped or "ok"
 
 
-def _count(loss: Any) -> int:
+def _as_it_is(loss: Any) -> Any:
+    return loss
+
+
+def host_value(loss: Any) -> Any:
+    """A single loss as a Python number; an array of losses as it is.
+
+    Raises ContractError if it is no number.
+    """
+    if getattr(loss, "ndim", 0) == 1:
+        return loss
+    try:
+        return loss.tolist() if hasattr(loss, "tolist") else float(loss)
+    except (TypeError, ValueError, OverflowError) as caught:
+        raise ContractError(f"train(cfg) must yield numbers: {caught}") from None
+
+
+def count(loss: Any) -> int:
+    """How many losses were yielded at once."""
     return len(loss) if getattr(loss, "ndim", 0) == 1 else 1
 
 

@@ -26,8 +26,8 @@ def main(names: list[str], epochs: int | None) -> None:
         settings = {key: assigned.value for key, assigned in experiment.settings(name).items()}
         settings |= {"device": "cpu"} | ({"epochs": epochs} if epochs else {})
         cfg = Bare(**settings)
-        losses = list(module.train(cfg))
-        print(name, time.perf_counter() - cfg.begun, float(losses[-1]))
+        losses = [loss if getattr(loss, "ndim", 0) else float(loss) for loss in module.train(cfg)]
+        print(name, time.perf_counter() - cfg.begun, losses[-1])
 
 
 if __name__ == "__main__":
