@@ -25,6 +25,7 @@ COMMANDS = {
     "config": "inspect.config",
     "check": "inspect.check",
     "verify": "proof.verify",
+    "bench": "bench.bench",
     "sweep": "sweep.sweep",
 }
 """Every command, in the order of `--help`, and where in `commands` it is."""
@@ -56,7 +57,7 @@ def build(*names: str) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Train one two-layer ReLU network in many implementations and compare them.",
         epilog="Exit codes: 0 all good, 2 bad usage or config, 3 a run failed, 4 diverged or not "
-        "equivalent, 130 interrupted.",
+        "equivalent, 5 slower than the baseline, 6 too noisy to say, 130 interrupted.",
     )
     app.callback()(_root)
     for name in names or COMMANDS:

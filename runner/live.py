@@ -247,7 +247,7 @@ def tally(total: int, *, quiet: bool) -> Quiet:
     """The watcher of many runs that fits where standard error goes."""
     if quiet:
         return Quiet()
-    console = _terminal()
+    console = terminal()
     return LiveTally(total, console) if console else Tally(total, sys.stderr)
 
 
@@ -255,11 +255,11 @@ def watcher(runs: list[Run], *, quiet: bool) -> Quiet:
     """The watcher that fits where standard error goes."""
     if quiet:
         return Quiet()
-    console = _terminal()
+    console = terminal()
     return Live(runs, console) if console else Lines(runs, sys.stderr)
 
 
-def _terminal() -> Console | None:
+def terminal() -> Console | None:
     """Standard error, if it is a terminal on which lines can be redrawn."""
     console = Console(stderr=True, highlight=False, markup=False)
     return console if console.is_terminal and not console.is_dumb_terminal else None

@@ -48,7 +48,17 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "usable_cores": usable_cores(),
         "memory_bytes": memory_bytes(),
+        "cache_bytes": cache_bytes(),
     }
+
+
+def cache_bytes() -> int | None:
+    """The size of the last-level cache; None where the system does not tell."""
+    try:
+        sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+        return max(int(size.read_text().strip().removesuffix("K")) for size in sizes) * 1024
+    except (OSError, ValueError):
+        return None
 
 
 def _cpu_model() -> str:

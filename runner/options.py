@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,24 +83,27 @@ def split_names(impls: list[str] | None) -> list[str] | None:
     return [name.strip() for each in impls for name in each.split(",") if name.strip()]
 
 
-def with_settings(*options: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(
+    *options: str, without: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for every setting, and for some keys of config.OPTIONS.
 
-    The command gets what was said as `assignments` and `options`, both lists of Assignment.
+    Settings that mean nothing to it are left `without`. The command gets what was said as `assignments` and `options`, both lists of Assignment.
     Its module must not postpone its annotations: typer reads them.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command)
         own = [p for p in signature.parameters.values() if p.name not in ("assignments", "options")]
-        added = [_parameter(n, RULES[n], HELP[n], SETTINGS_PANEL) for n in RULES]
+        offered = [name for name in RULES if name not in without]
+        added = [_parameter(n, RULES[n], HELP[n], SETTINGS_PANEL) for n in offered]
         added += [_parameter(n, *OPTIONS[n], None) for n in options]
 
         @functools.wraps(command)
         def with_them(**values: Any) -> None:
             from .config import Assignment, parse_set
 
-            said = {name: values.pop(name) for name in (*RULES, *options)}
+            said = {name: values.pop(name) for name in (*offered, *options)}
             each = [
                 Assignment("", name, text, f"--{name.replace('_', '-')}")
                 for name, text in said.items()

@@ -25,6 +25,7 @@ from typing import get_args, get_origin, get_type_hints
 import yaml
 
 from .errors import UserError
+from .measurement import FOLDER as BENCHES
 from .record import Record
 
 RUNS = "runs"
@@ -124,8 +125,9 @@ class Store:
 
 
 def experiments(results: Path) -> list[str]:
-    """The names of the experiments under a results folder."""
-    return sorted(path.parent.name for path in results.glob(f"*/{RUNS}") if path.is_dir())
+    """The names of the experiments under a results folder: those with runs or a bench."""
+    found = (path for kind in (RUNS, BENCHES) for path in results.glob(f"*/{kind}"))
+    return sorted({path.parent.name for path in found if path.is_dir()})
 
 
 def read_run(folder: Path) -> Record | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -69,8 +70,11 @@ def _result(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
 
 def _divergence(losses: list[float], finite: list[float]) -> dict[str, Any]:
     last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
-    message = f"loss is {losses[-1]} at epoch {len(losses) - 1}; {last}"
-    return {"type": "Diverged", "message": message, "traceback": None, "signal": None}
+    return _error("Diverged", f"loss is {losses[-1]} at epoch {len(losses) - 1}; {last}")
+
+
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"type": kind, "message": message, "traceback": None, "signal": None}
 
 
 def _json(loss: float) -> float | str:
@@ -149,7 +153,56 @@ def train_each(
     return results
 
 
-TASKS: dict[str, Task] = {"train": train, "check": check, "trainings": trainings}
+def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+    """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
+    from .blocks import Amount, BlockTimer, barrier, time_blocks
+
+    main = job["framework"]
+    begun = time.perf_counter()
+    train = entry_point(load_module(job))
+    import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
+    device = frameworks.resolve_device(job["config"]["device"], main)
+    values = job["config"] | {"device": device, "threads": job["threads"]}
+
+    def timed(sizes: dict[str, int], amount: Amount) -> dict[str, Any]:
+        timer = BlockTimer(amount, barrier(device))
+        leash.hold(timer, lambda reason: {"outcome": reason, "error": None})
+        return time_blocks(train, values | sizes, timer)
+
+    start_bytes = status_bytes("VmRSS")
+    result = {"error": None} | timed({}, Amount(**job["amount"]))
+    result |= {"peak_bytes": peak_bytes() - start_bytes, "import_s": import_s, "device": device}
+    result["threads"] = frameworks.threads_in_use(main)
+    if result["outcome"] == "diverged":
+        message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
+        result["error"] = _error("Diverged", message)
+    elif result["outcome"] == "ok" and job["dispatch"]:
+        small = timed(dict.fromkeys(SIZES, 1), Amount(blocks=3, warmup_s=1.0))
+        result["dispatch_us"] = statistics.median(small.get("blocks_us", [math.nan]))
+    return result
+
+
+SIZES = ("N", "H", "D_in", "D_out")
+
+
+def rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+    """Measure the machine with the framework at hand, or with NumPy if it can't."""
+    from .rates import PROBES, measure
+
+    main, config = job["framework"], job["config"]
+    by = main if main in PROBES else "numpy"
+    device = frameworks.resolve_device(config["device"], by)
+    found = measure(by, device, config["dtype"])
+    return {"outcome": "ok", "error": None, "rates": found, "by": by}
+
+
+TASKS: dict[str, Task] = {
+    "train": train,
+    "check": check,
+    "trainings": trainings,
+    "blocks": blocks,
+    "rates": rates,
+}
 
 
 def perform(commands: int, events: int, log: int, imports: dict[str, float]) -> None:

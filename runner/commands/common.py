@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..record import Record
     from ..tables import Published, Table
 
-OK, INTERNAL, USAGE, FAILED, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, INTERNAL, USAGE, FAILED, DIVERGED, SLOWER, UNSURE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
 
 class Format(StrEnum):
@@ -86,16 +86,22 @@ def fenced(text: str) -> str:
 
 def table_text(table: "Table") -> str:
     text = table.text(terminal_width())
-    return _coloured(text) if _colour() else text
+    return _coloured(text) if in_colour() else text
 
 
 def terminal_width() -> int:
+    return terminal_size()[0]
+
+
+def terminal_size() -> tuple[int, int]:
+    """Columns and lines; where there is no terminal, room enough."""
     import shutil
 
-    return shutil.get_terminal_size((150, 24)).columns
+    return shutil.get_terminal_size((150, 40))
 
 
-def _colour() -> bool:
+def in_colour() -> bool:
+    """Whether standard output is a terminal that is to show colours."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 

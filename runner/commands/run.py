@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -26,6 +26,8 @@ from .common import (
 )
 
 if TYPE_CHECKING:
+    import threading
+
     from ..config import Assignment, Experiment
     from ..plan import Run
     from ..record import Record
@@ -74,8 +76,18 @@ def run(
     raise typer.Exit(verdict(records, experiment, session, runs))
 
 
+class Stoppable(Protocol):
+    """What has two ways to be told to stop, `cancel` the more urgent; see Session."""
+
+    @property
+    def stop(self) -> "threading.Event": ...
+
+    @property
+    def cancel(self) -> "threading.Event | None": ...
+
+
 @contextlib.contextmanager
-def stoppable(session: "Session") -> Iterator[None]:
+def stoppable(session: Stoppable) -> Iterator[None]:
     """Ctrl-C, or a request to terminate, stops the session; again, its runs; again, at once."""
 
     def stop(*_: object) -> None:
