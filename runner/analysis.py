@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -124,12 +124,15 @@ def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
 def _spread(bench: Bench) -> Iterator[str]:
     spreads = {cell.label: s for cell in bench.cells if (s := spread(cell)) > UNSTEADY}
     if spreads:
-        worst = max(spreads, key=spreads.__getitem__)
         yield (
-            f"step times of {listed(spreads)} spread by more than {UNSTEADY:.0%} "
-            f"({worst} by {spreads[worst]:.0%}); close other programs, or try --threads 1, "
-            "or give it more --rounds"
+            f"step times of {listed(spreads)} spread by {_up_to(spreads.values())}; close other "
+            "programs, or try --threads 1, or give it more --rounds"
         )
+
+
+def _up_to(shares: Collection[float]) -> str:
+    most = f"{max(shares):.0%}"
+    return most if len(shares) == 1 else f"up to {most}"
 
 
 def spread(cell: Cell) -> float:
@@ -154,10 +157,9 @@ def _busy(bench: Bench) -> Iterator[str]:
         if cell.good and (share := _cell_mean(cell, "cpu_share")) < 1 - UNSTEADY
     }
     if waited and not any((each.device or "cpu") != "cpu" for c in bench.cells for each in c.good):
-        worst = min(waited, key=waited.__getitem__)
         yield (
-            f"{listed(waited)} got a processor for less than {1 - UNSTEADY:.0%} of the time "
-            f"({worst} for {waited[worst]:.0%}); the machine is busy: try fewer --threads"
+            f"{listed(waited)} had a processor for only {min(waited.values()):.0%} of the time; "
+            "the machine is busy: try fewer --threads"
         )
 
 

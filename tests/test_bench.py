@@ -215,7 +215,7 @@ def test_steady_rounds_on_a_quiet_machine_are_not_warned_of():
     [
         ([a_cell("a", steady(100, wobble=0.3), cpu_share=1.0)], "spread", "close other programs"),
         ([a_cell("a", steady(100), cpu_share=1.0, others_share=0.5)], "other processes", "close"),
-        ([a_cell("a", steady(100), cpu_share=0.5)], "for 50%", "fewer --threads"),
+        ([a_cell("a", steady(100), cpu_share=0.5)], "only 50%", "fewer --threads"),
         ([a_cell("a", steady(100, 3), cpu_share=1.0)], "3 rounds is few", "more --rounds"),
         ([a_cell("a", steady(100), cpu_share=1.0, settled=False)], "warm-up", "--warmup"),
     ],

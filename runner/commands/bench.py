@@ -22,6 +22,7 @@ from .common import (
     Format,
     FormatOption,
     load_experiment,
+    paragraphs,
     say,
     table_markdown,
     table_text,
@@ -267,9 +268,8 @@ def _show(bench: "Bench", format: Format) -> None:
         else [bench_tables.comparison(bench), bench_tables.costs(bench.cells)]
     )
     emit("\n\n".join(draw(table) for table in tables))
-    emit("\n" + "\n".join(bench_tables.notes(bench)))
-    for warning in bench.warnings:
-        emit(f"warning: {warning}")
+    warnings = (f"warning: {warning}" for warning in bench.warnings)
+    emit("\n" + paragraphs([*bench_tables.notes(bench), *warnings]))
 
 
 def _show_verdicts(verdicts: "list[Verdict]", over: str, limit: float, format: Format) -> None:

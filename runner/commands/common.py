@@ -14,8 +14,11 @@ from ..options import split_names
 from ..output import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..config import Assignment, Experiment
     from ..record import Record
+    from ..store import Store
     from ..tables import Published, Table
 
 OK, INTERNAL, USAGE, FAILED, DIVERGED, SLOWER, UNSURE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
@@ -34,6 +37,38 @@ FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to pri
 PublishedOption = Annotated[
     bool, typer.Option("--published", help="Show the losses that the notebook printed beside ours.")
 ]
+
+
+def complete_experiments(incomplete: str) -> list[str]:
+    """Names of experiments under results/."""
+    from ..store import experiments
+
+    return [name for name in experiments(Path("results")) if name.startswith(incomplete)]
+
+
+def experiment_argument(default: str) -> Any:
+    return typer.Argument(
+        help="Name of the experiment, as under results/.",
+        show_default=default,
+        autocompletion=complete_experiments,
+    )
+
+
+def latest_store(name: str | None, results: Path) -> "Store":
+    """The experiment of that name, or the one whose latest run is the latest."""
+    from ..results import known_experiments, named
+    from ..store import Store
+
+    if name is not None:
+        return named(results, name)
+    stores = [Store(results, each) for each in known_experiments(results)]
+    return max(stores, key=_latest_invocation) if len(stores) > 1 else stores[0]
+
+
+def _latest_invocation(store: "Store") -> str:
+    from ..results import read
+
+    return max((run.record.invocation for run in read(store)[0]), default="")
 
 
 def load_experiment(
@@ -87,6 +122,22 @@ def fenced(text: str) -> str:
 def table_text(table: "Table") -> str:
     text = table.text(terminal_width())
     return _coloured(text) if in_colour() else text
+
+
+def paragraphs(texts: "Iterable[str]") -> str:
+    """Sentences, one a paragraph; on a terminal broken between words, the rest indented."""
+    import textwrap
+
+    if not sys.stdout.isatty():
+        return "\n".join(texts)
+    width = max(20, terminal_width())
+    wrapped = (
+        textwrap.fill(
+            text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        for text in texts
+    )
+    return "\n".join(wrapped)
 
 
 def terminal_width() -> int:
