@@ -82,6 +82,29 @@ def test_what_is_not_the_steady_step_is_told_apart(tmp_path):
     assert cell["share"] == pytest.approx(cell["gflops"] / rates["matmul_gflops"])
 
 
+PARTICULAR = '''"""Holds 60 MB, and wants more than one example."""
+
+import numpy as np
+
+
+def train(cfg):
+    _, _, *weights = cfg.problem()
+    held = np.ones(60_000_000 // 8)
+    for _ in cfg.steps():
+        yield 1.0 / (cfg.N - 1)
+    return weights
+'''
+
+
+def test_memory_is_over_the_start_and_dispatch_is_left_out_where_it_can_not_be(tmp_path):
+    (tmp_path / "particular.py").write_text(PARTICULAR)
+    done = bench(tmp_path, "--impl", "./particular.py", "--threads", "1", *FEW)
+    assert done.returncode == 0, done.stdout
+    for each in kept(tmp_path).cells[0].rounds:
+        assert 60e6 <= each.peak_bytes < 90e6
+        assert each.dispatch_us is None
+
+
 def test_flops_are_those_that_torch_counts():
     from torch.utils.flop_counter import FlopCounterMode
 
