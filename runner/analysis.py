@@ -21,6 +21,9 @@ DRIFT = 0.05
 BENT = 0.15
 """How far a time may be from the fitted line, relative to it."""
 
+PROBLEM = ("N", "H", "D_in", "D_out", "dtype", "bias")
+"""The settings that a step's work follows from."""
+
 FEW_ROUNDS = 5
 BEYOND_CACHE = 2.0
 """Memory decides only where what a step touches is so many times the last-level cache."""
@@ -114,11 +117,26 @@ def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
         yield "measuring was stopped early; what there is of the rounds is used"
     if 0 < rounds < FEW_ROUNDS:
         yield f"{_count(rounds, 'round')} is few for an interval; give it more --rounds or --budget"
+    yield from _other_problems(bench)
     yield from _spread(bench)
     yield from _busy(bench)
     yield from _drift(bench)
     yield from _unsettled(bench)
     yield from _bent(bench)
+
+
+def _other_problems(bench: Bench) -> Iterator[str]:
+    """Settings that make the work of a step another, where they are not the same for all."""
+    for name in PROBLEM:
+        values: dict[str, list[str]] = {}
+        for cell in bench.at(bench.sizes[0]):
+            values.setdefault(str(cell.config[name]), []).append(cell.label)
+        if len(values) > 1:
+            shares = "; ".join(f"{value} for {listed(who)}" for value, who in values.items())
+            yield (
+                f"this is not the same work: {name} is {shares}; the preset bench has one problem "
+                f"for all, and --{name.replace('_', '-')} sets it"
+            )
 
 
 def _spread(bench: Bench) -> Iterator[str]:

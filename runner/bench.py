@@ -113,11 +113,12 @@ class Campaign:
     def rounds(self, entries: Sequence[Entry]) -> None:
         """Measure some cells in rounds of their own."""
         needed = hosts_needed(each.run for each in entries)
+        begun = time.monotonic()
         with Hosts(needed) as hosts, self.watch(len(entries)) as watcher:
             watcher.importing(sorted({name for key in needed for name in key[0]}))
             hosts.wait_ready(self.stop)
             watcher.importing([])
-            Rounds(self, hosts, watcher, entries).measure()
+            Rounds(self, hosts, watcher, entries, begun).measure()
         analysis.conclude(self.bench, self.rates, cut_short=self.stop.is_set())
         self.keeper.save(self.bench)
 
@@ -134,12 +135,12 @@ class Rounds:
     hosts: Hosts
     watcher: Watcher
     entries: Sequence[Entry]
+    begun: float
 
     def measure(self) -> None:
         first = number = self.campaign.next_number()
         rng = random.Random(f"{self.method.order_seed} {first}")
-        begun = time.monotonic()
-        while self.another(number - first, time.monotonic() - begun):
+        while self.another(number - first, time.monotonic() - self.begun):
             todo = [each for each in self.entries if each.cell.failure is None]
             rng.shuffle(todo)
             self.round(number, number - first, todo)

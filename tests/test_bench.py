@@ -265,6 +265,13 @@ def test_a_cost_that_does_not_grow_along_a_line_is_said_to():
     assert "straight line" in warning
 
 
+def test_other_work_is_not_compared_in_silence():
+    cells = [a_cell(name, steady(100), cpu_share=1) for name in "ab"]
+    cells[1].config |= {"dtype": "float64"}
+    (warning,) = warnings_of(*cells)
+    assert "not the same work: dtype is float32 for a; float64 for b" in warning
+
+
 def test_overlapping_intervals_are_not_ranked(tmp_path):
     wide = [[100 + 30 * ((r * 7) % 5 - 2)] * 5 for r in range(9)]
     cells = [a_cell("a", steady(100)), a_cell("b", wide), a_cell("c", steady(400))]
