@@ -20,7 +20,9 @@ COMMANDS = {
     "show": "results.show",
     "results": "results.results",
     "diff": "results.diff",
+    "report": "report.report",
     "export": "export.export",
+    "plot": "plot.plot",
     "list": "inspect.list_",
     "config": "inspect.config",
     "check": "inspect.check",
@@ -82,7 +84,3 @@ def main() -> None:
     except BrokenPipeError:
         output.forget(sys.stdout)
         sys.exit(OK)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pexpect
 
-COMMAND = (sys.executable, "-P", "-m", "twolayer.cli")
+COMMAND = (sys.executable, "-P", "-m", "twolayer")
 PLANTED = Path(__file__).parent / "planted"
 MARK = "TWOLAYER_TEST_FOLDER"
 STEERING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")

@@ -161,3 +161,14 @@ def test_ctrl_c_in_a_terminal(tmp_path):
     assert "Traceback" not in shown
     assert "\x1b[?25h" in shown  # the cursor is back
     assert left == []
+
+
+def test_an_interrupt_while_the_command_starts_says_nothing(tmp_path):
+    # A typer that takes for ever to import stands for a slow disk.
+    (tmp_path / "typer.py").write_text(SLOW_IMPORT)
+    command = start("list", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert wait_for((tmp_path / "started").exists)
+    command.send_signal(signal.SIGINT)
+    stdout, stderr = command.communicate(timeout=30)
+    assert (stdout, stderr) == ("", "")
+    assert command.returncode == -signal.SIGINT  # a shell makes that 130

@@ -106,7 +106,7 @@ def test_exit_codes() -> None:
 def test_the_implementation_shown_keeps_the_contract(tmp_path: Path) -> None:
     source = next(b for b in re.findall(r"```python\n(.*?)```", README, re.S) if "def train" in b)
     (tmp_path / "shown_in_readme.py").write_text(source)
-    command = [sys.executable, "-P", "-m", "twolayer.cli", "check", "./shown_in_readme.py"]
+    command = [sys.executable, "-P", "-m", "twolayer", "check", "./shown_in_readme.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("  ok  ") == len(check.RULES)

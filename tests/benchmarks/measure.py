@@ -82,4 +82,4 @@ def wall_s(command: list[str], env: dict[str, str] | None = None) -> float:
 
 def twolayer(*words: str) -> list[str]:
     """The command line of twolayer."""
-    return [sys.executable, "-P", "-m", "twolayer.cli", *words]
+    return [sys.executable, "-P", "-m", "twolayer", *words]
