@@ -1,4 +1,4 @@
-# make run    train all ten implementations, live, and show their losses side by side
+# make run    train all ten implementations, live, show their losses side by side, write a report
 # make test   the tests          make check   lint and types          make bench   benchmarks
 
 PYTHON ?= python3
@@ -9,7 +9,8 @@ INSTALLED := $(VENV)/.installed
 .PHONY: run test check bench clean
 
 run: $(INSTALLED)
-	@$(BIN)/twolayer run --config configs/notebook.yaml
+	@$(BIN)/twolayer run --config configs/notebook.yaml; code=$$?; \
+	if [ $$code -le 4 ] && [ $$code -ne 2 ]; then $(BIN)/twolayer report notebook; fi; exit $$code
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)

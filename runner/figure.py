@@ -1,23 +1,23 @@
-"""Figures for papers and slides, drawn by matplotlib (the extra `plot`)."""
+"""The figure of `twolayer verify --figure`: deviations against their bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import catalogue, drawing
+from .charts import Look
 from .errors import UserError
 from .evidence import Gate, Verdict
+from .looks import looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which people with colour-blindness can tell apart; the dash tells
-# apart what shares a colour.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", "-.", ":")
 LOWEST = 1e-17
 """Where a deviation of 0 is drawn, for want of a logarithm."""
 
@@ -25,31 +25,30 @@ LOWEST = 1e-17
 def deviations(verdicts: Sequence[Verdict], path: Path) -> None:
     """Draw how far each has deviated so far against its bound, a panel for each problem.
 
-    float64, which decides, stands above float32. Raises UserError if matplotlib is not
-    installed or can't write such a file.
+    float64, which decides, stands above float32. Raises UserError if there is nothing to draw or
+    the file can't be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("--figure needs matplotlib; pip install 'twolayer[plot]'") from None
+    from matplotlib.figure import Figure
+
     groups = _by_problem(verdicts)
-    size = (1.2 + 2.6 * len(groups), 5.2)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(2, len(groups), sharex="col", sharey="row", squeeze=False)
-    for row, dtype in zip(grid, ("float64", "float32"), strict=True):
-        for axes, group in zip(row, groups, strict=True):
-            _panel(axes, [(v, gate) for v in group if (gate := getattr(v, dtype))])
-        row[0].set_ylabel(f"{dtype}: relative deviation\nof the loss, largest so far", fontsize=8)
-    for axes, group in zip(grid[0], groups, strict=True):
-        axes.set_title(f"{group[0].reference}, {group[0].start} start", fontsize=9)
-    for axes in grid[1]:
-        axes.set_xlabel("epoch", fontsize=8)
-    try:
-        figure.savefig(path, dpi=150)
-    except ValueError as error:
-        raise UserError(f"--figure {path}: {error}") from None
-    except OSError as error:
-        raise UserError(f"--figure {path}: can't be written: {error.strerror}") from None
+    if not groups:
+        raise UserError(f"--figure {path}: not drawn, since no implementation came to a loss")
+    known = {item.name: item.framework for item in catalogue.installed()}
+    seen = looks({verdict.impl: known.get(verdict.impl, "") for verdict in verdicts})
+    size = (1.2 + 2.6 * len(groups), 5.6)
+    with drawing.style():
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(2, len(groups), sharex="col", sharey="row", squeeze=False)
+        for row, dtype in zip(grid, ("float64", "float32"), strict=True):
+            for axes, group in zip(row, groups, strict=True):
+                _panel(axes, [(v, gate) for v in group if (gate := getattr(v, dtype))], seen)
+            row[0].set_ylabel(f"{dtype}: relative deviation\nof the loss, largest so far")
+        for axes, group in zip(grid[0], groups, strict=True):
+            axes.set_title(f"{group[0].reference}, {group[0].start} start")
+        for axes in grid[1]:
+            axes.set_xlabel("epoch")
+        _legend(figure)
+        drawing.save(figure, path, "--figure", "Deviations from the reference, and their bounds")
 
 
 def _by_problem(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
@@ -62,14 +61,21 @@ def _by_problem(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
     return list(groups.values())
 
 
-def _panel(axes: Axes, gates: Sequence[tuple[Verdict, Gate]]) -> None:
+def _panel(axes: Axes, gates: Sequence[tuple[Verdict, Gate]], seen: Mapping[str, Look]) -> None:
     for number, (verdict, gate) in enumerate(gates):
         so_far = np.maximum.accumulate(np.maximum(gate.deviations, LOWEST))
-        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
-        axes.plot(so_far, linewidth=1.2, color=colour, linestyle=dash, label=verdict.impl)
-    longest = max((gate for _, gate in gates), key=lambda gate: gate.judged)
-    axes.plot(longest.band, color="0.25", linewidth=2, label="bound")
+        step = max(1, len(so_far) // 6)
+        every = (number * step // len(gates), step)  # where others are not marked
+        look = drawing.line(seen[verdict.impl]) | drawing.MARKED | {"markevery": every}
+        axes.plot(so_far, label=drawing.words(verdict.impl), **look)
+    longest = max((gate.band for _, gate in gates), key=len, default=[])
+    axes.plot(longest, color=drawing.INK, linewidth=2, label="bound")
     axes.set_yscale("log")
-    axes.tick_params(labelsize=7)
-    axes.grid(alpha=0.25, linewidth=0.5)
-    axes.legend(fontsize=6, frameon=False)
+
+
+def _legend(figure: Figure) -> None:
+    """One for all panels, under them."""
+    lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
+    bound = lines.pop("bound")
+    handles = [*lines.values(), bound]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))

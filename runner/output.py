@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from typing import TextIO
+
+PLAIN = dict(zip("─│└┴┤┬┼…·×→±–—≤≥µ²▁▂▃▄▅▆▇█", "-|+++++..X>~--<>u2_.-=+*%#", strict=True))  # noqa: RUF001
+"""What stands for a character where it can't be written: one each, so that columns stay columns."""
 
 
 def prepare() -> None:
     """Make sure that the standard streams can be written to, whatever the text.
 
     A stream that was closed before the start goes nowhere; a character that its encoding
-    lacks becomes a question mark.
+    lacks becomes the one in PLAIN, or a question mark.
     """
+    codecs.register_error("twolayer", _plainly)
     for fd, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         try:
             os.fstat(fd)
@@ -21,7 +26,14 @@ def prepare() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(fd, "r" if fd == 0 else "w"))  # noqa: SIM115 (stays open)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="twolayer")  # type: ignore[union-attr]
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """The error handler of an encoder: like `replace`, but with what PLAIN has to offer."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in lacking), error.end
 
 
 def emit(text: str, stream: TextIO | None = None) -> None:

@@ -59,6 +59,63 @@ def test_every_command_is_in_the_readme() -> None:
     assert set(COMMANDS) <= {command.split()[1] for _, command in WRITTEN}
 
 
+SHARED_PAGES = {"show": "results", "diff": "results", "sweep": "sweeps"}
+"""The pages of commands that have none of their own name."""
+
+SETTINGS = {f"--{name.replace('_', '-')}" for name in settings.RULES}
+
+
+def page_of(command: str) -> str:
+    return (ROOT / "docs" / f"{SHARED_PAGES.get(command, command)}.md").read_text()
+
+
+def options(command: str) -> set[str]:
+    """The long options of a command."""
+    given = {option for parameter in COMMANDS[command].params for option in parameter.opts}
+    return {option for option in given if option.startswith("--")} - {"--help"}
+
+
+def named(page: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[A-Za-z][\w-]*", page))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_page_with_its_options(command: str) -> None:
+    page = page_of(command)
+    assert f"twolayer {command}" in page
+    shared = SETTINGS if "run.md#settings" in page else set()
+    assert options(command) - shared <= named(page)
+
+
+def test_the_settings_are_on_the_page_of_run() -> None:
+    assert named(page_of("run")) >= SETTINGS
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
+def test_the_readme_links_every_page(page: str) -> None:
+    assert f"({page})" in README
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, part = target.partition("#")
+        if "://" in target:
+            continue
+        found = (ROOT / page).parent / path if path else ROOT / page
+        assert found.exists(), target
+        assert not part or part in anchors(found), target
+
+
+def anchors(page: Path) -> set[str]:
+    """What of a page can be linked to, as GitHub makes it from headings."""
+    text = page.read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    made = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="([^"]+)">', text))
+
+
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z-]+)", README))))
 def test_options_named_in_the_text_exist(option: str) -> None:
     known = {o for c in COMMANDS.values() for parameter in c.params for o in parameter.opts}

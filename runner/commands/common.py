@@ -65,6 +65,27 @@ def latest_store(name: str | None, results: Path) -> "Store":
     return max(stores, key=_latest_invocation) if len(stores) > 1 else stores[0]
 
 
+def charted_store(name: str | None, results: Path) -> "Store":
+    """The same for what can be drawn, which a bench without runs can be, too."""
+    from ..measurement import stored
+    from ..store import Store, experiments
+
+    benched = [path.name for path in results.glob("*") if any(stored(path))]
+    if name in benched:
+        return Store(results, str(name))
+    if name is not None or not benched:
+        return latest_store(name, results)
+    return max((Store(results, each) for each in {*experiments(results), *benched}), key=_latest)
+
+
+def _latest(store: "Store") -> str:
+    """When it was last called for, run or bench."""
+    from ..measurement import stored
+
+    benches = [path.stem for path in stored(store.folder)]
+    return max(_latest_invocation(store).replace(":", "-"), *benches[-1:], "")
+
+
 def _latest_invocation(store: "Store") -> str:
     from ..results import read
 
@@ -144,11 +165,11 @@ def terminal_width() -> int:
     return terminal_size()[0]
 
 
-def terminal_size() -> tuple[int, int]:
-    """Columns and lines; where there is no terminal, room enough."""
+def terminal_size(columns: int = 150) -> tuple[int, int]:
+    """Columns and lines; where there is no terminal, so many columns, and lines enough."""
     import shutil
 
-    return shutil.get_terminal_size((150, 40))
+    return shutil.get_terminal_size((columns, 40))
 
 
 def in_colour() -> bool:

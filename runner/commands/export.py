@@ -9,7 +9,7 @@ import typer
 
 from ..options import Results
 from ..output import emit
-from .results import complete_experiments
+from .common import complete_experiments
 
 
 class To(StrEnum):

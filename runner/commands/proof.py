@@ -14,6 +14,7 @@ from .common import (
     Format,
     FormatOption,
     load_experiment,
+    paragraphs,
     say,
     table_markdown,
     table_text,
@@ -33,7 +34,7 @@ def verify(
     format: FormatOption = Format.table,
     figure: Annotated[
         Path | None,
-        typer.Option("--figure", metavar="FILE", help="Draw deviations against bounds (.svg …)."),
+        typer.Option("--figure", metavar="FILE", help="Draw deviations (.png, .svg or .pdf)."),
     ] = None,
     tf32: Annotated[
         bool, typer.Option("--tf32", help="On a GPU, let float32 products round to TF32.")
@@ -49,6 +50,10 @@ def verify(
     from ..evidence import Verdict
     from ..verify import cases, judge, notes, table
 
+    if figure is not None:
+        from ..drawing import check_file
+
+        check_file(figure, "--figure")
     experiment = load_experiment(config, assignments, options, impl)
     configured = plan.make(experiment)
     common = plan.make(dataclasses.replace(experiment, overrides={}))
@@ -63,15 +68,15 @@ def verify(
         )
         verdicts.append(verdict)
         say(f"[{len(verdicts):2}/{len(todo)}] {case.run.name} ({case.start})", quiet)
-    if figure is not None:
-        from ..figure import deviations
-
-        deviations(verdicts, figure)
     if format is Format.json:
         emit(json.dumps([v.summary() for v in verdicts], indent=1))
     elif format is Format.csv:
         emit(table(verdicts).csv())
     else:
         draw = table_markdown if format is Format.markdown else table_text
-        emit("\n".join([draw(table(verdicts)), "", *notes(verdicts)]).rstrip())
+        emit(f"{draw(table(verdicts))}\n\n{paragraphs(notes(verdicts))}".rstrip())
+    if figure is not None:
+        from ..figure import deviations
+
+        deviations(verdicts, figure)
     raise typer.Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,10 +15,15 @@ from .common import (
     Format,
     FormatOption,
     PublishedOption,
+    experiment_argument,
+    fenced,
+    in_colour,
+    latest_store,
     published_beside,
     show_records,
     table_markdown,
     table_text,
+    terminal_size,
     terminal_width,
 )
 
@@ -29,26 +34,11 @@ if TYPE_CHECKING:
     from ..tables import Table
 
 
-def complete_experiments(incomplete: str) -> list[str]:
-    """Names of experiments under results/."""
-    from ..store import experiments
-
-    return [name for name in experiments(Path("results")) if name.startswith(incomplete)]
-
-
-def _experiment(default: str) -> Any:
-    return typer.Argument(
-        help="Name of the experiment, as under results/.",
-        show_default=default,
-        autocompletion=complete_experiments,
-    )
-
-
 # --- show
 
 
 def show(
-    experiment: Annotated[str | None, _experiment("the latest")] = None,
+    experiment: Annotated[str | None, experiment_argument("the latest")] = None,
     results: Results = Path("results"),
     format: FormatOption = Format.table,
     published: PublishedOption = False,
@@ -75,19 +65,31 @@ def show(
         int | None,
         typer.Option("--best", metavar="N", min=1, help="The N runs with the lowest final loss."),
     ] = None,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw the losses of its runs, as text.")
+    ] = False,
 ) -> None:
-    """Show an experiment that has been run: its latest run, averages, or its best runs."""
-    asked = {"--rows": rows, "--best": best, "--published": published or None}
+    """Show an experiment that has been run: its latest run, averages, best runs, or its curves."""
+    asked = {
+        "--rows": rows,
+        "--best": best,
+        "--published": published or None,
+        "--plot": plot or None,
+    }
     ways = [option for option, said in asked.items() if said is not None]
     if len(ways) > 1:
         raise UserError(f"{ways[0]} and {ways[1]}: choose one of them")
     for option, said in (("--cols", cols), ("--value", value)):
         if said is not None and rows is None:
             raise UserError(f"{option}: needs --rows")
-    if rows is not None:
-        _show_averages(_latest_store(experiment, results), format, rows, cols, value)
+    if plot and format in (Format.json, Format.csv):
+        raise UserError(f"--plot: can't be printed as {format}; leave out --format")
+    if plot:
+        _show_plot(latest_store(experiment, results), format)
+    elif rows is not None:
+        _show_averages(latest_store(experiment, results), format, rows, cols, value)
     elif best is not None:
-        _show_best(_latest_store(experiment, results), format, best)
+        _show_best(latest_store(experiment, results), format, best)
     else:
         _show_latest(experiment, results, format, published)
 
@@ -95,29 +97,12 @@ def show(
 def _show_latest(name: str | None, results: Path, format: Format, published: bool) -> None:
     from ..config import find_config, load
 
-    store = _latest_store(name, results)
+    store = latest_store(name, results)
     records = store.latest()
     if not records:
         raise UserError(f"{store.folder}: holds no finished run")
     beside = published_beside(load(find_config("notebook"))) if published else None
     show_records(records, format, beside)
-
-
-def _latest_store(name: str | None, results: Path) -> "Store":
-    """The experiment of that name, or the one whose latest run is the latest."""
-    from ..results import known_experiments, named
-    from ..store import Store
-
-    if name is not None:
-        return named(results, name)
-    stores = [Store(results, each) for each in known_experiments(results)]
-    return max(stores, key=_latest_invocation) if len(stores) > 1 else stores[0]
-
-
-def _latest_invocation(store: "Store") -> str:
-    from ..results import read
-
-    return max((run.record.invocation for run in read(store)[0]), default="")
 
 
 def _show_averages(
@@ -148,6 +133,20 @@ def _show_best(store: "Store", format: Format, count: int) -> None:
     _emit_rows(best(rows, count), [*default_columns(rows), "folder"], format)
 
 
+def _show_plot(store: "Store", format: Format) -> None:
+    import textwrap
+
+    from .. import chart_data, terminal_plot
+
+    chart = chart_data.chart("losses", store, None)
+    plain = format is Format.table
+    width, height = terminal_size(80) if plain else (80, 40)
+    drawn = terminal_plot.text(chart, width, height, colour=plain and in_colour())
+    emit(drawn if plain else fenced(drawn))
+    if chart.note:
+        emit(textwrap.fill(chart.note, width), sys.stderr)
+
+
 def _current_rows(store: "Store") -> "list[Row]":
     """The runs of an experiment, each thing once."""
     from ..results import current, read, row
@@ -163,7 +162,7 @@ def _current_rows(store: "Store") -> "list[Row]":
 
 
 def results(
-    experiment: Annotated[str | None, _experiment("a list of all")] = None,
+    experiment: Annotated[str | None, experiment_argument("a list of all")] = None,
     where: Annotated[
         str | None,
         typer.Option(
