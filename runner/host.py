@@ -38,7 +38,7 @@ def main() -> None:
     adopt_orphans()
     with leaving_with(control):
         imports = import_all(sys.argv[1:])
-    from . import tasks  # after the timed imports: it brings NumPy
+    from . import tasks
 
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object

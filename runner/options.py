@@ -88,8 +88,9 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for every setting, and for some keys of config.OPTIONS.
 
-    Settings that mean nothing to it are left `without`. The command gets what was said as `assignments` and `options`, both lists of Assignment.
-    Its module must not postpone its annotations: typer reads them.
+    Settings that mean nothing to it are left `without`. The command gets what was said as
+    `assignments` and `options`, both lists of Assignment. Its module must not postpone its
+    annotations: typer reads them.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

@@ -24,8 +24,8 @@ from typing import get_args, get_origin, get_type_hints
 
 import yaml
 
+from .bench.measurement import FOLDER as BENCHES
 from .errors import UserError
-from .measurement import FOLDER as BENCHES
 from .record import Record
 
 RUNS = "runs"

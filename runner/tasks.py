@@ -156,7 +156,7 @@ def train_each(
 
 def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
-    from .blocks import Amount, BlockTimer, barrier, time_blocks
+    from .bench.blocks import Amount, BlockTimer, barrier, time_blocks
 
     main = job["framework"]
     begun = time.perf_counter()
@@ -189,7 +189,7 @@ SIZES = ("N", "H", "D_in", "D_out")
 
 def rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Measure the machine with the framework at hand, or with NumPy if it can't."""
-    from .rates import PROBES, measure
+    from .bench.rates import PROBES, measure
 
     main, config = job["framework"], job["config"]
     by = main if main in PROBES else "numpy"

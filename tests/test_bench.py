@@ -9,10 +9,10 @@ import subprocess
 
 import pytest
 from command import left_behind, planted, small, start, twolayer, wait_for
-from twolayer import analysis, gate, workload
-from twolayer.blocks import Amount, BlockTimer, time_blocks
+from twolayer.bench import analysis, gate, workload
+from twolayer.bench.blocks import Amount, BlockTimer, time_blocks
+from twolayer.bench.measurement import Bench, Cell, Interval, Rates, Round, parse
 from twolayer.impls import autograd
-from twolayer.measurement import Bench, Cell, Interval, Rates, Round, parse
 from twolayer.settings import Config
 from twolayer.training import ContractError
 

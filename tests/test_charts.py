@@ -10,10 +10,12 @@ import re
 import numpy as np
 import pytest
 from command import planted, small, twolayer
-from twolayer import catalogue, chart_data, parity, reference
+from twolayer import catalogue, reference
+from twolayer.bench.measurement import Bench, Cell, Fit, Interval, Round
+from twolayer.charts import data as chart_data
+from twolayer.charts import judging as parity
+from twolayer.charts.looks import HUES, looks
 from twolayer.errors import UserError
-from twolayer.looks import HUES, looks
-from twolayer.measurement import Bench, Cell, Fit, Interval, Round
 from twolayer.record import Record
 from twolayer.settings import Config
 from twolayer.store import Store

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from twolayer import intervals
-from twolayer.measurement import Interval
+from twolayer.bench import intervals
+from twolayer.bench.measurement import Interval
 
 STEP_US = 200.0
 

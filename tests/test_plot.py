@@ -10,8 +10,11 @@ from itertools import pairwise
 import pytest
 from command import on_a_terminal, planted, small, twolayer
 from matplotlib import image
-from twolayer import charts, drawing, end_labels, measurement, scales, terminal_plot
-from twolayer.charts import Chart, Look, Series
+from twolayer.bench import measurement
+from twolayer.charts import chart as charts
+from twolayer.charts import drawing, end_labels, scales
+from twolayer.charts import terminal as terminal_plot
+from twolayer.charts.chart import Chart, Look, Series
 from twolayer.commands import plot as command
 from twolayer.tables import Table
 

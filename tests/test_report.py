@@ -15,8 +15,10 @@ import subprocess
 import pytest
 from command import COMMAND, planted, small, start, twolayer, wait_for
 from test_charts import bench, from_source, kept, swept, timed, trained
-from twolayer import chart_data, measurement, report
-from twolayer.material import gather
+from twolayer.bench import measurement
+from twolayer.charts import data as chart_data
+from twolayer.charts.material import gather
+from twolayer.report import page as report
 from twolayer.store import Store
 
 EVIL = (

@@ -30,11 +30,11 @@ from .common import (
 from .run import stoppable
 
 if TYPE_CHECKING:
-    from ..bench import Campaign, Entry, Method
-    from ..bench_plan import Load
+    from ..bench.gate import Verdict
+    from ..bench.measurement import Bench
+    from ..bench.plan import Load
+    from ..bench.rounds import Campaign, Entry, Method
     from ..config import Assignment
-    from ..gate import Verdict
-    from ..measurement import Bench
 
 MAX_SLOWDOWN = 1.10
 
@@ -143,7 +143,7 @@ def _method(
     order_seed: int,
     experiment: Any,
 ) -> "Method":
-    from ..bench import Method
+    from ..bench.rounds import Method
 
     limit = experiment.option("memory_limit")
     return Method(
@@ -170,7 +170,7 @@ def _seconds(option: str, text: str) -> float:
 @contextmanager
 def _entries(load: "Load", scale: str | None, against: str | None) -> "Iterator[list[Entry]]":
     """What is to be measured; sources of a revision are there until the end."""
-    from .. import bench_plan
+    from ..bench import plan as bench_plan
 
     if scale is not None:
         yield bench_plan.scaled(load, *bench_plan.parse_scale(scale))
@@ -192,11 +192,12 @@ def _campaign(
 ) -> "Campaign":
     import shlex
 
-    from .. import bench, bench_plan
-    from ..bench_live import watcher
-    from ..measurement import Keeper
+    from ..bench import plan as bench_plan
+    from ..bench import rounds
+    from ..bench.live import watcher
+    from ..bench.measurement import Keeper
 
-    new = bench.new(
+    new = rounds.new(
         name,
         entries,
         baseline=bench_plan.baseline_label(entries, over),
@@ -205,7 +206,7 @@ def _campaign(
         command=shlex.join(["twolayer", *sys.argv[1:]]),
     )
     keeper = Keeper(results / name, new.started_at)
-    return bench.Campaign(new, entries, method, lambda cells: watcher(cells, quiet=quiet), keeper)
+    return rounds.Campaign(new, entries, method, lambda cells: watcher(cells, quiet=quiet), keeper)
 
 
 def _baseline(path: Path | None, bench: "Bench", *, other_machine: bool) -> "Bench | None":
@@ -214,8 +215,8 @@ def _baseline(path: Path | None, bench: "Bench", *, other_machine: bool) -> "Ben
         if other_machine:
             raise UserError("--other-machine: needs --baseline")
         return None
-    from ..gate import check_comparable
-    from ..measurement import read
+    from ..bench.gate import check_comparable
+    from ..bench.measurement import read
 
     before = read(path)
     check_comparable(bench, before, str(path), other_machine=other_machine)
@@ -226,7 +227,7 @@ def _verdicts(
     campaign: "Campaign", before: "Bench | None", against: str | None, limit: float, quiet: bool
 ) -> "list[Verdict]":
     """Whether any has become slower; what is in doubt is measured again first."""
-    from .. import gate
+    from ..bench import gate
 
     if before is None and against is None:
         return []
@@ -253,7 +254,7 @@ def _verdicts(
 
 
 def _show(bench: "Bench", format: Format) -> None:
-    from .. import bench_tables
+    from ..bench import tables as bench_tables
 
     if format is Format.json:
         emit(bench.text().rstrip())
@@ -273,7 +274,7 @@ def _show(bench: "Bench", format: Format) -> None:
 
 
 def _show_verdicts(verdicts: "list[Verdict]", over: str, limit: float, format: Format) -> None:
-    from ..gate import table
+    from ..bench.gate import table
 
     draw = table_markdown if format is Format.markdown else table_text
     emit("\n" + draw(table(verdicts, over, limit)))

@@ -1,5 +1,6 @@
 """What commands share: formats, loading a config, showing records, exit codes."""
 
+import contextlib
 import json
 import os
 import sys
@@ -14,12 +15,15 @@ from ..options import split_names
 from ..output import emit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ..config import Assignment, Experiment
     from ..record import Record
     from ..store import Store
     from ..tables import Published, Table
+
+PATIENCE_S = 3.0
+"""After so long, a command says what takes so long."""
 
 OK, INTERNAL, USAGE, FAILED, DIVERGED, SLOWER, UNSURE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
@@ -67,7 +71,7 @@ def latest_store(name: str | None, results: Path) -> "Store":
 
 def charted_store(name: str | None, results: Path) -> "Store":
     """The same for what can be drawn, which a bench without runs can be, too."""
-    from ..measurement import stored
+    from ..bench.measurement import stored
     from ..store import Store, experiments
 
     benched = [path.name for path in results.glob("*") if any(stored(path))]
@@ -80,7 +84,7 @@ def charted_store(name: str | None, results: Path) -> "Store":
 
 def _latest(store: "Store") -> str:
     """When it was last called for, run or bench."""
-    from ..measurement import stored
+    from ..bench.measurement import stored
 
     benches = [path.stem for path in stored(store.folder)]
     return max(_latest_invocation(store).replace(":", "-"), *benches[-1:], "")
@@ -198,3 +202,17 @@ def why(result: dict[str, Any], timeout_s: float = float("inf")) -> str:
         return f"it did not end within {timeout_s:g} s"
     message = str(error["message"]).partition("\n")[0]
     return f"{error['type']}: {message}" if error["traceback"] else message
+
+
+@contextlib.contextmanager
+def patience(text: str, quiet: bool) -> "Iterator[None]":
+    """Say what is being done, should it take long."""
+    import threading
+
+    timer = threading.Timer(PATIENCE_S, say, (text, quiet))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -9,11 +9,10 @@ import typer
 
 from ..options import Results
 from ..output import emit
-from .common import charted_store, experiment_argument
-from .report import patience
+from .common import charted_store, experiment_argument, patience
 
 if TYPE_CHECKING:
-    from ..drawing import Size
+    from ..charts.drawing import Size
 
 
 class Charts(StrEnum):
@@ -57,8 +56,10 @@ def plot(
     results: Results = Path("results"),
 ) -> None:
     """Draw a chart of an experiment for a paper or slides, as PNG, SVG or PDF."""
-    from .. import chart_data, drawing, measurement
-    from .. import plot as plots
+    from ..bench import measurement
+    from ..charts import data as chart_data
+    from ..charts import drawing
+    from ..charts import plot as plots
 
     drawing.check_file(out, "--out")
     wanted = _sized(drawing.SIZES[size], width, height)
@@ -75,7 +76,7 @@ def plot(
 def _sized(size: "Size", width: str | None, height: str | None) -> "Size":
     from dataclasses import replace
 
-    from ..drawing import length
+    from ..charts.drawing import length
 
     if width is not None:
         size = replace(size, width=length(width, "--width"))

@@ -51,7 +51,7 @@ def verify(
     from ..verify import cases, judge, notes, table
 
     if figure is not None:
-        from ..drawing import check_file
+        from ..charts.drawing import check_file
 
         check_file(figure, "--figure")
     experiment = load_experiment(config, assignments, options, impl)
@@ -76,7 +76,7 @@ def verify(
         draw = table_markdown if format is Format.markdown else table_text
         emit(f"{draw(table(verdicts))}\n\n{paragraphs(notes(verdicts))}".rstrip())
     if figure is not None:
-        from ..figure import deviations
+        from ..charts.figure import deviations
 
         deviations(verdicts, figure)
     raise typer.Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)

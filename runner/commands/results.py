@@ -136,7 +136,8 @@ def _show_best(store: "Store", format: Format, count: int) -> None:
 def _show_plot(store: "Store", format: Format) -> None:
     import textwrap
 
-    from .. import chart_data, terminal_plot
+    from ..charts import data as chart_data
+    from ..charts import terminal as terminal_plot
 
     chart = chart_data.chart("losses", store, None)
     plain = format is Format.table

@@ -1,0 +1,1 @@
+"""`twolayer bench`: what a step costs, measured so that it can be believed."""

@@ -1,0 +1,73 @@
+"""Implementations as they were at a git revision, to be measured beside those of today."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+from .. import catalogue
+from ..errors import UserError
+from ..plan import Run
+
+
+def at_revision(runs: list[Run], revision: str, folder: Path) -> list[Run]:
+    """The same runs with the sources of a revision, which are unpacked into `folder`.
+
+    Raises UserError if an implementation is in no git repository, or was not there yet.
+    """
+    if revision.startswith("-"):
+        raise UserError(f"--against {revision}: is not a revision")
+    return [_at(run, revision, folder) for run in runs]
+
+
+def _at(run: Run, revision: str, folder: Path) -> Run:
+    source = run.implementation.source.resolve()
+    root = Path(_git(source.parent, run.name, "rev-parse", "--show-toplevel").decode().strip())
+    wanted = f"{revision}^{{commit}}"
+    commit = _git(root, run.name, "rev-parse", "--verify", "--quiet", wanted).decode().strip()
+    inside = source.relative_to(root)
+    target = folder / root.name
+    if not (target / inside.parent).is_dir():
+        _unpack(root, commit, inside.parent, target, run.name)
+    if not (target / inside).is_file():
+        raise UserError(f"--against {revision}: {run.name} is not there yet at that revision")
+    implementation = catalogue.find(str(target / inside), Path())
+    for name, value in run.config.values().items():
+        if reason := implementation.refusal(name, value):
+            raise UserError(
+                f"--against {revision}: {name}: {reason.format(who=run.name, reads='reads')} there "
+                f"(got {value})"
+            )
+    return dataclasses.replace(run, implementation=implementation)
+
+
+def _unpack(root: Path, commit: str, inside: Path, target: Path, name: str) -> None:
+    """Unpack one folder of a commit: an implementation may import its neighbours."""
+    archive = _git(root, name, "archive", "--format=tar", commit, "--", f"{inside}")
+    target.mkdir(exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(target, filter="data")
+
+
+def _git(folder: Path, name: str, *words: str) -> bytes:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=True)
+    except FileNotFoundError:
+        raise UserError("--against needs git, which is not installed") from None
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"--against: {_why(name, folder, words, error)}") from None
+    return done.stdout
+
+
+def _why(
+    name: str, folder: Path, words: tuple[str, ...], error: subprocess.CalledProcessError
+) -> str:
+    if "--show-toplevel" in words:
+        return f"{name} is in no git repository ({folder}), so it has no revisions"
+    if "--verify" in words:
+        return f"{words[-1].removesuffix('^{commit}')} is not a revision of {folder}"
+    said = error.stderr.decode(errors="replace").strip().partition("\n")[0]
+    return f"{name}: git {words[0]}: {said}"

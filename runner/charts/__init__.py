@@ -1,0 +1,1 @@
+"""What is drawn of an experiment, and what draws it: matplotlib, or characters."""

@@ -1,0 +1,1 @@
+"""`twolayer report`: an experiment as one HTML page."""
