@@ -422,7 +422,7 @@ def test_starting_imports_neither_numpy_nor_a_framework(tmp_path, words):
         ("twolayer check dyn", ["dynamic_net"]),
         ("twolayer run --config sm", ["smoke"]),
         ("twolayer run --config ./mi", ["./mine.yaml"]),
-        ("twolayer run --config ", ["mine.yaml", "notebook", "smoke"]),
+        ("twolayer run --config ", ["bench", "mine.yaml", "notebook", "smoke"]),
         ("twolayer ru", ["run"]),
     ],
 )
