@@ -4,9 +4,10 @@ Frameworks, NumPy, YAML and tables are imported by the commands that need them, 
 `--help`, `list` and completion answer at once.
 """
 
+import os
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -15,22 +16,69 @@ from .commands.common import INTERRUPTED, OK, USAGE
 from .errors import UserError
 from .output import emit
 
+
+class Command(NamedTuple):
+    """Where in `commands` a command is, and what `--help` says of it."""
+
+    place: str
+    summary: str
+
+
 COMMANDS = {
-    "run": "run.run",
-    "show": "results.show",
-    "results": "results.results",
-    "diff": "results.diff",
-    "report": "report.report",
-    "export": "export.export",
-    "plot": "plot.plot",
-    "list": "inspect.list_",
-    "config": "inspect.config",
-    "check": "inspect.check",
-    "verify": "proof.verify",
-    "bench": "bench.bench",
-    "sweep": "sweep.sweep",
+    "run": Command(
+        "run.run",
+        "Train implementations, each in a process of its own, and show their losses side by side.",
+    ),
+    "sweep": Command(
+        "sweep.sweep",
+        "Run many configurations, losing nothing: what is finished is not run again.",
+    ),
+    "verify": Command(
+        "proof.verify",
+        "Prove, or refute, that implementations compute what the reference computes.",
+    ),
+    "bench": Command(
+        "bench.bench",
+        "Measure what a step costs, in fresh processes and interleaved rounds, with intervals.",
+    ),
+    "show": Command(
+        "results.show",
+        "Show an experiment that has been run: its latest run, averages, best runs, or its curves.",
+    ),
+    "results": Command(
+        "results.results",
+        "List experiments, or the runs of one: filtered, sorted, with the columns you choose.",
+    ),
+    "diff": Command(
+        "results.diff",
+        "Compare two experiments or runs (by `experiment/key` or as folders): what differs.",
+    ),
+    "report": Command(
+        "report.report",
+        "Write an experiment as one HTML file with charts and tables, which fetches nothing.",
+    ),
+    "plot": Command(
+        "plot.plot",
+        "Draw a chart of an experiment for a paper or slides, as PNG, SVG or PDF.",
+    ),
+    "export": Command(
+        "export.export",
+        "Export an experiment to CSV, JSON lines, Parquet, TensorBoard or MLflow.",
+    ),
+    "list": Command(
+        "inspect.list_",
+        "Show the implementations, their frameworks, and which settings each can honour.",
+    ),
+    "config": Command(
+        "inspect.config",
+        "Show the resolved settings of each implementation and where each value came from.",
+    ),
+    "check": Command(
+        "inspect.check",
+        "Check implementations against the rules of the contract, and say which are broken.",
+    ),
 }
-"""Every command, in the order of `--help`, and where in `commands` it is."""
+"""Every command, in the order of `--help`, which so needs none of their modules."""
 
 
 def _version(wanted: bool) -> None:
@@ -52,6 +100,24 @@ def _root(
 
 def build(*names: str) -> typer.Typer:
     """The app with these commands, or with all; only their modules are imported."""
+    app = _app()
+    for name in names or COMMANDS:
+        place, summary = COMMANDS[name]
+        module, _, function = place.partition(".")
+        found = import_module(f".commands.{module}", __package__)
+        app.command(name, help=summary)(getattr(found, function))
+    return app
+
+
+def outline() -> typer.Typer:
+    """The app with no more of its commands than `twolayer --help` shows."""
+    app = _app()
+    for name, command in COMMANDS.items():
+        app.command(name, help=command.summary)(lambda: None)
+    return app
+
+
+def _app() -> typer.Typer:
     app = typer.Typer(
         name="twolayer",
         no_args_is_help=True,
@@ -62,19 +128,22 @@ def build(*names: str) -> typer.Typer:
         "equivalent, 5 slower than the baseline, 6 too noisy to say, 130 interrupted.",
     )
     app.callback()(_root)
-    for name in names or COMMANDS:
-        module, _, function = COMMANDS[name].partition(".")
-        found = import_module(f".commands.{module}", __package__)
-        app.command(name)(getattr(found, function))
     return app
+
+
+def _asked_for() -> typer.Typer:
+    """As much of the app as the words of the command line need."""
+    words = sys.argv[1:]
+    if set(words) <= {"-h", "--help", "--version"} and "_TWOLAYER_COMPLETE" not in os.environ:
+        return outline()
+    return build(*(word for word in words[:1] if word in COMMANDS))
 
 
 def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
     output.prepare()
-    asked = [word for word in sys.argv[1:2] if word in COMMANDS]
     try:
-        build(*asked)()
+        _asked_for()()
     except UserError as error:
         emit(str(error), sys.stderr)
         sys.exit(USAGE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live as Display
@@ -37,7 +37,7 @@ class Quiet:
     def finished(self, run: Run, record: Record) -> None:
         pass
 
-    def __enter__(self) -> Quiet:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -128,7 +128,7 @@ class Live(Quiet):
             run.name, total=run.config.epochs, start=False, loss="", ending="", outcome=""
         )
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> Self:
         self.display.start()
         return self
 
@@ -202,7 +202,7 @@ class LiveTally(Tally):
         self.console = console
         self.display = Display(console=console, get_renderable=self.draw, refresh_per_second=4)
 
-    def __enter__(self) -> LiveTally:
+    def __enter__(self) -> Self:
         self.display.start()
         return self
 

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..live import terminal
+from .. import live
 from ..output import emit
 
 
-class Quiet:
+class Quiet(live.Quiet):
     """A watcher that says nothing."""
 
-    def importing(self, modules: list[str]) -> None:
-        pass
-
     def measuring(self, number: int, of: int | None, label: str) -> None:
-        pass
-
-    def __enter__(self) -> Quiet:
-        return self
-
-    def __exit__(self, *_: object) -> None:
         pass
 
 
@@ -61,7 +52,7 @@ class Bar(Quiet):
         )
         self.task = self.progress.add_task("importing", total=None, label="")
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self.progress.start()
         return self
 
@@ -88,5 +79,5 @@ def watcher(cells: int, *, quiet: bool) -> Quiet:
     """What suits standard error: nothing, a bar or lines."""
     if quiet:
         return Quiet()
-    console = terminal()
+    console = live.terminal()
     return Bar(cells, console) if console else Lines(sys.stderr)

@@ -65,7 +65,8 @@ def _lines(chart: Chart, figure: Figure) -> None:
     x_scale, y_scale = scales.across(drawn, chart.log_x), scales.up(drawn, chart.log_y)
     axes.set_ylim(*_margins(chart, y_scale))
     _few_ticks(axes, drawn, x_scale)
-    axes.set_xlim(x_scale.low, x_scale.value(1.005))  # 999 has room for a tick at 1000
+    # Sizes have a marker each, which needs room; of epochs, 999 needs it for a tick at 1000.
+    axes.set_xlim(x_scale.value(-0.015) if chart.log_x else x_scale.low, x_scale.value(1.005))
     for number, series in enumerate(drawn):
         _curve(axes, series, x_scale, y_scale, number / len(drawn))
     if chart.reference is not None:

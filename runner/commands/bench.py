@@ -98,7 +98,6 @@ def bench(
         bool, typer.Option("--quiet", "-q", help="Show no progress, only the results.")
     ] = False,
 ) -> None:
-    """Measure what a step costs, in fresh processes and interleaved rounds, with intervals."""
     _one_of({"--rounds": rounds, "--budget": budget})
     _one_of({"--scale": scale, "--against": against, "--baseline": baseline})
     limit = _limit(max_slowdown, against, baseline)

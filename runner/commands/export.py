@@ -42,7 +42,6 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export an experiment to CSV, JSON lines, Parquet, TensorBoard or MLflow."""
     from .. import export, query
     from ..results import COLUMNS, named
 

@@ -18,7 +18,6 @@ TIMEOUT_S = 120.0
 
 
 def list_() -> None:
-    """Show the implementations, their frameworks, and which settings each can honour."""
     from .. import catalogue
 
     rows, unreadable = [], []
@@ -55,7 +54,6 @@ def config(
         bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")
     ] = False,
 ) -> None:
-    """Show the resolved settings of each implementation and where each value came from."""
     from .. import plan
     from ..config import json_schema
 
@@ -85,7 +83,6 @@ def check(
         ),
     ],
 ) -> None:
-    """Check implementations against the rules of the contract, and say which are broken."""
     from .. import catalogue, frameworks, plan, scheduler
     from ..check import RULES
     from ..settings import Config

@@ -55,7 +55,6 @@ def plot(
     ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Draw a chart of an experiment for a paper or slides, as PNG, SVG or PDF."""
     from ..bench import measurement
     from ..charts import data as chart_data
     from ..charts import drawing

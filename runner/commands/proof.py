@@ -43,7 +43,6 @@ def verify(
         bool, typer.Option("--quiet", "-q", help="Show no progress, only the verdicts.")
     ] = False,
 ) -> None:
-    """Prove, or refute, that implementations compute what the reference computes."""
     import dataclasses
 
     from .. import plan, scheduler

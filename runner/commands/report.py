@@ -23,7 +23,6 @@ def report(
         bool, typer.Option("--quiet", "-q", help="Say nothing but where it is.")
     ] = False,
 ) -> None:
-    """Write an experiment as one HTML file with charts and tables, which fetches nothing."""
     from ..report.page import write
 
     store = charted_store(experiment, results)

@@ -69,7 +69,6 @@ def show(
         bool, typer.Option("--plot", help="Draw the losses of its runs, as text.")
     ] = False,
 ) -> None:
-    """Show an experiment that has been run: its latest run, averages, best runs, or its curves."""
     asked = {
         "--rows": rows,
         "--best": best,
@@ -188,7 +187,6 @@ def results(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --prune: delete it for good.")] = False,
 ) -> None:
-    """List experiments, or the runs of one: filtered, sorted, with the columns you choose."""
     picking = {"--where": where, "--sort": sort, "--columns": columns}
     said = [option for option, text in picking.items() if text is not None]
     if yes and not prune:
@@ -298,7 +296,6 @@ def diff(
     results: Results = Path("results"),
     format: FormatOption = Format.table,
 ) -> None:
-    """Compare two experiments or runs (by `experiment/key` or as folders): what differs."""
     from .. import compare
 
     sides = []

@@ -50,7 +50,6 @@ def run(
         bool, typer.Option("--quiet", "-q", help="Show no progress, only the results.")
     ] = False,
 ) -> None:
-    """Train implementations, each in a process of its own, and show their losses side by side."""
     from .. import live, plan, scheduler
     from ..store import Store
 

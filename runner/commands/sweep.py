@@ -76,7 +76,6 @@ def sweep(
         bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")
     ] = False,
 ) -> None:
-    """Run many configurations, losing nothing: what is finished is not run again."""
     from ..campaign import Campaign, Finished
     from ..live import tally
     from ..machine import usable_cores
