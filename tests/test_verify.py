@@ -97,7 +97,7 @@ def test_slope_at_zero_is_what_was_asked_for(at_zero: float, passed: float) -> N
     assert net.slope(np.array([-1.0, 0.0, 2.0])).tolist() == [0.0, passed, 1.0]
 
 
-@pytest.mark.parametrize("family", reference.FAMILIES)
+@pytest.mark.parametrize("family", catalogue.FAMILIES)
 @pytest.mark.parametrize("bias", [False, True])
 def test_permuted_runs_are_the_same_program(family: str, bias: bool) -> None:
     cfg = BASE.with_(bias=bias, init="uniform", momentum=0.0 if family == "adam" else 0.9)

@@ -91,15 +91,18 @@ def check(
     for item in found:
         if hints := [frameworks.install_hint(name) for name in item.missing()]:
             raise UserError(f"{item.name}: {'; '.join(hints)}")
+        item.family  # noqa: B018 (refuses one that there is no reference for)
     work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
     for item, result in zip(found, scheduler.perform_each(work, TIMEOUT_S), strict=True):
         verdicts = result.get("verdicts", {})
         emit(f"{item.name}: {item.origin}")
-        for rule in RULES if verdicts else ():
-            reason = verdicts[rule.name]
-            emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
+        kept = [(rule.text, verdicts[rule.name]) for rule in RULES if verdicts]
+        if verdicts:
+            kept.append(("it imports no work of twolayer's own", result["borrowed"]))
+        for text, reason in kept:
+            emit(f"  {'broken' if reason else 'ok':<6}  {text}{reason and f': {reason}'}")
         if not verdicts:
             emit(f"  broken  {why(result, TIMEOUT_S)}")
-        broken |= not verdicts or any(verdicts.values())
+        broken |= not verdicts or any(reason for _, reason in kept)
     raise typer.Exit(FAILED if broken else OK)
