@@ -174,11 +174,13 @@ def train_each(
 
 def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
+    from .bench import workload
     from .bench.blocks import Amount, BlockTimer, barrier, time_blocks
 
     main = job["framework"]
     begun = time.perf_counter()
-    train = entry_point(load_module(job))
+    module = load_module(job)
+    train = entry_point(module)
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
     device = frameworks.resolve_device(job["config"]["device"], main)
     values = job["config"] | {"device": device, "threads": job["threads"]}
@@ -195,7 +197,9 @@ def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: S
     if result["outcome"] == "diverged":
         message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
         result["error"] = _error("Diverged", message)
-    elif result["outcome"] == "ok" and job["dispatch"]:
+    elif result["outcome"] == "ok":
+        result["flops"] = workload.said(module, TimedConfig(**values))
+    if result["outcome"] == "ok" and job["dispatch"]:
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
             small = timed(dict.fromkeys(SIZES, 1), Amount(blocks=3, warmup_s=1.0))
             result["dispatch_us"] = statistics.median(small["blocks_us"])

@@ -98,8 +98,7 @@ def check(
         verdicts = result.get("verdicts", {})
         emit(f"{item.name}: {item.origin}")
         kept = [(rule.text, verdicts[rule.name]) for rule in RULES if verdicts]
-        if verdicts:
-            kept.append(("it imports no work of twolayer's own", result["borrowed"]))
+        kept += [("the work is its own", result["borrowed"])] if verdicts else []
         for text, reason in kept:
             emit(f"  {'broken' if reason else 'ok':<6}  {text}{reason and f': {reason}'}")
         if not verdicts:
