@@ -169,7 +169,7 @@ def _right_gradient(verdict: Verdict) -> bool:
 def _slope(findings: Findings) -> str:
     at_zero = findings.verdict.at_zero
     if at_zero is not None and at_zero not in SLOPES_AT_ZERO:
-        return f"its slope at exactly 0 is {at_zero:.6g}; a ReLU's is 0, 0.5 or 1"
+        return f"its slope at exactly 0 is {at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
     if at_zero is None and _right_gradient(findings.verdict):
         return "no slope at exactly 0 explains its step from a hidden unit that is 0 everywhere"
     return ""

@@ -297,7 +297,7 @@ def _row(verdict: Verdict) -> list[str]:
         *(number(verdict.weights, 1), number(verdict.weights_bound, 1)),
         *(number(verdict.gradient, 1), number(verdict.gradient_bound, 1)),
         "-" if gate is None else "none" if gate.inside else str(gate.departs),
-        "?" if verdict.at_zero is None else f"{verdict.at_zero:g}",
+        "?" if verdict.at_zero is None else f"{verdict.at_zero:.4g}",
         "-" if single is None else _single_words(single),
         "equivalent" if verdict.equivalent else "DIFFERENT",
     ]
