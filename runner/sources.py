@@ -225,8 +225,13 @@ def _path(node: ast.expr, values: dict[str, str]) -> str | None:
             number = index.value if isinstance(index, ast.Constant) else None
             known = isinstance(number, int) and 0 <= number < len(above)
             return str(above[number]) if known else None  # type: ignore[index]
-        case ast.BinOp(left=left, op=ast.Div(), right=right):
-            return _called("join", [_path(left, values), _path(right, values)])
+        case ast.BinOp(left=left, op=ast.Div() | ast.Add() as op, right=right):
+            name = "join" if isinstance(op, ast.Div) else "add"
+            return _called(name, [_path(left, values), _path(right, values)])
+        case ast.JoinedStr(values=parts):
+            return _called("add", [_path(each, values) for each in parts])
+        case ast.FormattedValue(value=inner):
+            return _path(inner, values)
         case ast.Call(func=called, args=args):
             of = [called.value] if isinstance(called, ast.Attribute) and not args else []
             name = ast.unparse(called).rpartition(".")[2]
@@ -241,6 +246,8 @@ def _called(name: str, texts: list[str | None]) -> str | None:
         return None
     if name in ("join", "joinpath", "Path"):
         return os.path.join(*known)
+    if name == "add":
+        return "".join(known)
     if name == "dirname":
         return os.path.dirname(known[0])
     plain = ("str", "fspath", "abspath", "realpath", "normpath", "resolve", "absolute")
