@@ -98,8 +98,10 @@ class _Reader:
 
     def follow(self, path: Path, tree: ast.Module) -> None:
         """Add what a file imports, anywhere in it."""
-        self.folders[:0] = [f for f in _added_folders(tree, path) if f not in self.folders]
-        for node in ast.walk(tree):
+        statements = list(_statements(tree))
+        added = _added_folders(statements, path)
+        self.folders[:0] = [folder for folder in added if folder not in self.folders]
+        for node in statements:
             for level, name in _imported(node):
                 if level:
                     folder = path.parents[level - 1] if level <= len(path.parents) else path.parent
@@ -179,6 +181,14 @@ def _chain(folder: Path, parts: Sequence[str]) -> list[Path]:
     return found
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement in a node, in order; much less than `ast.walk`, which `list` would feel."""
+    for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+        for child in getattr(node, name, ()):
+            yield child
+            yield from _statements(child)
+
+
 def _imported(node: ast.AST) -> Iterator[tuple[int, str]]:
     """How many dots lead, and the name behind them, of every module that a node may import."""
     match node:
@@ -187,24 +197,32 @@ def _imported(node: ast.AST) -> Iterator[tuple[int, str]]:
         case ast.ImportFrom(module=module, names=names, level=level):
             base = f"{module}." if module else ""
             yield from ((level, f"{base}{alias.name}".removesuffix(".*")) for alias in names)
-        case ast.Call(func=called, args=[ast.Constant(value=str(name)), *_]):
-            if ast.unparse(called).rpartition(".")[2] in ("import_module", "__import__"):
+        case (
+            ast.Assign(value=ast.Call(func=called, args=[ast.Constant(value=str(name)), *_]))
+            | ast.Expr(value=ast.Call(func=called, args=[ast.Constant(value=str(name)), *_]))
+        ):
+            if _last_name(called) in ("import_module", "__import__"):
                 yield 0, name
 
 
+def _last_name(called: ast.expr) -> str:
+    """`c` of `a.b.c`."""
+    return str(getattr(called, "attr", getattr(called, "id", "")))
+
+
 def _is_relative(tree: ast.Module) -> bool:
-    return any(level for node in ast.walk(tree) for level, _ in _imported(node))
+    return any(level for node in _statements(tree) for level, _ in _imported(node))
 
 
-def _added_folders(tree: ast.Module, file: Path) -> Iterator[Path]:
+def _added_folders(nodes: Iterable[ast.AST], file: Path) -> Iterator[Path]:
     """The folders that a file puts on `sys.path`, as far as that can be read from it."""
     values: dict[str, str] = {"__file__": str(file)}
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 if (text := _path(value, values)) is not None:
                     values[name] = text
-            case ast.Call(func=called, args=[*_, last]):
+            case ast.Expr(value=ast.Call(func=called, args=[*_, last])):
                 if ast.unparse(called) in ("sys.path.insert", "sys.path.append"):
                     text = _path(last, values)
                     if text is not None and os.path.isdir(text):
@@ -234,8 +252,7 @@ def _path(node: ast.expr, values: dict[str, str]) -> str | None:
             return _path(inner, values)
         case ast.Call(func=called, args=args):
             of = [called.value] if isinstance(called, ast.Attribute) and not args else []
-            name = ast.unparse(called).rpartition(".")[2]
-            return _called(name, [_path(each, values) for each in (*of, *args)])
+            return _called(_last_name(called), [_path(each, values) for each in (*of, *args)])
     return None
 
 
