@@ -139,7 +139,7 @@ def _case(chosen: Chosen) -> _Case:
     source = record.source if record.source.endswith(".py") else record.impl
     try:
         implementation = catalogue.find(source)
-        sha256 = implementation.sha256
+        sha256 = implementation.sources.sha256
         config = Config(**record.config)
     except UserError:
         raise _NotJudgedError("its source is not here any more") from None
