@@ -121,8 +121,8 @@ def _held(case: Case, trained: Sequence[dict[str, Any]]) -> Verdict:
     own_start = explain.own_start(step, zero_step, first, silenced)
     failed = (each["error"] for each in trained if each["outcome"] not in ("ok", "diverged"))
     if error := next(failed, None):
-        failure = f"does not train: {error['type']}: {error['message']}"
-        verdict.reasons = [failure, *own_start]
+        kind = "" if error["type"] == "ContractError" else f"{error['type']}: "
+        verdict.reasons = [f"does not train: {kind}{error['message']}", *own_start]
         return verdict
     verdict.at_zero = slope_at_zero(case, zero_step)
     slope = 1.0 if verdict.at_zero is None else verdict.at_zero

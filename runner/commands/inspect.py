@@ -98,11 +98,12 @@ def check(
     for item, result in zip(found, scheduler.perform_each(work, TIMEOUT_S), strict=True):
         verdicts = result.get("verdicts", {})
         emit(f"{item.name}: {item.origin}")
-        kept = [(rule.text, verdicts[rule.name]) for rule in RULES if verdicts]
-        kept += [("the work is its own", result["borrowed"])] if verdicts else []
-        for text, reason in kept:
-            emit(f"  {'broken' if reason else 'ok':<6}  {text}{reason and f': {reason}'}")
+        for rule in RULES if verdicts else ():
+            reason = verdicts[rule.name]
+            emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
+        if borrowed := result.get("borrowed"):
+            emit(f"  broken  the work is its own: {borrowed}")
         if not verdicts:
             emit(f"  broken  {why(result, TIMEOUT_S)}")
-        broken |= not verdicts or any(reason for _, reason in kept)
+        broken |= not verdicts or any(verdicts.values()) or bool(borrowed)
     raise typer.Exit(FAILED if broken else OK)
