@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from . import frameworks, packages
-from .errors import UserError, listed, nearest
+from .errors import UserError, listed, nearest, no_file
 
 ENTRY_POINTS = "twolayer.implementations"
 BUILT_IN = "twolayer.impls"
@@ -203,8 +203,8 @@ def from_file(path: Path) -> Implementation:
 
     Raises UserError if there is no such file or its name can't be a module's.
     """
-    if not path.is_file():
-        raise UserError(f"no implementation at {path}: there is no such file")
+    if why := no_file(path):
+        raise UserError(f"no implementation at {path}: {why}")
     if path.suffix != ".py" or not path.stem.isidentifier():
         raise UserError(f"{path}: an implementation is a .py file named like a variable")
     if path.resolve().parent == built_in_folder():
