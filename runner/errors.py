@@ -27,7 +27,8 @@ class Mistake:
 
     def __str__(self) -> str:
         named = self.key and not self.origin.startswith("--")  # an option names itself
-        return f"{self.origin}: {self.key + ': ' if named else ''}{self.message}"
+        text = f"{self.origin}: {self.key + ': ' if named else ''}{self.message}"
+        return " ".join(text.splitlines())  # a key may have line breaks in it
 
 
 class ConfigError(UserError):

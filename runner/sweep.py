@@ -252,7 +252,8 @@ class _Reader:
             allowed = f"must be a list, or one of {SPREADS_SHOWN}"
             self.wrong(item, name, _as_linear(kind, numbers) or allowed)
             return []
-        return [round(v) for v in values] if isinstance(RULES[name], Whole) else values
+        whole = isinstance(RULES[name], Whole)
+        return [round(v) if whole and math.isfinite(v) else v for v in values]
 
     def call(self, item: Item, kinds: tuple[str, ...]) -> tuple[str, list[Any]]:
         """A mapping of one word to its arguments."""
