@@ -244,16 +244,16 @@ class _Reader:
         """The numbers of `{range: 5}`, `{range: [start, stop, step]}`, `{log: [from, to, n]}`."""
         kind, numbers = self.call(item, ("range", "linear", "log"))
         try:
-            with np.errstate(all="ignore"):  # what is not finite the setting's rule refuses
+            with np.errstate(all="ignore"):
                 values = _SPREADS[kind](*numbers) if kind else []
+            values = values if all(map(math.isfinite, values)) else []
         except (TypeError, ValueError, ArithmeticError):
             values = []
         if not values or len(values) > MOST_VALUES:
             allowed = f"must be a list, or one of {SPREADS_SHOWN}"
             self.wrong(item, name, _as_linear(kind, numbers) or allowed)
             return []
-        whole = isinstance(RULES[name], Whole)
-        return [round(v) if whole and math.isfinite(v) else v for v in values]
+        return [round(v) for v in values] if isinstance(RULES[name], Whole) else values
 
     def call(self, item: Item, kinds: tuple[str, ...]) -> tuple[str, list[Any]]:
         """A mapping of one word to its arguments."""

@@ -565,6 +565,51 @@ def test_mistakes_on_the_command_line_are_all_said_and_nothing_is_written(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ("run", "autograd"),
+            "autograd: must be the value of an option; write twolayer run --impl autograd",
+        ),
+        (
+            ("run", "--impl", "autograd", "lr=1e-5", "sgd.N=5"),
+            "lr=1e-5 sgd.N=5: must be the value of an option; "
+            "write twolayer run --impl autograd --set lr=1e-5 --set sgd.N=5",
+        ),
+        (
+            ("config", "x.yaml", "sgd", "adam"),
+            "x.yaml sgd adam: must be the value of an option; "
+            "write twolayer config --config x.yaml --impl sgd,adam",
+        ),
+        (
+            ("sweep", "examples", "sgd"),
+            "sgd: must be the value of an option; write twolayer sweep examples --impl sgd",
+        ),
+        (("verify", "--input-size", "3"), "--input-size: is not an option here; write --D-in"),
+        (("bench", "--model", "sgd"), "--model: is not an option here; write --impl"),
+        (
+            ("run", "--batch-size", "3"),
+            "--batch-size: is not an option here: "
+            "there are no batches; every step uses all N examples",
+        ),
+        (
+            ("run", "--grid", "lr=1,2"),
+            "--grid: is not an option here; a sweep file has grid: twolayer sweep FILE",
+        ),
+    ],
+)
+def test_what_users_of_other_tools_type_is_answered_with_what_to_write(tmp_path, words, line):
+    """Words without an option, and others' names of options."""
+    assert refused(twolayer(*words, cwd=tmp_path)) == [line]
+
+
+def test_other_words_without_an_option_are_refused_as_ever(tmp_path):
+    """By commands that have none to put them in, and unknown options by all."""
+    assert "unexpected extra argument" in " ".join(refused(twolayer("list", "foo", cwd=tmp_path)))
+    assert "No such option" in " ".join(refused(twolayer("run", "--zzz", cwd=tmp_path)))
+
+
 @pytest.mark.parametrize("names", ["", ",", " "])
 def test_an_empty_choice_of_implementations_is_refused(tmp_path, names):
     """It does not mean all of them."""
