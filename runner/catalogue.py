@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +45,9 @@ class Implementation:
     @cached_property
     def _tree(self) -> ast.Module:
         try:
-            return ast.parse(self.text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of "\d" and the like, which its run will log
+                return ast.parse(self.text)
         except SyntaxError as error:
             place = f"{self.source}:{error.lineno or 1}:{error.offset or 1}"
             raise UserError(f"{place}: is not valid Python: {error.msg}") from None

@@ -16,7 +16,8 @@ from .errors import MISSING, Mistake, UserError, nearest, no_file
 from .rules import Rule, Value, Whole
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
-KEYS = (*OPTIONS, "impls", "published", "overrides", *RULES)
+_OF_THE_WHOLE = (*OPTIONS, "impls", "published", "overrides")
+KEYS = (*_OF_THE_WHOLE, *RULES)
 SWEEP_KEYS = {
     "grid": "axes of which all combinations are run",
     "zip": "axes that are walked together",
@@ -277,12 +278,14 @@ def unknown(key: str, origin: str, known: Iterable[str]) -> Mistake:
 def elsewhere(word: str, known: Iterable[str]) -> str:
     """` here; write lr`, or what else there is to say of another tool's word."""
     theirs = {_letters(w): here for here, words in _ELSEWHERE.items() for w in words.split()}
-    here = theirs.get(_letters(word), word)
+    here = theirs.get(_letters(word), word.lstrip("-"))
     ours = {_letters(key): key for key in known}
     if _letters(here) in ours:  # also Epochs for epochs, or d-in for D_in
         return f" here; write {ours[_letters(here)]}"
-    if here.lstrip("-") in SWEEP_KEYS:
-        return f" here; a sweep file has {here.lstrip('-')}: twolayer sweep FILE"
+    if here in SWEEP_KEYS:
+        return f" here; a sweep file has {here}: twolayer sweep FILE"
+    if here in _OF_THE_WHOLE:
+        return f" here; {here} is a key of the whole config"
     return f" here: {here}" if " " in here else ""
 
 

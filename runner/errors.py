@@ -51,7 +51,9 @@ def no_file(path: str | os.PathLike[str]) -> str:
         return MISSING
     except (OSError, ValueError) as error:  # too long, not allowed; with a NUL
         return f"can't be read: {getattr(error, 'strerror', None) or error}"
-    return "is a folder; name a file in it" if stat.S_ISDIR(mode) else ""
+    if stat.S_ISDIR(mode):
+        return "is a folder; name a file in it"
+    return "" if stat.S_ISREG(mode) else "is not a regular file"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -144,6 +144,7 @@ OTHER_MISTAKES = [
         f"published: {LONG}",
         f"2:12: published: can't be read: File name too long (got '{'n' * 56}…)",
     ),
+    ("published: /dev/zero", "2:12: published: is not a regular file (got '/dev/zero')"),
     ("published: .", "2:12: published: is a folder; name a file in it (got '.')"),
     ("published:", "2:11: published: there is no such file (got nothing)"),
     # keys
@@ -271,7 +272,7 @@ def test_which_keys_there_are_is_said_once_after_all_mistakes(folder):
     assert mistakes(text) == [
         "x.yaml:1:1: zzzzzz: is not a key",
         "x.yaml:3:1: 3: is not a key",
-        "x.yaml:4:19: name: is not a setting",
+        "x.yaml:4:19: name: is not a setting here; name is a key of the whole config",
         "x.yaml:4:28: yyyyyy: is not a setting",
         "x.yaml:5:1: epcohs: is not a key (did you mean epochs?)",
         f"known keys are {KEYS}",
@@ -594,6 +595,10 @@ def test_mistakes_on_the_command_line_are_all_said_and_nothing_is_written(tmp_pa
             "there are no batches; every step uses all N examples",
         ),
         (
+            ("verify", "--overrides", "x"),
+            "--overrides: is not an option here; overrides is a key of the whole config",
+        ),
+        (
             ("run", "--grid", "lr=1,2"),
             "--grid: is not an option here; a sweep file has grid: twolayer sweep FILE",
         ),
@@ -602,6 +607,14 @@ def test_mistakes_on_the_command_line_are_all_said_and_nothing_is_written(tmp_pa
 def test_what_users_of_other_tools_type_is_answered_with_what_to_write(tmp_path, words, line):
     """Words without an option, and others' names of options."""
     assert refused(twolayer(*words, cwd=tmp_path)) == [line]
+
+
+def test_what_python_warns_of_in_a_source_is_not_printed(tmp_path):
+    """An escape that is none, in a file that is read to be planned."""
+    (tmp_path / "odd.py").write_text('"""A \\d title."""\n\n\ndef train(cfg):\n    yield 1or 2\n')
+    words = ("config", "--impl", "./odd.py")
+    done = twolayer(*words, cwd=tmp_path, PYTHONWARNINGS="always:invalid")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_other_words_without_an_option_are_refused_as_ever(tmp_path):
@@ -777,6 +790,7 @@ UNSEEN = (
         "none.csv",
         LONG,
         "published: .",
+        "published: /dev",
         "seed: 1e30",
         HUGE,
         "sgdx",

@@ -193,6 +193,10 @@ def test_a_large_sweep_is_never_held_whole(folder):
             "2:12: lr: range counts in whole numbers; write {linear: [0.1, 0.5, 5]}",
         ),
         ("grid: {N: {linear: [1, .inf, 3]}}", "2:11: N: must be a list, or one of {range: 5}"),
+        (
+            "grid: {impl: [sgd]}",
+            "2:8: impl: is not a setting here; impls is a key of the whole config",
+        ),
         ("grid: {eta: [1]}", "2:8: eta: is not a setting here; write lr"),
         ("parameters: {lr: [1]}", "2:1: parameters: is not a key here; write grid"),
         (
