@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from . import frameworks, packages, sources
-from .errors import UserError, listed, nearest
+from .errors import UserError, listed, nearest, no_file
 from .sources import Sources
 
 ENTRY_POINTS = "twolayer.implementations"
@@ -44,7 +43,7 @@ class Implementation:
     @cached_property
     def _tree(self) -> ast.Module:
         try:
-            return ast.parse(self.source.read_bytes())
+            return sources.parse(self.source)
         except SyntaxError as error:
             place = f"{self.source}:{error.lineno or 1}:{error.offset or 1}"
             raise UserError(f"{place}: is not valid Python: {error.msg}") from None
@@ -214,8 +213,8 @@ def from_file(path: Path) -> Implementation:
 
     Raises UserError if there is no such file or its name can't be a module's.
     """
-    if not os.path.isfile(path):
-        raise UserError(f"no implementation at {path}: there is no such file")
+    if why := no_file(path):
+        raise UserError(f"no implementation at {path}: {why}")
     if path.suffix != ".py" or not path.stem.isidentifier() or path.stem == "__init__":
         raise UserError(f"{path}: an implementation is a .py file named like a variable")
     source, known = path.resolve(), _all()

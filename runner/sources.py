@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,6 +60,13 @@ def file_sha256(path: Path | str) -> str:
 
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parse(path: Path) -> ast.Module:
+    """A source, in whatever encoding it says. Raises OSError, SyntaxError or ValueError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of "\\d" and the like, which its run will log
+        return ast.parse(path.read_bytes())
 
 
 def read(source: Path, tree: ast.Module, module: str = "") -> Sources:
@@ -133,10 +141,9 @@ class _Reader:
         self.files[path] = None
         if path.suffix == ".py":
             try:
-                tree = ast.parse(path.read_bytes())
+                self.follow(path, parse(path))
             except (OSError, SyntaxError, ValueError):
                 return  # the run tells why, if it comes to import it
-            self.follow(path, tree)
 
 
 def _is_known(package: str) -> bool:

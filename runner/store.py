@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import platform
 import re
@@ -146,10 +147,23 @@ def read_summary(folder: Path) -> Record | None:
     """The same without losses and log: all that lists need, from one file instead of three."""
     try:
         with open(f"{folder}/result.json", encoding="utf-8") as file:
-            record = Record.from_summary(json.load(file), [], "")
+            values = json.load(file, parse_float=_finite, parse_constant=_finite, parse_int=_whole)
+        record = Record.from_summary(values, [], "")
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
     return record if _is_record(record) else None
+
+
+def _finite(text: str) -> float:
+    """A number of a result.json, in which none of ours is infinite."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)  # one that no float can hold fails wherever it is written as one
+    return int(text)
 
 
 def _is_record(record: Record) -> bool:

@@ -7,7 +7,6 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from .record import Record, printable
 
@@ -234,12 +233,3 @@ def _from_a_frame(trace: list[str]) -> list[str]:
     """The end of a traceback, from a line that names a file on."""
     frames = [i for i, line in enumerate(trace) if line.lstrip().startswith("File ")]
     return trace[frames[0] :] if frames else trace
-
-
-def read_published(path: Path) -> Published:
-    """Losses that somebody printed: a CSV with the columns implementation, epoch and loss."""
-    published: Published = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            published.setdefault(row["implementation"], {})[int(row["epoch"])] = float(row["loss"])
-    return published

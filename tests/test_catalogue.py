@@ -317,7 +317,7 @@ def test_a_package_that_registers_badly_is_named(tmp_path, points, said):
         ("./none.py", "no implementation at none.py: there is no such file"),
         ("none.py", "no implementation at none.py: there is no such file"),
         (".", "no implementation is called ."),
-        ("./", "no implementation at .: there is no such file"),
+        ("./", "no implementation at .: is a folder; name a file in it"),
         ("./bad-name.py", "bad-name.py: an implementation is a .py file named like a variable"),
         ("./mine.txt", "mine.txt: an implementation is a .py file named like a variable"),
     ],

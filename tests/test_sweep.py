@@ -83,6 +83,11 @@ def test_blocks_follow_one_another(folder):
     ]
 
 
+def test_what_is_counted_is_drawn_whole(folder):
+    drawn = values(folder, "sample: {n: 20, threads: {uniform: [1, 4]}}", "threads")
+    assert {value for (value,) in drawn} == {1, 2, 3, 4}
+
+
 def test_sample_is_drawn_from_its_seed_and_within_its_ends(folder):
     text = (
         "sample:\n  n: 200\n  seed: 7\n  lr: {log_uniform: [1e-7, 1e-4]}\n"
@@ -183,6 +188,21 @@ def test_a_large_sweep_is_never_held_whole(folder):
         ("grid: {seed: {range: 1e12}}", "2:14: seed: must be a list, or one of {range: 5}"),
         ("grid: {seed: {range: 0}}", "2:14: seed: must be a list, or one of {range: 5}"),
         ("sample: {n: 2, lr: {log_uniform: [0, 1]}}", "2:20: lr: must be one of {uniform: [a, b]}"),
+        (
+            "grid: {lr: {range: [0.1, 0.5, 0.1]}}",
+            "2:12: lr: range counts in whole numbers; write {linear: [0.1, 0.5, 5]}",
+        ),
+        ("grid: {N: {linear: [1, .inf, 3]}}", "2:11: N: must be a list, or one of {range: 5}"),
+        (
+            "grid: {impl: [sgd]}",
+            "2:8: impl: is not a setting here; impls is a key of the whole config",
+        ),
+        ("grid: {eta: [1]}", "2:8: eta: is not a setting here; write lr"),
+        ("parameters: {lr: [1]}", "2:1: parameters: is not a key here; write grid"),
+        (
+            "seed: 9223372036854775806\nrepeat: 3",
+            "3:9: repeat: goes beyond the largest seed when it starts at 9223372036854775806",
+        ),
         ("grids: {lr: [1]}", "2:1: grids: is not a key (did you mean grid?)"),
     ],
 )

@@ -109,7 +109,7 @@ def load_experiment(
 
 
 def published_beside(experiment: "Experiment") -> "Published":
-    from ..tables import read_published
+    from ..published import read_published
 
     if experiment.published is None:
         raise UserError(

@@ -55,8 +55,10 @@ def write(store: Store, path: Path | None = None) -> Path:
     It appears whole or not at all. Raises UserError if there is nothing to report, if what
     draws it is not installed, or where it can't be written.
     """
-    text = page(gather(store, latest(store.folder)))
     path = path or store.folder / "report.html"
+    if path.exists() and not path.is_file():  # /dev/null would be a file from then on
+        raise UserError(f"{path}: can't be written: it is not a regular file")
+    text = page(gather(store, latest(store.folder)))
     temporary = path.parent / temporary_name()
     try:
         temporary.write_text(text, encoding="utf-8", newline="\n")
