@@ -13,7 +13,7 @@ import torch
 from command import twolayer
 from twolayer import Config, catalogue
 from twolayer.check import NOT_TRIED, RULES, check, trace
-from twolayer.training import ContractError
+from twolayer.contract import ContractError
 
 KEPT = dict.fromkeys(map(str, RULES), "")
 NAMES = catalogue.LESSON
@@ -341,6 +341,34 @@ def steps_left_over(cfg):
     return w1, w2
 
 
+def yields_nothing_beside_losses(cfg):
+    _, _, *weights = cfg.problem()
+    for step in cfg.steps():
+        yield float(step)
+        yield np.array([])
+    return weights
+
+
+def pulls_all_at_once(cfg):
+    _, _, *weights = cfg.problem()
+    for step in list(cfg.steps()):
+        yield float(step)
+    return weights
+
+
+def counts_the_steps_first(cfg):
+    _, _, *weights = cfg.problem()
+    yield np.ones(sum(1 for _ in cfg.steps()))
+    return weights
+
+
+def transposed_weights_of_its_own_problem(cfg):
+    _, _, *weights = Config(**cfg.values()).problem()
+    for step in cfg.steps():
+        yield float(step)
+    return [w.T for w in weights]
+
+
 def changes_the_data(cfg):
     x, _, w1, w2 = cfg.problem()
     x *= 2
@@ -388,60 +416,111 @@ def raising(cfg):
     raise RuntimeError("out of ideas")
 
 
-NOT_ARRAYS = "train(cfg) must return its weights as NumPy arrays, got "
+def line(function, after):
+    """The number of a line of this file: so many after the function's first."""
+    return function.__code__.co_firstlineno + after
+
+
+def at(function, after):
+    """The same as messages show it."""
+    return f" (test_contract.py:{line(function, after)})"
+
+
+RETURNED = at(returning(None), 1)
+OWN_RETURNED = at(transposed_weights_of_its_own_problem, 4)
+AHEAD = (
+    "it pulled 10000 steps before their losses came, so that it can be neither timed nor stopped; "
+    "loop over cfg.steps() itself, or pull a chunk at a time (`islice(steps, 100)`)"
+)
 DIFFERENT_BITS = "two runs with the same seed differ; draw randomness only from cfg.seed"
 REUSED = "it yields a reused buffer: earlier losses change later; yield a copy"
 NOT_A_SHORTER_RUN = (
     "stopped at step 3 it is not what a run of 3 steps is; "
     "nothing may depend on cfg.epochs or follow the loop but the return"
 )
-SHAPES_OF_WEIGHTS = "they came, and must be returned, as float64 (6, 4), float64 (4, 3)"
+SHAPES_OF_WEIGHTS = (
+    "they must be real floating-point arrays of the shapes handed out, (6, 4) and (4, 3)"
+)
 LEFT_CHANGED = "it leaves global state changed: "
 
 BREAKERS = {
     "not a generator": (
         not_a_generator,
         "generator",
-        "train(cfg) must be a generator that yields losses, got list",
+        f"train(cfg) must yield its losses, it returned a list{at(not_a_generator, 1)}; "
+        "write `yield loss` in a loop over cfg.steps()",
     ),
     "yields text": (
         yielding(lambda _: "low"),
         "generator",
-        "train(cfg) must yield numbers, got str: could not convert string to float: 'low'",
+        "train(cfg) must yield numbers, got str; yield the loss itself",
     ),
     "yields nothing": (
         yielding(lambda _: None),
         "generator",
-        "train(cfg) must yield numbers, got NoneType: ",
+        "train(cfg) must yield numbers, got NoneType; ",
     ),
     "yields a matrix": (
         yielding(lambda loss: np.full((2, 2), loss)),
         "generator",
-        "train(cfg) must yield numbers, got ndarray: ",
+        "train(cfg) must yield numbers, got ndarray of shape (2, 2); yield one number a step, ",
+    ),
+    "yields a matrix of one": (
+        yielding(lambda loss: np.full((1, 1), loss)),
+        "generator",
+        "train(cfg) must yield numbers, got ndarray of shape (1, 1); yield one number a step, ",
+    ),
+    "yields words for numbers": (
+        yielding(str),
+        "generator",
+        "train(cfg) must yield numbers, got str; ",
+    ),
+    "yields arrays of words": (
+        yielding(lambda loss: np.array([str(loss)])),
+        "generator",
+        "train(cfg) must yield numbers, got ndarray of <U",
+    ),
+    "yields complex numbers": (
+        yielding(lambda loss: torch.tensor(complex(loss))),
+        "generator",
+        "train(cfg) must yield numbers, got Tensor; ",
+    ),
+    "yields no losses beside others": (
+        yields_nothing_beside_losses,
+        "generator",
+        "train(cfg) must yield numbers, got ndarray of no losses; ",
     ),
     "raises": (raising, "generator", "it raised RuntimeError: out of ideas"),
-    "never pulls": (never_pulls, "steps", "train(cfg) never pulled a step from cfg.steps()"),
+    "never pulls": (
+        never_pulls,
+        "steps",
+        "it never pulled a step from cfg.steps(); in test_contract.py, write `for _ in "
+        f"cfg.steps():` where line {line(never_pulls, 2)} loops over range(cfg.epochs)",
+    ),
+    "pulls all at once": (pulls_all_at_once, "ahead", AHEAD),
+    "counts the steps first": (counts_the_steps_first, "ahead", AHEAD),
     "one loss too many": (
         one_too_many,
         "one-loss-per-step",
-        "it yields too many losses: 7 for 6 steps",
+        "it yields too many losses: 7 for 6 steps; yield one for each step pulled",
     ),
     "one loss too few": (
         one_too_few,
         "one-loss-per-step",
-        "it yields too few losses: 5 for 6 steps",
+        "it yields too few losses: 5 for 6 steps; yield one for each step pulled",
     ),
     "steps left over": (
         steps_left_over,
         "one-loss-per-step",
-        "it pulls 3 steps where cfg.steps() has 6",
+        f"it ended after 3 of 6 steps{at(steps_left_over, 5)}; "
+        "the loop must go on until cfg.steps() ends",
     ),
     "reused array": (reused_array(), "fresh", REUSED),
     "reused tensor": (reused_tensor(), "fresh", REUSED),
     "attached": (
         attached,
         "detached",
-        "it yields a tensor attached to its graph, which keeps every step in memory; "
+        "its losses are attached to their graph, which keeps every step in memory; "
         "yield loss.detach()",
     ),
     "changes the data": (
@@ -473,28 +552,59 @@ BREAKERS = {
     "weights missing": (
         returning(lambda _: None),
         "weights",
-        "the weights are missing at the end: return them as NumPy arrays",
+        f"it returned no weights{RETURNED}; return them as NumPy arrays",
     ),
     "one weight missing": (
         returning(lambda ws: ws[:1]),
         "weights",
-        f"it returns weights as float64 (6, 4); {SHAPES_OF_WEIGHTS}",
+        f"it returned 1 array where 2 were handed out{RETURNED}; "
+        "return the weights as they came, (6, 4) and (4, 3)",
+    ),
+    "biases added": (
+        returning(lambda ws: [a for w in ws for a in (w, w[0])]),
+        "weights",
+        f"it returned 4 arrays where 2 were handed out{RETURNED}; "
+        "if it has biases, reading cfg.bias in train declares them; return the weights",
     ),
     "weights transposed": (
         returning(lambda ws: [w.T for w in ws]),
         "weights",
-        f"it returns weights as float64 (4, 6), float64 (3, 4); {SHAPES_OF_WEIGHTS}",
+        f"its weights have shapes (4, 6) and (3, 4){RETURNED}; {SHAPES_OF_WEIGHTS}",
+    ),
+    "weights transposed, of a problem of its own": (
+        transposed_weights_of_its_own_problem,
+        "weights",
+        f"its weights have shapes (4, 6) and (3, 4){OWN_RETURNED}; {SHAPES_OF_WEIGHTS}",
     ),
     "weights swapped": (
         returning(lambda ws: ws[::-1]),
         "weights",
-        f"it returns weights as float64 (4, 3), float64 (6, 4); {SHAPES_OF_WEIGHTS}",
+        f"its weights have shapes (4, 3) and (6, 4){RETURNED}; {SHAPES_OF_WEIGHTS}",
     ),
-    "weights a number": (returning(lambda _: 3), "weights", NOT_ARRAYS),
+    "weights a number": (
+        returning(lambda _: 3),
+        "weights",
+        f"it returned an int{RETURNED}; return the weights as a list of arrays",
+    ),
+    "weights in single precision": (
+        returning(lambda ws: [w.astype(np.float32) for w in ws]),
+        "weights",
+        "its weights are float32 where float64 was asked for",
+    ),
+    **{
+        f"weights of {kind}": (
+            returning(lambda ws, kind=kind: [np.zeros(w.shape, kind) for w in ws]),
+            "weights",
+            f"its weights are of type {np.dtype(kind)}{RETURNED}; they must be real "
+            "floating-point arrays of the shapes handed out",
+        )
+        for kind in ("object", "U32", "complex", "M8[s]", "f4,f4", "int")
+    },
     "weights on their graph": (
         returning(lambda ws: [torch.tensor(w, requires_grad=True) * 1 for w in ws]),
         "weights",
-        NOT_ARRAYS,
+        f"it returned a Tensor among its weights{RETURNED}; "
+        "return NumPy arrays: weight.numpy(force=True)",
     ),
     "decays towards the end": (decays_towards_the_end, "stop", NOT_A_SHORTER_RUN),
     "last step differs": (last_step_differs, "stop", NOT_A_SHORTER_RUN),
@@ -655,11 +765,12 @@ def test_check_shows_every_rule_that_is_kept(tmp_path):
         (
             MISSING_WEIGHTS,
             "  broken  it returns the final weights as they came: "
-            "the weights are missing at the end: return them as NumPy arrays",
+            "it returned no weights; return them as NumPy arrays",
         ),
         (
             ONE_TOO_MANY,
-            "  broken  it yields one loss per step: it yields too many losses: 7 for 6 steps",
+            "  broken  it yields one loss per step: it yields too many losses: 7 for 6 steps; "
+            "yield one for each step pulled",
         ),
     ],
 )

@@ -132,8 +132,8 @@ def show_records(records: "list[Record]", format: Format, published: "Published 
     draw = table_markdown if format is Format.markdown else table_text
     if records:
         emit(f"{draw(table)}\n\n{draw(tables.summary(records))}")
-    if reasons := tables.failures(records):
-        emit(f"\n{fenced(reasons) if format is Format.markdown else reasons}")
+    for said in filter(None, (tables.notes(records), tables.failures(records))):
+        emit(f"\n{fenced(said) if format is Format.markdown else said}")
 
 
 def table_markdown(table: "Table") -> str:
@@ -188,6 +188,17 @@ def _coloured(text: str) -> str:
     for word, colour in styles.items():
         text = text.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
     return text
+
+
+def seconds(option: str, text: str) -> float:
+    """The time that was given for an option."""
+    from ..document import scalar
+    from ..rules import DURATION
+
+    try:
+        return float(DURATION.check(scalar(text)))
+    except ValueError as error:
+        raise UserError(f"{option}: {error} (got {text!r})") from None
 
 
 def say(text: str, quiet: bool) -> None:

@@ -9,12 +9,10 @@ import typer
 from ..errors import UserError
 from ..options import ConfigFile, Impls, complete_impls, with_settings
 from ..output import emit
-from .common import FAILED, OK, load_experiment, why
+from .common import FAILED, OK, load_experiment, seconds, why
 
 if TYPE_CHECKING:
     from ..config import Assignment
-
-TIMEOUT_S = 120.0
 
 
 def list_() -> None:
@@ -82,6 +80,9 @@ def check(
             autocompletion=complete_impls,
         ),
     ],
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Time that checking each may take.")
+    ] = "2m",
 ) -> None:
     from .. import catalogue, frameworks, plan, scheduler
     from ..check import RULES
@@ -91,15 +92,16 @@ def check(
     for item in found:
         if hints := [frameworks.install_hint(name) for name in item.missing()]:
             raise UserError(f"{item.name}: {'; '.join(hints)}")
+    limit = seconds("--timeout", timeout)
     work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
-    for item, result in zip(found, scheduler.perform_each(work, TIMEOUT_S), strict=True):
+    for item, result in zip(found, scheduler.perform_each(work, limit), strict=True):
         verdicts = result.get("verdicts", {})
         emit(f"{item.name}: {item.origin}")
         for rule in RULES if verdicts else ():
             reason = verdicts[rule.name]
             emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
         if not verdicts:
-            emit(f"  broken  {why(result, TIMEOUT_S)}")
+            emit(f"  broken  {why(result, limit)}")
         broken |= not verdicts or any(verdicts.values())
     raise typer.Exit(FAILED if broken else OK)
