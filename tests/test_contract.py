@@ -14,6 +14,7 @@ from command import twolayer
 from twolayer import Config, catalogue
 from twolayer.check import NOT_TRIED, RULES, check, trace
 from twolayer.contract import ContractError
+from twolayer.training import TimedConfig, measure
 
 KEPT = dict.fromkeys(map(str, RULES), "")
 NAMES = catalogue.LESSON
@@ -702,6 +703,40 @@ def test_a_chunk_of_losses_may_be_yielded_at_once():
     assert check(chunked) == KEPT
 
 
+@pytest.mark.parametrize(
+    ("change", "asked", "computed"),
+    [
+        ({"w": np.float32}, "float64", "float32"),
+        ({"w": np.float64}, "float32", "float64"),
+        ({"w": "bfloat16"}, "float32", "bfloat16"),
+        ({"loss": np.float32}, "float64", "float32"),
+        ({"loss": lambda loss: torch.tensor(loss, dtype=torch.float32)}, "float64", "float32"),
+        ({"loss": float}, "float32", None),
+        ({"loss": np.float64}, "float32", None),
+        ({}, "float64", None),
+    ],
+)
+def test_what_was_computed_in_is_what_weights_and_losses_say(change, asked, computed):
+    """A plain float says nothing, and a loss may be wider than the weights."""
+    to, loss = change.get("w", asked), change.get("loss", lambda loss: loss)
+    if to == "bfloat16":
+        pytest.importorskip("ml_dtypes")  # comes with tensorflow, and teaches NumPy the type
+
+    def train(cfg):
+        weights = yield from yielding(loss)(cfg)
+        return [weight.astype(to) for weight in weights]
+
+    trained = measure(train, TimedConfig(**small(dtype=asked).values()))
+    assert (trained.outcome, trained.computed_dtype) == ("ok", computed)
+    assert all(weight.dtype.kind == "f" for weight in trained.weights)
+
+
+def test_a_train_that_takes_no_cfg_is_told_so():
+    """Not with a TypeError of ours."""
+    with pytest.raises(ContractError, match="train must take one argument, cfg: too many"):
+        trace(lambda: iter(()), small())
+
+
 def test_a_loss_that_is_not_a_number_is_no_reused_buffer():
     """Nan is not equal to itself, which is nobody's fault."""
     assert check(yielding(lambda _: np.float64("nan")))["fresh"] == ""
@@ -802,9 +837,31 @@ def test_check_survives_what_a_file_does(tmp_path, text, sentence):
     assert other.count("  ok ") == len(RULES)
 
 
+HANGS = """\
+def train(cfg):
+    for _ in cfg.steps():
+        while True:
+            pass
+        yield 1.0
+"""
+
+
+def test_check_gives_each_implementation_so_much_time(tmp_path):
+    """One that hangs is broken, and the next is tried."""
+    words = ("./hangs.py", "./mine.py", "--timeout", "1s")
+    code, said, _ = checked(tmp_path, *words, hangs=HANGS, mine=GOOD)
+    ours, _, other = said.partition("mine: mine.py")
+    assert (code, ours) == (3, "hangs: hangs.py\n  broken  took longer than 1 s\n")
+    assert other.count("  ok ") == len(RULES)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (
+            ("./mine.py", "--timeout", "soon"),
+            "--timeout: must be greater than 0, in seconds or like 90s, 5m or 1h (got 'soon')",
+        ),
         (("./mine.py",), "mine.py:1:11: is not valid Python: invalid syntax"),
         (("./needs.py",), "needs: no_such_package is not installed; pip install no_such_package"),
         (("./none.py",), "no implementation at none.py: there is no such file"),

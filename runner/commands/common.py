@@ -103,8 +103,14 @@ def load_experiment(
     impl: list[str] | None,
 ) -> "Experiment":
     from ..config import find_config, load
+    from ..machine import usable_cores
 
-    return load(find_config(config), assignments, options, split_names(impl))
+    experiment = load(find_config(config), assignments, options, split_names(impl))
+    theirs, auto = os.environ.get("OMP_NUM_THREADS"), experiment.settings("")["threads"].value
+    if theirs and auto == "auto" and theirs != str(usable_cores()):
+        said = f"OMP_NUM_THREADS={theirs} has no effect, --threads decides; auto is "
+        emit(f"{said}the {usable_cores()} cores that runs may use", sys.stderr)
+    return experiment
 
 
 def published_beside(experiment: "Experiment") -> "Published":
