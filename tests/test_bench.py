@@ -194,7 +194,7 @@ def test_training_that_stops_by_itself_is_not_timed():
                 return
             yield 1.0
 
-    with pytest.raises(ContractError, match="stopped before"):
+    with pytest.raises(ContractError, match="it ended after only 3 steps"):
         time_blocks(train, VALUES, timer())
 
 

@@ -7,9 +7,11 @@ import os
 import re
 import signal
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import pytest
 from command import (
+    PLANTED,
     children,
     left_behind,
     planted,
@@ -460,6 +462,40 @@ def test_another_type_than_asked_for_is_said(breakers):
     assert (record["outcome"], record["computed_dtype"]) == ("ok", "float32")
     assert "single: asked for float64, computed in float32" in breakers.done.stdout.splitlines()
     assert breakers.records["plain_floats"]["computed_dtype"] is None
+
+
+GOOD = (PLANTED / "plain_floats.py").read_text()
+JAX = '''\
+"""Descends in JAX, whose floats are of 32 bits unless it is told otherwise."""
+
+import jax.numpy as jnp
+import numpy as np
+
+
+def train(cfg):
+    _, _, *weights = map(jnp.asarray, cfg.problem())
+    for _ in cfg.steps():
+        yield (weights[0] @ weights[1]).sum()
+        weights = [weight * 0.9 for weight in weights]
+    return [np.asarray(weight) for weight in weights]
+'''
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is no dependency of ours")
+def test_jax_has_the_threads_and_the_type_that_its_record_says(tmp_path):
+    (tmp_path / "jx.py").write_text(JAX)
+    words = (*small(tmp_path, dtype="float64", threads=3), "--impl", "./jx.py")
+    done = twolayer("run", *words, cwd=tmp_path)
+    record = stored(tmp_path)["jx"]
+    assert (record["outcome"], record["threads"]) == ("ok", 3)
+    said = "jx: asked for float64, computed in float32; in JAX, set jax_enable_x64"
+    assert said in done.stdout.splitlines()
+
+
+def test_threads_of_an_unknown_framework_are_unknown(tmp_path):
+    (tmp_path / "own.py").write_text(f"import threadpoolctl\n{GOOD}")
+    twolayer("run", *small(tmp_path), "--impl", "./own.py", cwd=tmp_path)
+    assert stored(tmp_path)["own"]["threads"] is None
 
 
 def test_one_that_has_pulled_all_its_steps_is_stopped_when_it_diverges(tmp_path):

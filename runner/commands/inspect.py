@@ -88,11 +88,11 @@ def check(
     from ..check import RULES
     from ..settings import Config
 
+    limit = seconds("--timeout", timeout)
     found = [catalogue.find(name) for name in impls]
     for item in found:
         if hints := [frameworks.install_hint(name) for name in item.missing()]:
             raise UserError(f"{item.name}: {'; '.join(hints)}")
-    limit = seconds("--timeout", timeout)
     work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
     for item, result in zip(found, scheduler.perform_each(work, limit), strict=True):
