@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib
-import importlib.util
 import io
 import json
 import os
@@ -15,7 +13,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from .errors import UserError
@@ -166,18 +163,3 @@ def describe(error: BaseException) -> dict[str, Any]:
 def _is_ours(module: str) -> bool:
     top, _, rest = module.partition(".")
     return top == "importlib" or (top == "twolayer" and not rest.startswith("impls."))
-
-
-def load_module(job: dict[str, Any]) -> Any:
-    """Import the implementation of a job; raises whatever its import raises."""
-    if job["module"]:
-        return importlib.import_module(job["module"])
-    source = Path(job["source"])
-    sys.path.append(str(source.parent))  # its neighbours, as if it had been started there
-    spec = importlib.util.spec_from_file_location(source.stem, source)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{source} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[source.stem] = module
-    spec.loader.exec_module(module)
-    return module

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from ..errors import UserError
 from ..options import ConfigFile, Impls, complete_impls, with_settings
 from ..output import emit
-from .common import FAILED, OK, load_experiment, seconds, why
+from .common import FAILED, OK, load_experiment, say_notes, seconds, why
 
 if TYPE_CHECKING:
     from ..config import Assignment
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def list_() -> None:
     from .. import catalogue
 
-    rows, unreadable = [], []
+    rows, unreadable = [], [f"{problem}; it is left out" for problem in catalogue.problems()]
     for item in catalogue.installed():
         try:
             rows.append(_described(item))
@@ -34,8 +35,7 @@ def list_() -> None:
 def _described(item: Any) -> tuple[str, ...]:
     from .. import frameworks, packages
 
-    missing = item.missing()
-    state = "; ".join(map(frameworks.install_hint, missing))
+    state = "; ".join(map(frameworks.install_hint, item.missing()))
     version = state or f"{item.framework} {packages.version(item.framework)}"
     honoured = [name for name in ("bias", "momentum") if item.honours(name)]
     devices = frameworks.allowed_devices(item.imports) if item.honours("device") else ("cpu",)
@@ -89,10 +89,11 @@ def check(
     from ..settings import Config
 
     limit = seconds("--timeout", timeout)
-    found = [catalogue.find(name) for name in impls]
+    found = [catalogue.find(name) for name in impls if Path(name).name != "__init__.py"]
     for item in found:
-        if hints := [frameworks.install_hint(name) for name in item.missing()]:
-            raise UserError(f"{item.name}: {'; '.join(hints)}")
+        if hints := frameworks.missing(item.imports):
+            raise UserError(f"{item.name}: {hints}")
+    say_notes(found, quiet=False)
     work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
     for item, result in zip(found, scheduler.perform_each(work, limit), strict=True):
