@@ -190,13 +190,16 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
     if timer.stopped:
         return {"outcome": timer.stopped}
     contract.check_pulled(train, timer.began_ns)
+    diverged = not all(map(math.isfinite, as_floats([last] if timer.yielded else [])))
+    if timer.shares is None and diverged:  # it looks at its losses itself
+        return {"outcome": "diverged"}
     if timer.shares is None:
         raise contract.ended_early(train, f"only {timer.yielded}")
     if returned is not None or cfg.handed_out:
         contract.take_weights(train, cfg, cfg.handed_out, returned, loss)
     cpu_share, others_share = timer.shares
     return {
-        "outcome": "ok" if math.isfinite(as_floats([last])[-1]) else "diverged",
+        "outcome": "diverged" if diverged else "ok",
         "blocks_us": timer.times_us,
         "block_steps": timer.block_steps,
         "warmup_steps": timer.warmup_steps,
