@@ -152,7 +152,8 @@ class Implementation:
             return ""
         unused = _UNUSED[setting]
         only = "false" if unused is False else f"{unused:g}"
-        return f"must be {only} for {{who}}, which never {{reads}} cfg.{setting}"
+        declare = "" if self.module else "; read it in train to declare that it can"
+        return f"must be {only} for {{who}}, which never {{reads}} cfg.{setting}{declare}"
 
     def _device_refusal(self, device: str) -> str:
         kind = device.partition(":")[0]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from .errors import UserError
 
@@ -121,10 +123,23 @@ def threads_in_use(main: str) -> int | None:
         return int(torch.get_num_threads())
     if main == "tensorflow":
         return int(os.environ["TF_NUM_INTRAOP_THREADS"])  # it has no call that tells
+    if main == "jax":
+        return _threads_named("tf_XLAEigen")
+    if main not in ("numpy", "python"):
+        return None  # what others compute with is not known
     from threadpoolctl import threadpool_info
 
     pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     return max(pools, default=None)
+
+
+def _threads_named(name: str) -> int | None:
+    """How many threads of this process have a name; None if none has, or that can't be told."""
+    found = 0
+    for path in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # it may have ended
+            found += path.read_text().strip() == name
+    return found or None
 
 
 def set_tf32(main: str, *, allowed: bool) -> None:

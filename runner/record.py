@@ -23,7 +23,9 @@ class Record:
         import_s: import of its frameworks and of its own file.
         setup_s: from the call of train(cfg) to its first step.
         train_s: from the first step until the final weights are on the host.
-        step_us: median, p10 and p90 of the time of a step, in µs.
+        step_us: median, p10 and p90 of the time of a step, in µs; None if no step was timed.
+        computed_dtype: the type that was computed in, if it is not the one asked for.
+        notes: sentences to be shown beside the numbers above.
         peak_bytes: most memory resident at once; start_bytes of it before train(cfg).
         source_sha256: the hash of each local file that it executes, by its path from the first.
         also_loaded: the same of files that it loaded although its source does not show it.
@@ -47,6 +49,8 @@ class Record:
     start_bytes: int | None = None
     device: str | None = None
     threads: int | None = None
+    computed_dtype: str | None = None
+    notes: list[str] = field(default_factory=list)
     gpu: dict[str, str] | None = None
     framework: str = ""
     versions: dict[str, str] = field(default_factory=dict)

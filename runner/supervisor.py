@@ -107,6 +107,7 @@ def thread_environment(threads: int) -> dict[str, str]:
         "VECLIB_MAXIMUM_THREADS": count,
         "TF_NUM_INTRAOP_THREADS": count,
         "TF_NUM_INTEROP_THREADS": "1",
+        "NPROC": count,  # JAX on a CPU
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
     }
 

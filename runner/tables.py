@@ -217,6 +217,11 @@ def failures(records: Sequence[Record]) -> str:
     return "\n".join(paragraphs)
 
 
+def notes(records: Sequence[Record]) -> str:
+    """What the numbers of the runs don't say of themselves, a line each."""
+    return "\n".join(f"{record.impl}: {note}" for record in records for note in record.notes)
+
+
 def _telling(record: Record) -> list[str]:
     """The ends of what a run printed and of its traceback; of a crash, where it happened."""
     lines = record.log.rstrip().splitlines()

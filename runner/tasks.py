@@ -8,17 +8,18 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from . import frameworks, worker
+from . import contract, frameworks, worker
+from .contract import ContractError, Train
 from .errors import listed
 from .loading import Loaded, load_module
 from .rules import Value
-from .training import ContractError, TimedConfig, Train, Trained, Training, measure
+from .training import TimedConfig, Trained, Training, measure
 from .worker import Leash, Send, Task, describe, peak_bytes, status_bytes
 
 
@@ -49,6 +50,7 @@ def train(
     trained = run.measure(entry_point(module))
     return _result(trained, cfg) | {
         **known,
+        "notes": list(notes(trained, cfg, main)),
         "peak_bytes": peak_bytes(),
         "threads": frameworks.threads_in_use(main),
         "blas": blas(),
@@ -70,8 +72,18 @@ def _result(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
         "setup_s": trained.setup_s,
         "train_s": trained.train_s,
         "step_us": trained.step_us,
+        "computed_dtype": trained.computed_dtype,
         "gpu": gpu(cfg.device),
     }
+
+
+def notes(trained: Trained, cfg: TimedConfig, framework: str) -> Iterator[str]:
+    """What is to be said of a run beside its numbers."""
+    if trained.outcome == "ok" and trained.step_us is None:
+        yield f"its steps are not timed, it pulled them all at once; {contract.PULL_CHUNKS}"
+    if trained.computed_dtype:
+        hint = "; in JAX, set jax_enable_x64" if framework == "jax" else ""
+        yield f"asked for {cfg.dtype}, computed in {trained.computed_dtype}{hint}"
 
 
 def _divergence(losses: list[float], finite: list[float]) -> dict[str, Any]:

@@ -222,7 +222,30 @@ def test_training_that_stops_by_itself_is_not_timed():
                 return
             yield 1.0
 
-    with pytest.raises(ContractError, match="stopped before"):
+    with pytest.raises(ContractError, match="it ended after only 3 steps"):
+        time_blocks(train, VALUES, timer())
+
+
+def test_training_that_stops_where_its_loss_is_no_number_has_diverged():
+    def train(cfg):
+        for step in cfg.steps():
+            yield 1.0 if step < 3 else float("nan")
+            if step == 3:
+                return
+
+    assert time_blocks(train, VALUES, timer()) == {"outcome": "diverged"}
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [((), "it pulled 10000 steps before their losses came"), ((1.0, 2.0), "too many losses: 2")],
+)
+def test_training_out_of_step_with_its_losses_is_refused(losses, said):
+    def train(cfg):
+        for _ in cfg.steps():
+            yield from losses
+
+    with pytest.raises(ContractError, match=said):
         time_blocks(train, VALUES, timer())
 
 

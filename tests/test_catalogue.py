@@ -143,6 +143,16 @@ def test_what_is_honoured_is_what_is_read(tmp_path, body, honoured):
     assert item.honours("lr")
 
 
+def test_a_file_that_reads_no_setting_is_told_how_to_declare_it(tmp_path):
+    """One that is built in can't be changed by who asks."""
+    own = read(tmp_path, "def train(cfg):\n    pass\n").refusal("bias", True)
+    assert own == (
+        "must be false for {who}, which never {reads} cfg.bias; "
+        "read it in train to declare that it can"
+    )
+    assert "declare" not in catalogue.find("numpy_manual").refusal("bias", True)
+
+
 @pytest.mark.parametrize(
     ("text", "preload"),
     [

@@ -25,6 +25,7 @@ from .common import (
     paragraphs,
     say,
     say_notes,
+    seconds,
     table_markdown,
     table_text,
 )
@@ -150,22 +151,12 @@ def _method(
     return Method(
         rounds=rounds or Method.rounds,
         blocks=blocks,
-        budget_s=None if budget is None else _seconds("--budget", budget),
-        warmup_s=_seconds("--warmup", warmup),
+        budget_s=None if budget is None else seconds("--budget", budget),
+        warmup_s=seconds("--warmup", warmup),
         order_seed=order_seed,
         timeout_s=experiment.option("timeout"),
         memory_limit=int(limit) if limit else None,
     )
-
-
-def _seconds(option: str, text: str) -> float:
-    from ..document import scalar
-    from ..rules import DURATION
-
-    try:
-        return float(DURATION.check(scalar(text)))
-    except ValueError as error:
-        raise UserError(f"{option}: {error} (got {text!r})") from None
 
 
 @contextmanager

@@ -104,8 +104,14 @@ def load_experiment(
     impl: list[str] | None,
 ) -> "Experiment":
     from ..config import find_config, load
+    from ..machine import usable_cores
 
-    return load(find_config(config), assignments, options, split_names(impl))
+    experiment = load(find_config(config), assignments, options, split_names(impl))
+    theirs, auto = os.environ.get("OMP_NUM_THREADS"), experiment.settings("")["threads"].value
+    if theirs and auto == "auto" and theirs != str(usable_cores()):
+        said = f"OMP_NUM_THREADS={theirs} has no effect, --threads decides; auto is "
+        emit(f"{said}the {usable_cores()} cores that runs may use", sys.stderr)
+    return experiment
 
 
 def published_beside(experiment: "Experiment") -> "Published":
@@ -133,8 +139,8 @@ def show_records(records: "list[Record]", format: Format, published: "Published 
     draw = table_markdown if format is Format.markdown else table_text
     if records:
         emit(f"{draw(table)}\n\n{draw(tables.summary(records))}")
-    if reasons := tables.failures(records):
-        emit(f"\n{fenced(reasons) if format is Format.markdown else reasons}")
+    for said in filter(None, (tables.notes(records), tables.failures(records))):
+        emit(f"\n{fenced(said) if format is Format.markdown else said}")
 
 
 def table_markdown(table: "Table") -> str:
@@ -189,6 +195,17 @@ def _coloured(text: str) -> str:
     for word, colour in styles.items():
         text = text.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
     return text
+
+
+def seconds(option: str, text: str) -> float:
+    """The time that was given for an option."""
+    from ..document import scalar
+    from ..rules import DURATION
+
+    try:
+        return float(DURATION.check(scalar(text)))
+    except ValueError as error:
+        raise UserError(f"{option}: {error} (got {text!r})") from None
 
 
 def say(text: str, quiet: bool) -> None:

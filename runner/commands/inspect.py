@@ -10,12 +10,10 @@ import typer
 from ..errors import UserError
 from ..options import ConfigFile, Impls, complete_impls, with_settings
 from ..output import emit
-from .common import FAILED, OK, load_experiment, say_notes, why
+from .common import FAILED, OK, load_experiment, say_notes, seconds, why
 
 if TYPE_CHECKING:
     from ..config import Assignment
-
-TIMEOUT_S = 120.0
 
 
 def list_() -> None:
@@ -82,11 +80,15 @@ def check(
             autocompletion=complete_impls,
         ),
     ],
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Time that checking each may take.")
+    ] = "2m",
 ) -> None:
     from .. import catalogue, frameworks, plan, scheduler
     from ..check import RULES
     from ..settings import Config
 
+    limit = seconds("--timeout", timeout)
     found = [catalogue.find(name) for name in impls if Path(name).name != "__init__.py"]
     for item in found:
         if hints := frameworks.missing(item.imports):
@@ -95,7 +97,7 @@ def check(
     say_notes(found, quiet=False)
     work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
-    for item, result in zip(found, scheduler.perform_each(work, TIMEOUT_S), strict=True):
+    for item, result in zip(found, scheduler.perform_each(work, limit), strict=True):
         verdicts = result.get("verdicts", {})
         emit(f"{item.name}: {item.origin}")
         for rule in RULES if verdicts else ():
@@ -104,6 +106,6 @@ def check(
         if borrowed := result.get("borrowed"):
             emit(f"  broken  the work is its own: {borrowed}")
         if not verdicts:
-            emit(f"  broken  {why(result, TIMEOUT_S)}")
+            emit(f"  broken  {why(result, limit)}")
         broken |= not verdicts or any(verdicts.values()) or bool(borrowed)
     raise typer.Exit(FAILED if broken else OK)
