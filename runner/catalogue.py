@@ -209,6 +209,10 @@ def from_file(path: Path) -> Implementation:
         raise UserError(f"{path}: an implementation is a .py file named like a variable")
     if path.resolve().parent == built_in_folder():
         return _all()[path.stem]
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path.resolve()}: rename it to UTF-8, or no config can name it") from None
     return Implementation(path.stem, path.resolve(), "", str(path))
 
 

@@ -153,3 +153,10 @@ def main() -> None:
     except BrokenPipeError:
         output.forget(sys.stdout)
         sys.exit(OK)
+    except FileNotFoundError:
+        from .machine import working_folder
+
+        if working_folder():
+            raise
+        emit("the working folder is gone; change to one that is there", sys.stderr)
+        sys.exit(USAGE)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .output import printable
+
 
 class UserError(Exception):
-    """A mistake in what was asked for. The text is all that a person needs."""
+    """A mistake in what was asked for. The text, a line, is all that a person needs."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Mistake:
 
     def __str__(self) -> str:
         named = self.key and not self.origin.startswith("--")  # an option names itself
-        return f"{self.origin}: {self.key + ': ' if named else ''}{self.message}"
+        return printable(f"{self.origin}: {self.key + ': ' if named else ''}{self.message}")
 
 
 class ConfigError(UserError):
@@ -32,6 +37,9 @@ class ConfigError(UserError):
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = list(dict.fromkeys(mistakes))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
