@@ -153,10 +153,10 @@ def main() -> None:
     except BrokenPipeError:
         output.forget(sys.stdout)
         sys.exit(OK)
-    except FileNotFoundError:
-        from .machine import working_folder
+    except OSError:
+        from .machine import lacking
 
-        if working_folder():
+        if not (reason := lacking()):
             raise
-        emit("the working folder is gone; change to one that is there", sys.stderr)
+        emit(reason, sys.stderr)
         sys.exit(USAGE)

@@ -18,6 +18,19 @@ def working_folder() -> str | None:
         return None
 
 
+def lacking() -> str:
+    """What keeps a process from its files that any process has; empty if it is all there."""
+    import tempfile
+
+    if not working_folder():
+        return "the working folder is gone; change to one that is there"
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return "no folder for temporary files can be written; set TMPDIR to one that can"
+    return ""
+
+
 def usable_cores() -> int:
     """The cores that this process may use: its affinity, cut to its control group's quota."""
     if hasattr(os, "sched_getaffinity"):
@@ -95,7 +108,7 @@ _OF_A_REPOSITORY = (
     *("GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_GRAFT_FILE"),
     *("GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS"),
 )
-"""Variables that a hook has from its repository: `git rev-parse --local-env-vars`, less settings."""
+"""What a hook has from its repository: `git rev-parse --local-env-vars`, less the settings."""
 
 
 def git(folder: Path, *words: str, timeout_s: float | None = None) -> bytes:
