@@ -212,7 +212,8 @@ def from_file(path: Path) -> Implementation:
     try:
         str(path.resolve()).encode()
     except UnicodeEncodeError:
-        raise UserError(f"{path.resolve()}: rename it to UTF-8, or no config can name it") from None
+        message = "its path is not UTF-8, so no config could name it; rename it or its folder"
+        raise UserError(f"{path.resolve()}: {message}") from None
     return Implementation(path.stem, path.resolve(), "", str(path))
 
 

@@ -60,7 +60,7 @@ def write(store: Store, path: Path | None = None) -> Path:
     path = path or store.folder / "report.html"
     temporary = path.parent / temporary_name()
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(text.encode(errors="replace"))
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
