@@ -14,7 +14,7 @@ import typer
 from . import output
 from .commands.common import INTERRUPTED, OK, USAGE
 from .errors import UserError
-from .output import emit
+from .output import emit, printable
 
 
 class Command(NamedTuple):
@@ -153,10 +153,11 @@ def main() -> None:
     except BrokenPipeError:
         output.forget(sys.stdout)
         sys.exit(OK)
-    except OSError:
+    except OSError as error:
         from .machine import lacking
 
-        if not (reason := lacking()):
+        refused = f"{error.filename}: {error.strerror}" if error.filename else ""
+        if not (reason := lacking() or refused):
             raise
-        emit(reason, sys.stderr)
+        emit(printable(reason), sys.stderr)
         sys.exit(USAGE)
