@@ -14,7 +14,7 @@ import typer
 from . import output
 from .commands.common import INTERRUPTED, OK, USAGE
 from .errors import UserError
-from .output import emit, printable
+from .output import emit
 
 
 class Command(NamedTuple):
@@ -153,11 +153,10 @@ def main() -> None:
     except BrokenPipeError:
         output.forget(sys.stdout)
         sys.exit(OK)
-    except OSError as error:
+    except OSError:
         from .machine import lacking
 
-        refused = f"{error.filename}: {error.strerror}" if error.filename else ""
-        if not (reason := lacking() or refused):
+        if not (reason := lacking()):
             raise
-        emit(printable(reason), sys.stderr)
+        emit(reason, sys.stderr)
         sys.exit(USAGE)

@@ -119,13 +119,9 @@ class Store:
             values = record.summary()
             values["step_us_median"] = (record.step_us or {}).get("median")
             writer.writerow([values[column] for column in _COLUMNS])
-        temporary, table = self.folder / temporary_name(), self.folder / "results.csv"
-        try:
-            _write_synced(temporary, text.getvalue())
-            temporary.replace(table)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise UserError(f"{table}: can't be written: {error.strerror}") from None
+        temporary = self.folder / temporary_name()
+        _write_synced(temporary, text.getvalue())
+        temporary.replace(self.folder / "results.csv")
 
 
 def experiments(results: Path) -> list[str]:
