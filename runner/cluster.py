@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -18,10 +17,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import catalogue, machine, packages
+from .catalogue import Implementation
 from .errors import UserError
 from .plan import Run
 from .record import Record
@@ -125,10 +126,20 @@ class Cluster:
 
 
 def _portable(run: Run, order: dict[str, Any]) -> dict[str, Any]:
-    """An order with what another machine needs: the source, or what it must be."""
-    implementation = run.implementation
-    text = "" if implementation.module else implementation.text
-    return order | {"source_text": text, "source_sha256": implementation.sha256}
+    """An order with what another machine needs: the local files, or what they must be."""
+    implementation, job = run.implementation, order["job"]
+    order = order | {"source_sha256": implementation.sha256}
+    if implementation.module:
+        return order
+    folders = (os.path.dirname(path) for path in job["files"])
+    common = os.path.commonpath([*folders, *job["roots"].values()])
+    contents = {os.path.relpath(path, common): Path(path).read_bytes() for path in job["files"]}
+    job = job | {
+        "source": os.path.relpath(job["source"], common),
+        "files": list(contents),
+        "roots": {name: os.path.relpath(root, common) for name, root in job["roots"].items()},
+    }
+    return order | {"contents": contents, "job": job}
 
 
 # --- on the workers
@@ -139,7 +150,7 @@ _lock = threading.Lock()
 
 def perform_there(order: dict[str, Any]) -> dict[str, Any]:
     """Perform an order in a worker's process, in a fork of one of its hosts."""
-    order = _with_source(order)
+    order = _with_sources(order)
     with _lock:
         if "hosts" not in _state:
             _state["hosts"] = Hosts({})
@@ -156,34 +167,40 @@ def _threads_of_worker() -> int:
     return int(get_worker().state.nthreads)
 
 
-def _with_source(order: dict[str, Any]) -> dict[str, Any]:
-    """The order with a source file that is on this machine and is the one meant."""
-    job = dict(order["job"])
-    if order["source_text"]:
-        folder = (
-            Path(tempfile.gettempdir()) / f"twolayer-{os.getuid()}-{order['source_sha256'][:16]}"
-        )
-        job["source"] = str(_written(folder, Path(job["source"]).name, order["source_text"]))
-        return order | {"job": job}
-    spec = catalogue.locate(job["module"])
-    found = Path(spec.origin).read_bytes() if spec and spec.origin else b""
-    if hashlib.sha256(found).hexdigest() != order["source_sha256"]:
-        raise RuntimeError(f"{job['module']} on this worker is not the source that was submitted")
+def _with_sources(order: dict[str, Any]) -> dict[str, Any]:
+    """The order with the local files as they are on this machine, and are meant to be."""
+    job, sha256 = dict(order["job"]), order["source_sha256"]
+    if "contents" not in order:
+        spec = catalogue.locate(job["module"])
+        there = spec and spec.origin and Implementation("", Path(spec.origin), job["module"], "")
+        if not there or there.sha256 != sha256:
+            raise RuntimeError(f"{job['module']} on this worker is not what was submitted")
+        files = [os.path.realpath(path) for path in there.sources.files]
+        return order | {"job": job | {"source": str(there.source), "files": files}}
+    folder = _own_folder() / sha256
+    for name, content in order["contents"].items():
+        _write(folder / name, content)
+    job["source"] = str(folder / job["source"])
+    job["files"] = [str(folder / name) for name in job["files"]]
+    job["roots"] = {name: str(folder / root) for name, root in job["roots"].items()}
     return order | {"job": job}
 
 
 def _own_folder() -> Path:
+    """A folder of this process that nobody else can have made, removed at its exit."""
     with _lock:
         if "folder" not in _state:
-            _state["folder"] = tempfile.mkdtemp(prefix="twolayer-")
-            atexit.register(shutil.rmtree, _state["folder"], ignore_errors=True)
+            _state["folder"] = folder = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
+            # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
+            Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=0)
         return Path(_state["folder"])
 
 
-def _written(folder: Path, name: str, text: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    path = folder / name
-    partial = folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
-    partial.write_text(text, encoding="utf-8")
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that another thread may be writing, or a run reading, just now."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{threading.get_ident()}")
+    partial.write_bytes(content)
     partial.replace(path)
-    return path

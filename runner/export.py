@@ -298,7 +298,8 @@ def _mlflow_run(client: Any, experiment: str, run: Stored) -> None:
 
 def _mlflow_tags(values: dict[str, Any], record: Record) -> dict[str, str]:
     names = ("outcome", "key", "framework", "version", "host", "error")
-    tags = {name: values[name] for name in names} | {"source_sha256": record.source_sha256}
+    tags = {name: values[name] for name in names}
+    tags["source_sha256"] = json.dumps(record.source_sha256)
     return {name: str(value)[:_MLFLOW_LONGEST] for name, value in tags.items() if value}
 
 

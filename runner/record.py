@@ -27,6 +27,8 @@ class Record:
         train_s: from the first step until the final weights are on the host.
         step_us: median, p10 and p90 of the time of a step, in µs.
         peak_bytes: most memory resident at once; start_bytes of it before train(cfg).
+        source_sha256: the hash of each local file that it executes, by its path from the first.
+        also_loaded: the same of files that it loaded although its source does not show it.
         neighbours: how many other runs were under way; times with and without don't compare.
         invocation: which call of twolayer it was part of.
         losses: one per epoch; a diverged run's end with the one that is not finite.
@@ -53,7 +55,8 @@ class Record:
     machine: dict[str, Any] = field(default_factory=dict)
     git: dict[str, Any] | None = None
     source: str = ""
-    source_sha256: str = ""
+    source_sha256: dict[str, str] = field(default_factory=dict)
+    also_loaded: dict[str, str] = field(default_factory=dict)
     key: str = ""
     neighbours: int | None = None
     invocation: str = ""
@@ -77,6 +80,8 @@ class Record:
     def from_summary(cls, values: dict[str, Any], losses: list[float], log: str) -> Record:
         """The record whose `summary` and losses these are; fields it doesn't know are left."""
         known = {f.name for f in fields(cls)} - {"losses", "log"}
+        if isinstance(sha256 := values.get("source_sha256"), str):  # of one file, as it once was
+            values = values | {"source_sha256": {f"{values.get('impl')}.py": sha256}}
         return cls(**{k: v for k, v in values.items() if k in known}, losses=losses, log=log)
 
     @property

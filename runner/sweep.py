@@ -107,13 +107,13 @@ def make(experiment: Experiment, cores: int | None = None) -> Sweep:
     """
     planner = Planner(experiment)
     reader = _Reader(experiment, planner.mistakes)
-    found = [planner.implementation(asked) for asked in experiment.impls]
+    found = planner.implementations()
     sweep = Sweep(
         experiment,
-        [each for each in found if each],
+        found,
         reader.blocks(),
         reader.repeat(),
-        reader.excluded([each[0].name for each in found if each]),
+        reader.excluded([each.name for each, _ in found]),
         cores,
     )
     reader.seeds_are_set_once(sweep)

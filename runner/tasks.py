@@ -14,9 +14,10 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from . import frameworks, worker
+from .loading import Loaded, load_module
 from .rules import Value
 from .training import ContractError, TimedConfig, Train, Trained, Training, measure
-from .worker import Leash, Send, Task, describe, load_module, peak_bytes, status_bytes
+from .worker import Leash, Send, Task, describe, peak_bytes, status_bytes
 
 
 def train(
@@ -24,6 +25,7 @@ def train(
 ) -> dict[str, Any]:
     """Train once; returns the part of the record that only this process knows."""
     main = job["framework"]
+    loaded = Loaded(job)
     begun = time.perf_counter()
     module = load_module(job)
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
@@ -48,6 +50,7 @@ def train(
         "peak_bytes": peak_bytes(),
         "threads": frameworks.threads_in_use(main),
         "blas": blas(),
+        "also_loaded": loaded.sha256(),
     }
 
 

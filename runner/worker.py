@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib
-import importlib.util
 import json
 import os
 import signal
@@ -14,7 +12,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from .errors import UserError
@@ -142,18 +139,3 @@ def describe(error: BaseException) -> dict[str, Any]:
         text = "".join(traceback.format_tb(error.__traceback__))
     kind = type(error).__name__
     return {"type": kind, "message": message, "traceback": text, "signal": None}
-
-
-def load_module(job: dict[str, Any]) -> Any:
-    """Import the implementation of a job; raises whatever its import raises."""
-    if job["module"]:
-        return importlib.import_module(job["module"])
-    source = Path(job["source"])
-    sys.path.append(str(source.parent))  # its neighbours, as if it had been started there
-    spec = importlib.util.spec_from_file_location(source.stem, source)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{source} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[source.stem] = module
-    spec.loader.exec_module(module)
-    return module

@@ -140,7 +140,7 @@ def _case(chosen: Chosen) -> _Case:
     source = record.source if record.source.endswith(".py") else record.impl
     try:
         implementation = catalogue.find(source)
-        family, sha256 = implementation.family, implementation.sha256
+        family, sha256 = implementation.family, implementation.sources.sha256
         config = Config(**record.config)
     except UserError:
         raise _NotJudgedError("its source is not here any more") from None

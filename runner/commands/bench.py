@@ -24,6 +24,7 @@ from .common import (
     load_experiment,
     paragraphs,
     say,
+    say_notes,
     table_markdown,
     table_text,
 )
@@ -108,6 +109,7 @@ def bench(
     experiment = load([])
     method = _method(rounds, budget, blocks, warmup, order_seed, experiment)
     with _entries(load, scale, against) as entries:
+        say_notes((entry.run.implementation for entry in entries), quiet)
         campaign = _campaign(experiment.name, results, entries, method, over, scale, quiet)
         before = _baseline(baseline, campaign.bench, other_machine=other_machine)
         with stoppable(campaign):

@@ -16,6 +16,7 @@ from ..output import emit, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..catalogue import Implementation
     from ..config import Assignment, Experiment
     from ..record import Record
     from ..store import Store
@@ -177,6 +178,24 @@ def terminal_size(columns: int = 150) -> tuple[int, int]:
 def say(text: str, quiet: bool) -> None:
     if not quiet:
         emit(printable(text), sys.stderr)
+
+
+def say_notes(implementations: "Iterable[Implementation]", quiet: bool) -> None:
+    """Say what may go wrong with implementations that are to run."""
+    from ..plan import notes
+
+    for note in notes(implementations):
+        say(f"note: {note}", quiet)
+
+
+def say_also_loaded(records: "Iterable[Record]", quiet: bool) -> None:
+    """Warn, once each, of files that runs loaded although their sources don't show it."""
+    from ..errors import listed
+
+    for impl, *files in dict.fromkeys((record.impl, *record.also_loaded) for record in records):
+        if files:
+            text = f"warning: {impl} also loaded {listed(files)}, which its source does not show"
+            say(f"{text}: a sweep sees when they change, but Dask workers don't get them", quiet)
 
 
 def why(result: dict[str, Any], timeout_s: float = float("inf")) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from ..errors import UserError
 from ..options import ConfigFile, Impls, complete_impls, with_settings
 from ..output import emit, printable
-from .common import FAILED, OK, load_experiment, why
+from .common import FAILED, OK, load_experiment, say_notes, why
 
 if TYPE_CHECKING:
     from ..config import Assignment
@@ -20,7 +21,7 @@ TIMEOUT_S = 120.0
 def list_() -> None:
     from .. import catalogue
 
-    rows, unreadable = [], []
+    rows, unreadable = [], [f"{problem}; it is left out" for problem in catalogue.problems()]
     for item in catalogue.installed():
         try:
             rows.append(_described(item))
@@ -36,8 +37,7 @@ def list_() -> None:
 def _described(item: Any) -> tuple[str, ...]:
     from .. import frameworks, packages
 
-    missing = item.missing()
-    state = "; ".join(map(frameworks.install_hint, missing))
+    state = "; ".join(map(frameworks.install_hint, item.missing()))
     version = state or f"{item.framework} {packages.version(item.framework)}"
     honoured = [name for name in ("bias", "momentum") if item.honours(name)]
     devices = frameworks.allowed_devices(item.imports) if item.honours("device") else ("cpu",)
@@ -88,10 +88,11 @@ def check(
     from ..check import RULES
     from ..settings import Config
 
-    found = [catalogue.find(name) for name in impls]
+    found = [catalogue.find(name) for name in impls if Path(name).name != "__init__.py"]
     for item in found:
-        if hints := [frameworks.install_hint(name) for name in item.missing()]:
-            raise UserError(f"{item.name}: {'; '.join(hints)}")
+        if hints := frameworks.missing(item.imports):
+            raise UserError(f"{item.name}: {hints}")
+    say_notes(found, quiet=False)
     work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
     for item, result in zip(found, scheduler.perform_each(work, TIMEOUT_S), strict=True):

@@ -16,6 +16,7 @@ from .common import (
     load_experiment,
     paragraphs,
     say,
+    say_notes,
     table_markdown,
     table_text,
     why,
@@ -55,6 +56,7 @@ def verify(
         check_file(figure, "--figure")
     experiment = load_experiment(config, assignments, options, impl)
     configured = plan.make(experiment)
+    say_notes((run.implementation for run in configured), quiet)
     common = plan.make(dataclasses.replace(experiment, overrides={}))
     todo = list(cases(common, configured))
     work = [(case.run, case.job() | {"tf32": tf32}) for case in todo]

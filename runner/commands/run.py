@@ -22,6 +22,8 @@ from .common import (
     load_experiment,
     published_beside,
     say,
+    say_also_loaded,
+    say_notes,
     show_records,
 )
 
@@ -56,6 +58,7 @@ def run(
     experiment = load_experiment(config, assignments, options, impl)
     beside = published_beside(experiment) if published else None
     runs = plan.make(experiment)
+    say_notes((each.implementation for each in runs), quiet)
     store = Store(results, experiment.name)
     store.prepare()
     limit = experiment.option("memory_limit")
@@ -71,6 +74,7 @@ def run(
             records = list(session.run_here(runs, plan.hosts_needed(runs)))
     store.write_table(records)
     show_records(records, format, beside)
+    say_also_loaded(records, quiet)
     say(f"results are in {store.folder}", quiet)
     raise typer.Exit(verdict(records, experiment, session, runs))
 

@@ -12,7 +12,7 @@ import typer
 from ..errors import UserError
 from ..options import Impls, Results, split_names, with_settings
 from ..output import emit
-from .common import DIVERGED, FAILED, INTERRUPTED, OK, say, table_text
+from .common import DIVERGED, FAILED, INTERRUPTED, OK, say, say_also_loaded, say_notes, table_text
 from .run import stoppable
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..config import Assignment
     from ..plan import HostsNeeded
     from ..query import Condition
+    from ..record import Record
     from ..scheduler import Session
     from ..sweep import Sweep
     from ..tables import Table
@@ -87,7 +88,8 @@ def sweep(
     asked = _load(file, assignments, options, impl, max(1, usable_cores() // jobs))
     wanted = _condition(only)
     store = Store(results, asked.experiment.name)
-    finished = Finished.of(store)
+    implementations = [each for each, _ in asked.implementations]
+    finished = Finished.of(store, implementations)
     limit = asked.experiment.option("memory_limit")
     session = Session(
         store,
@@ -104,15 +106,21 @@ def sweep(
         emit(f"{table_text(outlook.table(jobs))}\n\n{outlook.words(jobs)}")
         return
     store.prepare()
+    say_notes(implementations, quiet)
+    for note in finished.stale() if outlook.todo else ():
+        say(f"note: {note}; those do not count", quiet)
     for note in finished.elsewhere():
         say(f"note: {note}; --fresh runs them again", quiet)
     say(outlook.words(jobs), quiet)
+    loaded: dict[tuple[str, ...], Record] = {}
     with _performers(session, outlook.hosts, scheduler, scheduler_file, quiet) as run_all:
         session.watcher = watcher = tally(outlook.todo.total(), quiet=quiet)
         with watcher, stoppable(session):
             for record in campaign.run(asked.runs(wanted), run_all):
                 if record.outcome != "interrupted":
                     finished.add(record)
+                loaded.setdefault((record.impl, *record.also_loaded), record)
+    say_also_loaded(loaded.values(), quiet)
     raise typer.Exit(_end(session, outlook, finished, file, quiet))
 
 
