@@ -22,6 +22,9 @@ BUILT_IN = "twolayer.impls"
 _UNUSED: dict[str, bool | float] = {"bias": False, "momentum": 0.0}
 _WHOLE = {"values", "with_", "__dict__"}
 
+FAMILIES = ("sgd", "adam", "dynamic")
+"""The references there are: SGD or Adam on the plain net, SGD on the net of drawn depth."""
+
 
 @dataclass(frozen=True)
 class Implementation:
@@ -76,15 +79,24 @@ class Implementation:
 
     @cached_property
     def family(self) -> str:
-        """Which reference it is held to: its `FAMILY = "…"`, else sgd."""
-        constants = (
-            (target.id, node.value.value)
-            for node in self._tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        )
-        return next((str(value) for name, value in constants if name == "FAMILY"), "sgd")
+        """Which reference it is held to: its `FAMILY = "…"`, else sgd.
+
+        Raises UserError if there is no such reference.
+        """
+        for node in self._tree.body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+                continue
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if "FAMILY" in map(ast.unparse, targets):
+                value = node.value
+                said = str(value.value) if isinstance(value, ast.Constant) else ast.unparse(value)
+                if said in FAMILIES:
+                    return said
+                place = f"{self.source}:{node.lineno}: FAMILY"
+                raise UserError(
+                    f"{place}: there is no reference {said}; there are {listed(FAMILIES)}"
+                )
+        return "sgd"
 
     @property
     def imports(self) -> tuple[str, ...]:

@@ -219,7 +219,9 @@ def record(run: Run, result: dict[str, Any], invocation: str) -> Record:
 
 
 def perform_each(
-    work: list[tuple[Run, dict[str, Any]]], timeout_s: float | None = None
+    work: list[tuple[Run, dict[str, Any]]],
+    timeout_s: float | None = None,
+    memory_limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Do other work than one training, each piece in a process of its own, one after the other.
 
@@ -228,5 +230,5 @@ def perform_each(
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
         hosts.wait_ready()
         for run, changes in work:
-            changed = job(run, None) | changes
+            changed = job(run, memory_limit) | changes
             yield supervise(hosts.get(host_key(run)), changed, timeout_s=timeout_s)

@@ -248,12 +248,13 @@ class _Supervised:
             self.commands = -1
 
     def wait(self, timeout_s: float | None, cancelled: threading.Event) -> dict[str, Any]:
-        deadline = time.monotonic() + timeout_s if timeout_s else float("inf")
+        self.timeout_s = timeout_s or float("inf")
+        self.count_anew()
         kill_at = float("inf")
         while self.status is None:
             self.read_ready(0.05)
             now = time.monotonic()
-            if not self.stopping and (cancelled.is_set() or now > deadline):
+            if not self.stopping and (cancelled.is_set() or now > self.deadline):
                 self.stopping = "interrupted" if cancelled.is_set() else "timeout"
                 self.say(STOP + self.stopping.encode())
                 kill_at = now + GRACE_S
@@ -263,6 +264,10 @@ class _Supervised:
                 self.host_died()
         self.read_ready(0)
         return self.final(timeout_s)
+
+    def count_anew(self) -> None:
+        """Let the time that the run may take begin now."""
+        self.deadline = time.monotonic() + self.timeout_s
 
     def read_ready(self, timeout: float) -> None:
         for key, _ in self.selector.select(timeout):
@@ -283,6 +288,8 @@ class _Supervised:
             kind = message.get("event")
             if kind == "exited":
                 self.status = message["status"]
+            elif kind == "anew":
+                self.count_anew()
             elif kind == "result":
                 self.result = message["result"]
             else:

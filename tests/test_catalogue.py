@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import small, twolayer
+from command import small, twolayer, without
 from twolayer import catalogue
 from twolayer.errors import UserError
 
@@ -198,26 +198,9 @@ def test_a_dropped_file_with_a_syntax_error_is_said_and_leaves_the_others_alone(
     assert done.returncode == 0, done.stderr
 
 
-HIDING = """\
-from importlib.machinery import PathFinder
-
-find_spec = PathFinder.find_spec
-
-
-def without(name, path=None, target=None):
-    if name.partition(".")[0] in ("torch", "tensorflow"):
-        return None
-    return find_spec(name, path, target)
-
-
-PathFinder.find_spec = without
-"""
-
-
 def test_the_list_says_what_is_missing_and_how_to_install_it(tmp_path):
     """Where neither torch nor tensorflow can be found."""
-    source(tmp_path, HIDING, "sitecustomize")
-    lines = listed(twolayer("list", cwd=tmp_path, PYTHONPATH=str(tmp_path)))
+    lines = listed(twolayer("list", cwd=tmp_path, **without(tmp_path, "torch", "tensorflow")))
     assert tuple(lines)[:10] == catalogue.LESSON
     assert "numpy 2" in lines["numpy_manual"] or "numpy 1" in lines["numpy_manual"]
     for name in set(catalogue.LESSON) - {"numpy_manual", "tf_graph"}:

@@ -92,6 +92,7 @@ def check(
     for item in found:
         if hints := frameworks.missing(item.imports):
             raise UserError(f"{item.name}: {hints}")
+        item.family  # noqa: B018 (refuses one that there is no reference for)
     say_notes(found, quiet=False)
     work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
@@ -101,7 +102,9 @@ def check(
         for rule in RULES if verdicts else ():
             reason = verdicts[rule.name]
             emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
+        if borrowed := result.get("borrowed"):
+            emit(f"  broken  the work is its own: {borrowed}")
         if not verdicts:
             emit(f"  broken  {why(result, TIMEOUT_S)}")
-        broken |= not verdicts or any(verdicts.values())
+        broken |= not verdicts or any(verdicts.values()) or bool(borrowed)
     raise typer.Exit(FAILED if broken else OK)
