@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import frameworks, packages, sources
 from .errors import UserError, listed, nearest, no_file
+from .output import printable
 from .sources import Sources
 
 ENTRY_POINTS = "twolayer.implementations"
@@ -221,8 +222,13 @@ def from_file(path: Path) -> Implementation:
     source, known = path.resolve(), _all()
     if source.parent == built_in_folder() and source.stem in known:
         return known[source.stem]
+    try:
+        str(source).encode()
+    except UnicodeEncodeError:
+        message = "its path is not UTF-8, so no config could name it; rename it or its folder"
+        raise UserError(f"{source}: {message}") from None
     name = path.stem if path.stem not in known else f"{source.parent.name}/{path.stem}"
-    return Implementation(name, source, "", str(path))
+    return Implementation(printable(name), source, "", str(path))
 
 
 def told_apart(items: Sequence[Implementation]) -> list[Implementation]:
@@ -234,7 +240,7 @@ def told_apart(items: Sequence[Implementation]) -> list[Implementation]:
             "/".join(item.source.with_suffix("").parts[-depth:]) if name in shared else name
             for item, name in zip(items, names, strict=True)
         ]
-    return [replace(item, name=name) for item, name in zip(items, names, strict=True)]
+    return [replace(item, name=printable(name)) for item, name in zip(items, names, strict=True)]
 
 
 def built_in_folder() -> Path:

@@ -17,7 +17,7 @@ from . import output
 from .commands.common import INTERRUPTED, OK, USAGE
 from .errors import UserError
 from .options import HelpfulCommand
-from .output import emit
+from .output import emit, printable
 
 
 class Command(NamedTuple):
@@ -169,7 +169,11 @@ def main() -> None:
         output.forget(sys.stdout)
         sys.exit(OK)
     except OSError as error:
-        if error.errno not in _REFUSALS or error.filename is None:
+        from .machine import lacking
+
+        refused = error.errno in _REFUSALS and error.filename is not None
+        reason = lacking() or (_cut(f"{error.filename}: {error.strerror}") if refused else "")
+        if not reason:
             raise
-        emit(_cut(f"{error.filename}: {error.strerror}"), sys.stderr)
+        emit(printable(reason), sys.stderr)
         sys.exit(USAGE)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError, nearest
-from .record import Record, printable
+from .output import printable
+from .record import Record
 from .results import Row, Stored, current, differing, exact, named, read, row, settings_of
 from .store import RUNS, Store, read_run
 from .tables import Table, number

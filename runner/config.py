@@ -128,7 +128,7 @@ def shown_path(path: Path) -> str:
     """A path as people would write it: relative where that is shorter."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):  # elsewhere, or the working folder is gone
         return str(path)
 
 

@@ -7,9 +7,14 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .output import printable
+
 
 class UserError(Exception):
-    """A mistake in what was asked for. The text is all that a person needs."""
+    """A mistake in what was asked for. The text, a line, is all that a person needs."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Mistake:
     def __str__(self) -> str:
         named = self.key and not self.origin.startswith("--")  # an option names itself
         text = f"{self.origin}: {self.key + ': ' if named else ''}{self.message}"
-        return " ".join(text.splitlines())  # a key may have line breaks in it
+        return printable(" ".join(text.splitlines()))  # a key may have line breaks in it
 
 
 class ConfigError(UserError):
@@ -38,6 +43,9 @@ class ConfigError(UserError):
         self.mistakes = list(dict.fromkeys(mistakes))
         notes = dict.fromkeys(mistake.note for mistake in self.mistakes if mistake.note)
         super().__init__("\n".join((*map(str, self.mistakes), *notes)))
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 MISSING = "there is no such file"

@@ -166,12 +166,12 @@ def _parquet(export: Export, path: Path) -> None:
     schema = pyarrow.schema([(name, _arrow_type(name)) for name in TIDY])
     rows = chain.from_iterable(map(_tidy, export.whole()))
     try:
-        with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        with path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
             while batch := list(islice(rows, _BATCH)):
                 columns = zip(TIDY, zip(*batch, strict=True), strict=True)
                 arrays = [pyarrow.array(_typed(*each), _arrow_type(each[0])) for each in columns]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError) as error:
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError, UnicodeError) as error:
         # A seed beyond 64 bits, say, or a result.json that was edited.
         raise UserError(f"--to parquet: can't be said in this format: {error}") from None
 

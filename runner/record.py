@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from .output import printable
+
 SCHEMA = 1
 FAILURES = ("failed", "crashed", "timeout", "out_of_memory")
 
@@ -101,8 +103,3 @@ class Record:
         if not self.error["traceback"]:
             return first
         return f"{kind}: {first}" if first else str(kind)
-
-
-def printable(text: str) -> str:
-    """Text from a run without what could steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

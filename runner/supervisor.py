@@ -19,8 +19,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
+from .machine import working_folder
 from .pipes import STOP, split
 from .plan import HostKey, HostsNeeded
 
@@ -46,12 +47,13 @@ class HostProcess:
         """Start the process; what it prints while importing goes to a file of its own."""
         self.modules = modules
         self.control, theirs = socket.socketpair()
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the host)
+        self.errors = _scratch()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "twolayer.host", *modules],
             stdin=theirs.fileno(),
             stdout=self.errors,
             stderr=self.errors,
+            cwd=working_folder() or "/",  # torch can't be imported in a folder that is gone
             env=os.environ | thread_environment(self.threads),
             start_new_session=True,  # Ctrl-C is for the supervisor, which decides what to stop
         )
@@ -95,6 +97,13 @@ class HostProcess:
             self.process.kill()
             self.process.wait()
         self.errors.close()
+
+
+def _scratch() -> IO[bytes]:
+    """A file of no name; in memory where that can be, since no folder may be writable."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("twolayer"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def thread_environment(threads: int) -> dict[str, str]:

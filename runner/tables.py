@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .record import Record, printable
+from .output import printable
+from .record import Record
 
 BARS = "▁▂▃▄▅▆▇█"
 LOG_LINES = 8
@@ -94,14 +95,14 @@ class Table:
             cells[c].ljust(widths[c]) if c in self.left else cells[c].rjust(widths[c])
             for c in block
         )
-        return "  ".join(aligned).rstrip()
+        return printable("  ".join(aligned).rstrip())
 
     def markdown(self) -> str:
         """The table as GitHub reads it."""
         rule = [":--" if column in self.left else "--:" for column in range(len(self.header))]
         escaped = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
         lines = [self.header, rule, *escaped]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return "\n".join(printable(f"| {' | '.join(line)} |") for line in lines)
 
     def csv(self) -> str:
         text = io.StringIO()

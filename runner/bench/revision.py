@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import catalogue
 from ..errors import UserError
+from ..machine import git
 from ..plan import Run
 
 
@@ -53,12 +54,11 @@ def _unpack(root: Path, commit: str, inside: Path, target: Path, name: str) -> N
 
 def _git(folder: Path, name: str, *words: str) -> bytes:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=True)
+        return git(folder, *words)
     except FileNotFoundError:
         raise UserError("--against needs git, which is not installed") from None
     except subprocess.CalledProcessError as error:
         raise UserError(f"--against: {_why(name, folder, words, error)}") from None
-    return done.stdout
 
 
 def _why(

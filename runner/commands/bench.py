@@ -11,7 +11,7 @@ import typer
 
 from ..errors import UserError
 from ..options import ConfigFile, Impls, Results, with_settings
-from ..output import emit
+from ..output import emit, printable
 from .common import (
     DIVERGED,
     FAILED,
@@ -195,7 +195,7 @@ def _campaign(
         baseline=bench_plan.baseline_label(entries, over),
         axis=scale.partition("=")[0].strip() if scale else "",
         method=method,
-        command=shlex.join(["twolayer", *sys.argv[1:]]),
+        command=printable(shlex.join(["twolayer", *sys.argv[1:]])),
     )
     keeper = Keeper(results / name, new.started_at)
     return rounds.Campaign(new, entries, method, lambda cells: watcher(cells, quiet=quiet), keeper)

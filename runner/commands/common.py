@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from ..errors import UserError
 from ..options import split_names
-from ..output import emit
+from ..output import emit, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -152,8 +151,7 @@ def fenced(text: str) -> str:
 
 
 def table_text(table: "Table") -> str:
-    text = table.text(terminal_width())
-    return _coloured(text) if in_colour() else text
+    return table.text(terminal_width())
 
 
 def paragraphs(texts: "Iterable[str]") -> str:
@@ -183,20 +181,6 @@ def terminal_size(columns: int = 150) -> tuple[int, int]:
     return shutil.get_terminal_size((columns, 40))
 
 
-def in_colour() -> bool:
-    """Whether standard output is a terminal that is to show colours."""
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-
-
-def _coloured(text: str) -> str:
-    """The outcomes in colour."""
-    styles = {"ok": 32, "diverged": 33, "interrupted": 33}
-    styles |= dict.fromkeys(("failed", "crashed", "timeout", "out_of_memory"), 31)
-    for word, colour in styles.items():
-        text = text.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
-    return text
-
-
 def seconds(option: str, text: str) -> float:
     """The time that was given for an option."""
     from ..document import scalar
@@ -210,7 +194,7 @@ def seconds(option: str, text: str) -> float:
 
 def say(text: str, quiet: bool) -> None:
     if not quiet:
-        emit(text, sys.stderr)
+        emit(printable(text), sys.stderr)
 
 
 def say_notes(implementations: "Iterable[Implementation]", quiet: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import UserError
 from ..options import ConfigFile, Impls, complete_impls, with_settings
-from ..output import emit
+from ..output import emit, printable
 from .common import FAILED, OK, load_experiment, say_notes, seconds, why
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def config(
         settings = experiment.settings(each.name)
         width = max(len(f"{name}: {_yaml(a.value)}") for name, a in settings.items())
         for name, assigned in settings.items():
-            emit(f"  {f'{name}: {_yaml(assigned.value)}':<{width}}  # {assigned.origin}")
+            said = f"{name}: {_yaml(assigned.value)}"
+            emit(printable(f"  {said:<{width}}  # {assigned.origin}"))
 
 
 def _yaml(value: object) -> str:
@@ -99,7 +100,7 @@ def check(
     broken = False
     for item, result in zip(found, scheduler.perform_each(work, limit), strict=True):
         verdicts = result.get("verdicts", {})
-        emit(f"{item.name}: {item.origin}")
+        emit(printable(f"{item.name}: {item.origin}"))
         for rule in RULES if verdicts else ():
             reason = verdicts[rule.name]
             emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")

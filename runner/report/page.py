@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -61,10 +62,11 @@ def write(store: Store, path: Path | None = None) -> Path:
     text = page(gather(store, latest(store.folder)))
     temporary = path.parent / temporary_name()
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(text.encode(errors="replace"))
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise UserError(f"{path}: can't be written: {error.strerror}") from None
     return path
 
