@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
