@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from ..errors import UserError
 from ..options import ConfigFile, Impls, Results, with_settings
 from ..output import emit
 from .common import (
@@ -69,7 +70,10 @@ def run(
         )
         with stoppable(session):
             records = list(session.run_here(runs, plan.hosts_needed(runs)))
-    store.write_table(records)
+    try:
+        store.write_table(records)
+    except UserError as error:
+        session.give_up(str(error))
     show_records(records, format, beside)
     say(f"results are in {store.folder}", quiet)
     raise typer.Exit(verdict(records, experiment, session, runs))
@@ -112,10 +116,11 @@ def verdict(
     from ..record import FAILURES
 
     outcomes = {record.outcome for record in records}
-    if session.interrupted:
+    if session.broken or session.interrupted:
         kept = sum(record.outcome != "interrupted" for record in records)
-        emit(f"interrupted: {kept} of {len(runs)} runs finished and kept", sys.stderr)
-        return INTERRUPTED
+        what = session.broken or "interrupted"
+        emit(f"{what}: {kept} of {len(runs)} runs finished and kept", sys.stderr)
+        return FAILED if session.broken else INTERRUPTED
     risen = [r.impl for r in records if r.outcome == "ok" and not r.fell]
     must_fall = bool(experiment.option("loss_must_fall"))
     if must_fall and risen:

@@ -1,6 +1,7 @@
 """`twolayer sweep`: many runs from one file, each done once, resumed where they were left."""
 
 import contextlib
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -72,6 +73,15 @@ def sweep(
         Path | None,
         typer.Option("--scheduler-file", metavar="FILE", help="Its scheduler file, instead."),
     ] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            "--wait",
+            metavar="DURATION",
+            help="How long to wait for Dask workers when there are none.",
+            show_default="until they come",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")
     ] = False,
@@ -84,6 +94,7 @@ def sweep(
 
     if retry not in (None, "failed"):
         raise UserError(f"--retry: must be failed (got {retry!r})")
+    wait_s = _duration(wait)
     asked = _load(file, assignments, options, impl, max(1, usable_cores() // jobs))
     wanted = _condition(only)
     store = Store(results, asked.experiment.name)
@@ -107,12 +118,12 @@ def sweep(
     for note in finished.elsewhere():
         say(f"note: {note}; --fresh runs them again", quiet)
     say(outlook.words(jobs), quiet)
-    with _performers(session, outlook.hosts, scheduler, scheduler_file, quiet) as run_all:
-        session.watcher = watcher = tally(outlook.todo.total(), quiet=quiet)
-        with watcher, stoppable(session):
-            for record in campaign.run(asked.runs(wanted), run_all):
-                if record.outcome != "interrupted":
-                    finished.add(record)
+    session.watcher = watcher = tally(outlook.todo.total(), quiet=quiet)
+    performers = _performers(session, outlook.hosts, scheduler, scheduler_file, wait_s)
+    with performers as run_all, watcher, stoppable(session):
+        for record in campaign.run(asked.runs(wanted), run_all):
+            if record.outcome != "interrupted":
+                finished.add(record)
     raise typer.Exit(_end(session, outlook, finished, file, quiet))
 
 
@@ -129,6 +140,15 @@ def _load(
     path = find_config(file, FOLDER, option="")
     experiment = load(path, assignments, options, split_names(impl), sweep.KEYS)
     return sweep.make(experiment, cores)
+
+
+def _duration(text: str | None) -> float:
+    from ..rules import DURATION
+
+    try:
+        return DURATION.check(text) if text is not None else float("inf")
+    except ValueError as error:
+        raise UserError(f"--wait: {error} (got {text!r})") from None
 
 
 def _condition(text: str | None) -> "Condition | None":
@@ -206,7 +226,7 @@ def _performers(
     needed: "HostsNeeded",
     address: str | None,
     file: Path | None,
-    quiet: bool,
+    wait_s: float,
 ) -> "Iterator[RunAll]":
     """What performs the runs: processes of this machine, or the workers of a Dask cluster."""
     if address is None and file is None:
@@ -214,9 +234,8 @@ def _performers(
         return
     from ..cluster import connect
 
-    with connect(address, file) as cluster:
-        say(cluster.words(), quiet)
-        yield lambda runs: cluster.run_all(session, runs)
+    with connect(address, file, session, wait_s) as cluster:
+        yield cluster.run_all
 
 
 def _end(
@@ -230,6 +249,9 @@ def _end(
     emit(f"{outcomes.total()} of {len(outlook.keys)} runs finished: {counts or 'none'}")
     if session.jobs > 1:
         say("taken with neighbours: times of these runs do not compare with others", quiet)
+    if session.broken:
+        emit(f"{session.broken}; what is finished is kept", sys.stderr)
+        return FAILED
     if session.interrupted:
         say(f"interrupted; to go on: twolayer sweep {file}", quiet)
         return INTERRUPTED
