@@ -72,7 +72,7 @@ def connect(
     except ImportError:
         raise UserError("--scheduler needs Dask; pip install 'twolayer[dask]'") from None
     where = _address(address, file)
-    for name in ("distributed", "distributed.client"):
+    for name in ("distributed", "distributed.client", "concurrent.futures"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # we say ourselves what went wrong
     try:
         client = Client(address=where, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
@@ -101,9 +101,11 @@ def _address(address: str | None, file: Path | None) -> str:
             f"{origin}: must be the file that `dask scheduler --scheduler-file` writes: JSON "
             "with the scheduler's address"
         ) from None
+    from distributed.security import Security
+
     try:
         parts = urlsplit(where if "://" in where else f"tcp://{where}")
-        if not parts.hostname or not parts.port:
+        if parts.scheme not in ("tcp", "tls", "ws", "wss") or not (parts.hostname and parts.port):
             raise ValueError
         socket.getaddrinfo(parts.hostname, parts.port)
     except OSError as error:
@@ -111,6 +113,13 @@ def _address(address: str | None, file: Path | None) -> str:
     except ValueError:
         got = f" (got {where!r})" if file else ""
         raise UserError(f"{origin}: must be an address such as tcp://host:8786{got}") from None
+    if (
+        parts.scheme in ("tls", "wss")
+        and not Security().get_connection_args("client")["ssl_context"]
+    ):
+        raise UserError(
+            f"{origin}: needs Dask's TLS files in its configuration: distributed.comm.tls"
+        )
     return where
 
 
@@ -128,7 +137,8 @@ class Task:
     Attributes:
         promise: what becomes of it in the end.
         future: what becomes of it on the worker that it is sent to.
-        lost: how many workers went while they had it.
+        gone: whether Dask has given that up: the worker or the connection was lost.
+        lost: how often that was so.
     """
 
     order: dict[str, Any]
@@ -137,11 +147,14 @@ class Task:
     sent: float = 0.0
     promise: Future[dict[str, Any]] = field(default_factory=Future)
     future: Future[dict[str, Any]] | None = None
+    gone: bool = False
     lost: int = 0
 
     def settle(self, future: Future[dict[str, Any]]) -> None:
         """Pass on how it ended, unless it was taken back or has lost its worker."""
-        if not future.cancelled() and type(future.exception()).__name__ != "KilledWorker":
+        if future.cancelled() or type(future.exception()).__name__ == "KilledWorker":
+            self.gone = True
+        else:
             self.end(future.exception() or future.result())
 
     def end(self, result: dict[str, Any] | BaseException) -> None:
@@ -222,7 +235,7 @@ class Cluster:
 
     def wait_for_workers(self) -> None:
         """Wait for the first worker that can be used."""
-        while not self.usable:
+        while not self.usable and not self.session.stop.is_set():
             self.look()
             unfit = [worker.unfit for worker in self.workers.values() if worker.unfit]
             if unfit and len(unfit) == len(self.workers) and not self.said:
@@ -236,7 +249,9 @@ class Cluster:
         """Notice the workers that have come or gone; what these were at goes to others."""
         if time.monotonic() - self.looked > LOOK_S:
             self.looked = time.monotonic()
-            there = self.client.scheduler_info(n_workers=-1)["workers"]
+            there = self.client.scheduler_info(n_workers=-1).get("workers")
+            if there is None:  # while the client connects again
+                return
             for address in self.workers.keys() - there.keys():
                 self.forget(self.workers.pop(address))
             for address in there.keys() - self.workers.keys():
@@ -253,10 +268,14 @@ class Cluster:
         worker.answer.cancel()
         for task in worker.tasks:
             task.take_back()
-            task.lost += 1
-            if task.lost > RETRIES:
-                task.end(RuntimeError(f"lost its worker {task.lost} times"))
-        self.queue = worker.tasks + self.queue
+            self.repeat(task)
+
+    def repeat(self, task: Task) -> None:
+        """Have a run done by another worker, unless it has lost too many."""
+        task.lost += 1
+        if task.lost > RETRIES:
+            task.end(RuntimeError(f"lost its worker {task.lost} times"))
+        self.queue.append(task)
 
     def tell(self) -> None:
         """Say which workers are not used and why, and how many are, when that has changed."""
@@ -328,6 +347,9 @@ class Cluster:
                 worker.tasks.remove(task)
                 short = time.monotonic() - task.sent < SHORT_S * self.ahead
                 self.ahead = 2 if short else 1
+            for task in [task for task in worker.tasks if task.gone]:
+                worker.tasks.remove(task)
+                self.repeat(task)
         waiting, self.queue = self.queue, []
         for task in waiting:
             if task.promise.done():
@@ -339,7 +361,7 @@ class Cluster:
                 continue
             worker = min(free, key=lambda worker: len(worker.tasks) / worker.threads)
             worker.tasks.append(task)
-            task.sent = time.monotonic()
+            task.sent, task.gone = time.monotonic(), False
             executor = self.client.get_executor(
                 pure=False,
                 workers=[worker.address],

@@ -120,7 +120,7 @@ def sweep(
     say(outlook.words(jobs), quiet)
     session.watcher = watcher = tally(outlook.todo.total(), quiet=quiet)
     performers = _performers(session, outlook.hosts, scheduler, scheduler_file, wait_s)
-    with performers as run_all, watcher, stoppable(session):
+    with stoppable(session), performers as run_all, watcher:
         for record in campaign.run(asked.runs(wanted), run_all):
             if record.outcome != "interrupted":
                 finished.add(record)
