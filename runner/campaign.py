@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections import Counter, defaultdict
@@ -96,19 +97,17 @@ class Campaign:
         """
         claims = Claims(self.session.store.folder)
         left: list[Run] = []
-        waited = False
         try:
             waiting = self.todo(runs)
-            while True:
+            for turn in itertools.count():
                 for record in run_all(self.claimed(waiting, claims, left)):
                     claims.release(record.key)
                     yield record
                 if not left or self.session.stop.is_set():
                     return
-                if not waited:
-                    waited = True
+                if turn == 1:  # left the first time, a run may have ended long since
                     self.session.watcher.note(_waiting(claims, [run.key for run in left]))
-                time.sleep(POLL_S)
+                time.sleep(POLL_S if turn else 0)
                 waiting, left = iter(left), []
         finally:
             claims.close()

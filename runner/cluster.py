@@ -68,13 +68,16 @@ def connect(
     or those that are there have other versions.
     """
     try:
-        from distributed import Client
+        from distributed import Client, Security
     except ImportError:
         raise UserError("--scheduler needs Dask; pip install 'twolayer[dask]'") from None
     where = _address(address, file)
     for name in ("distributed", "distributed.client", "concurrent.futures"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # we say ourselves what went wrong
     try:
+        tls = where.startswith(("tls:", "wss:"))
+        if tls and not Security().get_connection_args("client")["ssl_context"]:
+            raise ValueError("Dask's configuration names no files for TLS: distributed.comm.tls")
         client = Client(address=where, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         reason = str(error).partition("\n")[0]
@@ -101,8 +104,6 @@ def _address(address: str | None, file: Path | None) -> str:
             f"{origin}: must be the file that `dask scheduler --scheduler-file` writes: JSON "
             "with the scheduler's address"
         ) from None
-    from distributed.security import Security
-
     try:
         parts = urlsplit(where if "://" in where else f"tcp://{where}")
         if parts.scheme not in ("tcp", "tls", "ws", "wss") or not (parts.hostname and parts.port):
@@ -113,13 +114,6 @@ def _address(address: str | None, file: Path | None) -> str:
     except ValueError:
         got = f" (got {where!r})" if file else ""
         raise UserError(f"{origin}: must be an address such as tcp://host:8786{got}") from None
-    if (
-        parts.scheme in ("tls", "wss")
-        and not Security().get_connection_args("client")["ssl_context"]
-    ):
-        raise UserError(
-            f"{origin}: needs Dask's TLS files in its configuration: distributed.comm.tls"
-        )
     return where
 
 

@@ -118,8 +118,8 @@ def verdict(
     outcomes = {record.outcome for record in records}
     if session.broken or session.interrupted:
         kept = sum(record.outcome != "interrupted" for record in records)
-        what = session.broken or "interrupted"
-        emit(f"{what}: {kept} of {len(runs)} runs finished and kept", sys.stderr)
+        what = f"{session.broken};" if session.broken else "interrupted:"
+        emit(f"{what} {kept} of {len(runs)} runs finished and kept", sys.stderr)
         return FAILED if session.broken else INTERRUPTED
     risen = [r.impl for r in records if r.outcome == "ok" and not r.fell]
     must_fall = bool(experiment.option("loss_must_fall"))

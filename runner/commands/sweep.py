@@ -13,7 +13,7 @@ import typer
 from ..errors import UserError
 from ..options import Impls, Results, split_names, with_settings
 from ..output import emit
-from .common import DIVERGED, FAILED, INTERRUPTED, OK, say, table_text
+from .common import DIVERGED, FAILED, INTERRUPTED, OK, patience, say, table_text
 from .run import stoppable
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def sweep(
     if retry not in (None, "failed"):
         raise UserError(f"--retry: must be failed (got {retry!r})")
     wait_s = _duration(wait)
-    asked = _load(file, assignments, options, impl, max(1, usable_cores() // jobs))
+    with patience(f"checking every combination of {file} …", quiet):
+        asked = _load(file, assignments, options, impl, max(1, usable_cores() // jobs))
     wanted = _condition(only)
     store = Store(results, asked.experiment.name)
     finished = Finished.of(store)
@@ -110,7 +111,8 @@ def sweep(
         cancel=threading.Event(),
     )
     campaign = Campaign(session, finished, retry=retry is not None, fresh=fresh)
-    outlook = _Outlook(asked, wanted, campaign)
+    with patience(f"looking which of {asked.size:,} runs are finished …", quiet):
+        outlook = _Outlook(asked, wanted, campaign)
     if plan:
         emit(f"{table_text(outlook.table(jobs))}\n\n{outlook.words(jobs)}")
         return
@@ -250,7 +252,8 @@ def _end(
     if session.jobs > 1:
         say("taken with neighbours: times of these runs do not compare with others", quiet)
     if session.broken:
-        emit(f"{session.broken}; what is finished is kept", sys.stderr)
+        kept = f"{outcomes.total()} of {len(outlook.keys)} runs finished and kept"
+        emit(f"{session.broken}; {kept}", sys.stderr)
         return FAILED
     if session.interrupted:
         say(f"interrupted; to go on: twolayer sweep {file}", quiet)
