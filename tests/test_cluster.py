@@ -122,6 +122,22 @@ def test_workers_that_go_lose_nothing(tmp_path):
     assert len(losses_of(tmp_path, "s")) == 20
 
 
+@pytest.mark.slow
+def test_a_scheduler_that_goes_ends_it_with_what_is_finished(tmp_path):
+    text = f"impls: {PLANTED / 'slow.py'}\ngrid: {{seed: {{range: 500}}}}"
+    with cluster(tmp_path, workers=1) as file:
+        words = ("sweep", sweep_file(tmp_path, text), "--scheduler-file", file)
+        command = start(*words, cwd=tmp_path)
+        assert wait_for(lambda: losses_of(tmp_path, "s"), 60)
+        with client(file) as dask_client:
+            dask_client.shutdown()
+        out, err = command.communicate(timeout=120)
+    kept = f"{len(losses_of(tmp_path, 's'))} of 500 runs finished"
+    assert (command.returncode, out.partition(":")[0]) == (3, kept)
+    assert err.endswith(f"the scheduler has gone; {kept} and kept\n")
+    assert "Traceback" not in err
+
+
 def test_other_versions_on_a_worker_are_refused(tmp_path):
     with cluster(tmp_path, workers=1, env=shadowed(tmp_path)) as file:
         words = ("sweep", sweep_file(tmp_path, "impls: numpy_manual"), "--scheduler-file", file)
@@ -143,6 +159,10 @@ def test_workers_that_come_late_are_used_if_they_fit(tmp_path):
 
         words = ("sweep", sweep_file(tmp_path, text), "--set", "H=3", "--scheduler-file", file)
         refused = twolayer(*words, "--wait", "0.1", cwd=tmp_path)
+        ended = start(*words, cwd=tmp_path)
+        heard(ended, "waiting for workers")
+        ended.send_signal(signal.SIGINT)
+        _, why = ended.communicate(timeout=60)
         command = start(*words, cwd=tmp_path)
         said = heard(command, "waiting for workers at tcp://127.0.0.1:")
         worker()
@@ -154,6 +174,7 @@ def test_workers_that_come_late_are_used_if_they_fit(tmp_path):
         out, err = command.communicate(timeout=120)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.endswith("--wait: no worker came within 0.1 s\n")
+    assert (ended.returncode, why) == (130, "interrupted; to go on: twolayer sweep s.yaml\n")
     assert (command.returncode, out) == (0, "5 of 5 runs finished: 5 ok\n"), err
     assert len(list(tmp_path.glob("at-*"))) == 3
     assert (said + err).count("has torch 0.1 (here 2.") == 1
