@@ -344,11 +344,12 @@ class Cluster:
             for task in [task for task in worker.tasks if task.gone]:
                 worker.tasks.remove(task)
                 self.repeat(task)
+        with_gpu = [worker for worker in self.workers.values() if worker.gpus and not worker.unfit]
         waiting, self.queue = self.queue, []
         for task in waiting:
             if task.promise.done():
                 continue
-            task.gpu = task.may_use_gpu and any(worker.gpus for worker in self.usable)
+            task.gpu = task.may_use_gpu and bool(with_gpu)
             free = [worker for worker in self.usable if worker.has_place(task.gpu, self.ahead)]
             if not free:
                 self.queue.append(task)

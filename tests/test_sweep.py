@@ -153,9 +153,9 @@ def test_the_sweeps_that_come_with_it_are_valid():
 
 
 def test_a_large_sweep_is_never_held_whole(folder):
-    text = "grid:\n  lr: {log: [1e-9, 1e-6, 1000]}\n  seed: {range: 1000}"
+    text = "grid:\n  lr: {log: [1e-9, 1e-6, 1000]}\n  seed: {range: 100}"
     planned = made(folder, f"impls: numpy_manual\n{text}")
-    assert planned.size == 1_000_000
+    assert planned.size == 100_000
     assert len(list(itertools.islice(planned.runs(), 10))) == 10
 
 
