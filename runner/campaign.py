@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections import Counter, defaultdict
@@ -116,19 +117,22 @@ class Campaign:
         """Do what is not finished; yields each record when it is saved.
 
         A run that another process is at is left to it, and looked at again at the end: done
-        there, it is not done here; dropped there, it is.
+        there, it is not done here; dropped there, it is. Raises UserError if the folder can't
+        be written.
         """
         claims = Claims(self.session.store.folder)
         left: list[Run] = []
         try:
             waiting = self.todo(runs)
-            while True:
+            for turn in itertools.count():
                 for record in run_all(self.claimed(waiting, claims, left)):
                     claims.release(record.key)
                     yield record
                 if not left or self.session.stop.is_set():
                     return
-                time.sleep(POLL_S)
+                if turn == 1:  # left the first time, a run may have ended long since
+                    self.session.watcher.note(_waiting(claims, [run.key for run in left]))
+                time.sleep(POLL_S if turn else 0)
                 waiting, left = iter(left), []
         finally:
             claims.close()
@@ -136,21 +140,43 @@ class Campaign:
     def claimed(self, runs: Iterable[Run], claims: Claims, left: list[Run]) -> Iterator[Run]:
         """Those that this process may do; those that another is at go to `left`."""
         for run in runs:
+            had_locks = not claims.no_locks
             if not claims.acquire(run.key):
                 left.append(run)
-            elif self.done_meanwhile(run):
+                continue
+            if had_locks and claims.no_locks:
+                self.session.watcher.note(
+                    f"{self.session.store.folder}: this file system has no locks "
+                    f"({claims.no_locks}), so run one sweep at a time there"
+                )
+            if record := self.done_meanwhile(run):
                 claims.release(run.key)
+                self.finished.add(record)
+                self.session.watcher.finished(run, record)
             else:
                 yield run
 
-    def done_meanwhile(self, run: Run) -> bool:
-        """Whether another process has finished a run since the folder was read."""
+    def done_meanwhile(self, run: Run) -> Record | None:
+        """What another process has finished since the folder was read."""
         if self.fresh or self.finished.outcomes.get(run.key):
-            return False
+            return None
         attempts = (run.key, *(f"{run.key}.{number}" for number in range(2, 10)))
         folders = (self.session.store.runs / name for name in attempts)
-        records = [record for folder in folders if (record := read_summary(folder))]
-        return any(
-            record.outcome != "interrupted" and not self.finished.files_changed(record)
-            for record in records
+        records = (record for folder in folders if (record := read_summary(folder)))
+        return next(
+            (
+                record
+                for record in records
+                if record.outcome != "interrupted" and not self.finished.files_changed(record)
+            ),
+            None,
         )
+
+
+def _waiting(claims: Claims, keys: list[str]) -> str:
+    """`12 runs are being done by another sweep, process 4711 on this host; waiting for them`."""
+    pids = [str(pid) for pid in sorted(claims.holders(keys))]
+    what = "1 run is" if len(keys) == 1 else f"{len(keys)} runs are"
+    where = f", process{'es' * (len(pids) > 1)} {listed(pids)} on this host" if pids else ""
+    who = f"{len(pids)} other sweeps" if len(pids) > 1 else "another sweep"
+    return f"{what} being done by {who}{where}; waiting"

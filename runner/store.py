@@ -121,8 +121,12 @@ class Store:
             values["step_us_median"] = (record.step_us or {}).get("median")
             writer.writerow([values[column] for column in _COLUMNS])
         temporary = self.folder / temporary_name()
-        _write_synced(temporary, text.getvalue())
-        temporary.replace(self.folder / "results.csv")
+        try:
+            _write_synced(temporary, text.getvalue())
+            temporary.replace(self.folder / "results.csv")
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise UserError(f"{self.folder}: can't be written: {error.strerror}") from None
 
 
 def experiments(results: Path) -> list[str]:

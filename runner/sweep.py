@@ -26,7 +26,7 @@ from .settings import RULES, Config
 KEYS = tuple(SWEEP_KEYS)
 Point = dict[str, Assigned]
 MOST_VALUES = 1_000_000
-"""The longest axis or sample: beyond it is a slip of the finger."""
+"""The longest axis, sample or sweep: beyond it is a slip of the finger."""
 
 
 @dataclass
@@ -118,6 +118,10 @@ def make(experiment: Experiment, cores: int | None = None) -> Sweep:
     )
     reader.seeds_are_set_once(sweep)
     planner.unused_names()
+    if sweep.size > MOST_VALUES:
+        message = f"asks for {sweep.size:,} runs; at most {MOST_VALUES:,} can be checked at once: "
+        message += "shorten an axis, or draw some of them with `sample`"
+        planner.mistakes.append(Mistake(experiment.path.name, "", message))
     if not planner.mistakes:
         _validate(sweep, planner)
     if mistakes := planner.all_mistakes():

@@ -206,14 +206,16 @@ def say_notes(implementations: "Iterable[Implementation]", quiet: bool) -> None:
         say(f"note: {note}", quiet)
 
 
-def say_also_loaded(records: "Iterable[Record]", quiet: bool) -> None:
-    """Warn, once each, of files that runs loaded although their sources don't show it."""
+def also_loaded(record: "Record") -> "Iterator[str]":
+    """A warning of files that a run loaded although its source doesn't show it, if it did."""
     from ..errors import listed
 
-    for impl, *files in dict.fromkeys((record.impl, *record.also_loaded) for record in records):
-        if files:
-            text = f"warning: {impl} also loaded {listed(files)}, which its source does not show"
-            say(f"{text}: a sweep sees when they change, but Dask workers don't get them", quiet)
+    if record.also_loaded:
+        files = listed(record.also_loaded)
+        yield (
+            f"warning: {record.impl} also loaded {files}, which its source does not show: a sweep "
+            "sees when they change, but Dask workers don't get them"
+        )
 
 
 def why(result: dict[str, Any], timeout_s: float = float("inf")) -> str:
