@@ -283,7 +283,8 @@ def _registered() -> tuple[dict[str, Implementation], list[str]]:
         if name in found:
             wrong.append(f"{package} registers {name}, which is taken ({found[name].origin})")
         elif spec is None or not spec.origin:
-            wrong.append(f"{package} registers {name}, but there is no module {module}")
+            why = f"there is no module {module}" if module else "its entry points can't be read"
+            wrong.append(f"{package} registers {name}, but {why}")
         else:
             found[name] = Implementation(name, Path(spec.origin), module, package)
     return found, wrong

@@ -62,11 +62,14 @@ def entry_points(group: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _section(text: str, group: str) -> list[tuple[str, str]]:
-    from configparser import ConfigParser
+    from configparser import ConfigParser, Error
 
     parser = ConfigParser(delimiters="=", interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
-    parser.read_string(text)
+    try:
+        parser.read_string(text)
+    except Error:
+        return [("an implementation", "")]  # nobody knows which
     return parser.items(group)
 
 

@@ -312,6 +312,9 @@ class _Supervised:
         if result["outcome"] == "timeout" and not result.get("error"):
             message = f"took longer than {timeout_s:g} s"
             result["error"] = _error("Timeout", message)
+        error, printed = result.get("error"), log.split("\n")
+        if error and error["type"] == "SystemExit" and (said := list(filter(str.strip, printed))):
+            result["error"] = error | {"message": f"{error['message']}: {said[-1]}"}
         return result | {"log": log}
 
     def without_result(self, log: str) -> dict[str, Any]:

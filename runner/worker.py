@@ -155,6 +155,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     except Exception as another:
         message = f"can't be shown: its __str__ raises {type(another).__name__}"
         text = "".join(traceback.format_tb(trace))
+    if isinstance(error, SystemExit) and trace:  # by argparse, say, which has printed why
+        place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+        message, text = f"{place} ends the process with sys.exit({error.code!r})", None
     text = None if isinstance(error, UserError) else text
     kind = type(error).__name__
     return {"type": kind, "message": message, "traceback": text, "signal": None}

@@ -305,6 +305,7 @@ def test_a_registered_module_is_listed_under_its_name(tmp_path, value):
     [
         ("sgd = theirs", "registers sgd, which is taken (built in)"),
         ("their_net = nowhere", "registers their_net, but there is no module nowhere"),
+        ("their_net", "registers an implementation, but its entry points can't be read"),
     ],
 )
 def test_a_package_that_registers_badly_is_named(tmp_path, points, said):

@@ -209,6 +209,26 @@ def test_files_run_as_under_python(tmp_path):
     assert records["torch"]["threads"] == records["numpy"]["threads"] is not None
 
 
+NEEDS_DATA = """\
+import argparse
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--data", required=True)
+parser.parse_args()
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "check", "verify"])
+def test_an_exit_while_importing_is_explained(tmp_path, command):
+    """By the line that was printed before it."""
+    write(tmp_path, mine=NEEDS_DATA)
+    words = ("./mine.py",) if command == "check" else ("--impl", "./mine.py", *small(tmp_path))
+    done = twolayer(command, *words, cwd=tmp_path)
+    assert done.returncode == (4 if command == "verify" else 3)
+    said = "mine.py:5 ends the process with sys.exit(2): mine.py: error: the following arguments"
+    assert said in done.stdout
+
+
 UNLUCKY = ("numpy", "torch", "random", "twolayer", "threadpoolctl", "yaml")
 
 

@@ -358,3 +358,25 @@ def test_an_interrupt_ends_verify_at_once(tmp_path: Path) -> None:
     assert command.returncode == 130
     assert "Traceback" not in stderr
     assert left_behind(tmp_path) == []
+
+
+NAN = """\
+def train(cfg):
+    x, y, w1, w2 = cfg.problem()
+    for _ in cfg.steps():
+        yield float("nan")
+    return w1, w2
+"""
+
+
+def test_json_has_no_word_for_infinite(tmp_path):
+    """A loss that is nan deviates without bound."""
+    (tmp_path / "nan.py").write_text(NAN)
+    words = ("verify", "--impl", "./nan.py", *small(tmp_path), "--format", "json")
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    (verdict,) = json.loads(twolayer(*words, cwd=tmp_path).stdout, parse_constant=refuse)
+    assert verdict["float64"]["deviation"] is None
+    assert not verdict["equivalent"]

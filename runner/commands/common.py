@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import sys
 from enum import StrEnum
@@ -141,6 +142,15 @@ def show_records(records: "list[Record]", format: Format, published: "Published 
         emit(f"{draw(table)}\n\n{draw(tables.summary(records))}")
     for said in filter(None, (tables.notes(records), tables.failures(records))):
         emit(f"\n{fenced(said) if format is Format.markdown else said}")
+
+
+def finite(value: Any) -> Any:
+    """A value for JSON, which has no word for infinite: null stands for that."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return list(map(finite, value))
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table_markdown(table: "Table") -> str:

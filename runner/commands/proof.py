@@ -13,6 +13,7 @@ from .common import (
     OK,
     Format,
     FormatOption,
+    finite,
     load_experiment,
     paragraphs,
     say,
@@ -72,7 +73,7 @@ def verify(
         verdicts.append(verdict)
         say(f"[{len(verdicts):2}/{len(todo)}] {case.run.name} ({case.start})", quiet)
     if format is Format.json:
-        emit(json.dumps([v.summary() for v in verdicts], indent=1))
+        emit(json.dumps(finite([v.summary() for v in verdicts]), indent=1, allow_nan=False))
     elif format is Format.csv:
         emit(table(verdicts).csv())
     else:

@@ -22,6 +22,7 @@ from .common import (
     patience,
     say,
     say_notes,
+    seconds,
     table_text,
 )
 from .run import stoppable
@@ -104,7 +105,9 @@ def sweep(
 
     if retry not in (None, "failed"):
         raise UserError(f"--retry: must be failed (got {retry!r})")
-    wait_s = _duration(wait)
+    if wait is not None and scheduler is None and scheduler_file is None:
+        raise UserError("--wait: needs --scheduler or --scheduler-file")
+    wait_s = float("inf") if wait is None else seconds("--wait", wait)
     with patience(f"checking every combination of {file} …", quiet):
         asked = _load(file, assignments, options, impl, max(1, usable_cores() // jobs))
     wanted = _condition(only)
@@ -161,15 +164,6 @@ def _load(
     path = find_config(file, FOLDER, option="")
     experiment = load(path, assignments, options, split_names(impl), sweep.KEYS)
     return sweep.make(experiment, cores)
-
-
-def _duration(text: str | None) -> float:
-    from ..rules import DURATION
-
-    try:
-        return DURATION.check(text) if text is not None else float("inf")
-    except ValueError as error:
-        raise UserError(f"--wait: {error} (got {text!r})") from None
 
 
 def _condition(text: str | None) -> "Condition | None":
