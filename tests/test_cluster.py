@@ -76,13 +76,33 @@ def sweep_file(folder, text, name="s"):
     return f"{name}.yaml"
 
 
+LIBS = """\
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "libs"))
+import helper
+
+assert helper.SCALE == 0.5
+"""
+
+
 def test_the_losses_are_those_of_this_machine(tmp_path):
-    (tmp_path / "mine.py").write_text((PLANTED / "plain_floats.py").read_text())
-    text = "impls: [numpy_manual, autograd, ./mine.py]\ngrid: {seed: {range: 4}}"
-    with cluster(tmp_path) as file:
+    """Files travel with what they import, to folders that nobody else can have made."""
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text(f"{LIBS}{(PLANTED / 'plain_floats.py').read_text()}")
+    (tmp_path / "libs").mkdir()
+    (tmp_path / "libs" / "helper.py").write_text("SCALE = 0.5\n")
+    (tmp_path / "tmp").mkdir()
+    text = "impls: [numpy_manual, autograd, ./nets/mine.py]\ngrid: {seed: {range: 4}}"
+    with cluster(tmp_path, env={"TMPDIR": str(tmp_path / "tmp")}) as file:
         words = ("sweep", sweep_file(tmp_path, text), "--scheduler-file", file)
         done = twolayer(*words, cwd=tmp_path)
         again = twolayer(*words, cwd=tmp_path)
+        folders = list((tmp_path / "tmp").glob("twolayer-*"))
+        assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+        assert all((each / "libs" / "helper.py").is_file() for f in folders for each in f.iterdir())
+    assert wait_for(lambda: not any(folder.exists() for folder in folders))
     assert (done.returncode, done.stdout) == (0, "12 of 12 runs finished: 12 ok\n"), done.stderr
     assert "12 finished, 0 to do" in again.stderr
     twolayer("sweep", sweep_file(tmp_path, text, "local"), cwd=tmp_path)
