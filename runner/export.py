@@ -176,7 +176,7 @@ def _some(runs: Iterator[Stored]) -> Iterator[Stored]:
 def _arrow(runs: Sequence[Stored], schema: pyarrow.Schema) -> pyarrow.Table:
     import pyarrow
 
-    losses = [run.record.losses or [None] for run in runs]
+    losses: list[Sequence[float | None]] = [run.record.losses or [None] for run in runs]
     whose = [number for number, own in enumerate(losses) for _ in own]
     columns = zip(*(row(run).values() for run in runs), strict=True)
     arrays = [

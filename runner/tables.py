@@ -159,7 +159,7 @@ def _epochs(records: Sequence[Record]) -> list[int]:
 
 def _step(epochs: int) -> int:
     """The first of 1, 2, 5, 10, 20, … that makes about ten rows of so many epochs."""
-    steps = (factor * 10**power for power in itertools.count() for factor in (1, 2, 5))
+    steps = (int(factor * 10**power) for power in itertools.count() for factor in (1, 2, 5))
     return next(step for step in steps if step * 10 >= epochs)
 
 

@@ -153,9 +153,9 @@ def test_the_sweeps_that_come_with_it_are_valid():
 
 
 def test_a_large_sweep_is_never_held_whole(folder):
-    text = "grid:\n  lr: {log: [1e-9, 1e-6, 1000]}\n  seed: {range: 1000}"
+    text = "grid:\n  lr: {log: [1e-9, 1e-6, 100]}\n  seed: {range: 1000}"
     planned = made(folder, f"impls: numpy_manual\n{text}")
-    assert planned.size == 1_000_000
+    assert planned.size == 100_000
     assert len(list(itertools.islice(planned.runs(), 10))) == 10
 
 
@@ -364,7 +364,7 @@ def test_a_sweep_killed_at_random_moments_ends_as_if_never_killed(folder):
     (folder / "mine.py").write_text((PLANTED / "plain_floats.py").read_text())
     twolayer("sweep", sweep_file(folder, text, "whole"), cwd=folder)
     file, rng = sweep_file(folder, text), random.Random(1)
-    for _ in range(12):
+    for _ in range(8):
         command = start("sweep", file, "--jobs", "2", cwd=folder)
         time.sleep(rng.uniform(0.3, 1.3))
         alive = processes(folder)

@@ -10,6 +10,7 @@ import mutants
 import numpy as np
 import pytest
 from command import twolayer
+from test_contract import one_thread as one_thread
 from twolayer import Config, catalogue, reference, tasks, verify
 from twolayer.plan import Run
 
