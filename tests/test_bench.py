@@ -21,8 +21,8 @@ FEW = ("--rounds", "2", "--blocks", "2")
 
 
 def bench(folder, *words, **more):
-    """Run `twolayer bench` on the small problem; returns the CompletedProcess."""
-    return twolayer("bench", *small(folder), *words, cwd=folder, **more)
+    """Run `twolayer bench` on the small problem, hardly warm; returns the CompletedProcess."""
+    return twolayer("bench", *small(folder), "--warmup", "0.1", *words, cwd=folder, **more)
 
 
 def kept(folder, name="small"):

@@ -653,7 +653,7 @@ def test_experiments_are_paired_by_settings_or_where_there_is_one_each(tmp_path)
     assert [name.partition("-")[0] for name in found["only_a"]] == ["alone", "made_up"]
     assert len(found["only_b"]) == 1
     lines = succeed("diff", "a", "b", cwd=tmp_path).stdout
-    assert re.search(r"^settings: log_every +100 +7 +made_up$", lines, re.M)
+    assert re.search(r"^settings: log_every +auto +7 +made_up$", lines, re.M)
 
 
 def test_nothing_to_compare(tmp_path):

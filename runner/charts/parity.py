@@ -53,10 +53,9 @@ def _note(material: Material, found: Sequence[Judged]) -> str:
         count = sum(each.finding is not None for each in found)
         left = any(each.why_not == TOO_LONG for each in found)
         rest = "; the rest of that chart is left to later reports and to `twolayer verify`" * left
-        are = "run is" if count == 1 else "runs are"
-        parts.append(
-            f"Of {len(material.runs):,} runs {count} {are} judged, from the loss chart{rest}."
-        )
+        are = "is" if count == 1 else "are"
+        of = f"{count} of {len(material.runs):,} runs {are} judged"
+        parts.append(f"{of}, chosen as for the loss chart{rest}.")
     at = {y for each in found if each.finding for _, y in each.finding.points}
     ends = [f"below {LOWEST:g}"] * (LOWEST in at) + [f"beyond {HIGHEST:g}"] * (HIGHEST in at)
     if ends:

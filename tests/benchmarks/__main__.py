@@ -113,7 +113,7 @@ def stored() -> None:
                 return wall_s(twolayer(*words, *made, "--results", folder))
 
             listed = twolayer("results", "many", "--results", folder)
-            return ratio(" ".join(words), ours, lambda: wall_s(listed), limit=limit, pairs=5)
+            return ratio(" ".join(words), ours, lambda: wall_s(listed), limit=limit, pairs=3)
 
         condition = ["--where", "lr < 1e-5 and seed < 3", "--sort=-final_loss"]
         found = [
