@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from . import frameworks, packages
-from .errors import UserError, listed, nearest
+from . import frameworks, packages, sources
+from .errors import UserError, listed, nearest, no_file
+from .output import printable
+from .sources import Sources
 
 ENTRY_POINTS = "twolayer.implementations"
 BUILT_IN = "twolayer.impls"
 _UNUSED: dict[str, bool | float] = {"bias": False, "momentum": 0.0}
+_WHOLE = {"values", "with_", "__dict__"}
+
+FAMILIES = ("sgd", "adam", "dynamic")
+"""The references there are: SGD or Adam on the plain net, SGD on the net of drawn depth."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +42,23 @@ class Implementation:
     origin: str
 
     @cached_property
-    def text(self) -> str:
-        try:
-            return self.source.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.source}: can't be read: {error}") from None
-
-    @cached_property
     def _tree(self) -> ast.Module:
         try:
-            return ast.parse(self.text)
+            return sources.parse(self.source)
         except SyntaxError as error:
             place = f"{self.source}:{error.lineno or 1}:{error.offset or 1}"
             raise UserError(f"{place}: is not valid Python: {error.msg}") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.source}: can't be read: {error}") from None
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Its file and the local modules that it imports."""
+        return sources.read(self.source, self._tree, self.module)
+
+    @property
+    def built_in(self) -> bool:
+        return self.module.startswith(f"{BUILT_IN}.")
 
     @cached_property
     def title(self) -> str:
@@ -56,34 +67,40 @@ class Implementation:
 
     @cached_property
     def sha256(self) -> str:
+        """The hash of all that it executes; of its file, where that is all."""
         import hashlib
+        import json
 
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        files = self.sources.sha256
+        if len(files) == 1:
+            return next(iter(files.values()))
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def family(self) -> str:
-        """Which reference it is held to: its `FAMILY = "…"`, else sgd."""
-        constants = (
-            (target.id, node.value.value)
-            for node in self._tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        )
-        return next((str(value) for name, value in constants if name == "FAMILY"), "sgd")
+        """Which reference it is held to: its `FAMILY = "…"`, else sgd.
 
-    @cached_property
-    def imports(self) -> tuple[str, ...]:
-        """The packages outside the standard library that its file imports at the top."""
-        names: list[str] = []
+        Raises UserError if there is no such reference.
+        """
         for node in self._tree.body:
-            if isinstance(node, ast.Import):
-                names += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names.append(node.module)
-        tops = dict.fromkeys(name.partition(".")[0] for name in names)
-        local = () if self.module else _neighbours(self.source)
-        return tuple(n for n in tops if n not in sys.stdlib_module_names and n not in local)
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+                continue
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if "FAMILY" in map(ast.unparse, targets):
+                value = node.value
+                said = str(value.value) if isinstance(value, ast.Constant) else ast.unparse(value)
+                if said in FAMILIES:
+                    return said
+                place = f"{self.source}:{node.lineno}: FAMILY"
+                raise UserError(
+                    f"{place}: there is no reference {said}; there are {listed(FAMILIES)}"
+                )
+        return "sgd"
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """The packages that its files import at the top: neither Python's own nor local."""
+        return self.sources.packages
 
     @cached_property
     def framework(self) -> str:
@@ -109,7 +126,7 @@ class Implementation:
 
     @cached_property
     def _reads(self) -> set[str] | None:
-        """The settings that it reads as `cfg.…`; None if it hands `cfg` on whole."""
+        """The settings that it reads as `cfg.…`; None if it reads or hands on all of them."""
         if self._train is None or not self._train.args.args:
             return None
         cfg = self._train.args.args[0].arg
@@ -117,13 +134,13 @@ class Implementation:
         if read is not None:
             for node in self._tree.body:
                 read |= (node is not self._train and _uses(cfg, node)) or set()
-        return read
+        return None if read is None or read & _WHOLE else read
 
     def honours(self, setting: str) -> bool:
         """Whether it can do something with a setting: whether it reads `cfg.<setting>`.
 
         What the problem or the processes see to (sizes, seed, dtype, threads) any can. One
-        that hands `cfg` on whole is believed to honour everything.
+        that takes all settings at once, or hands `cfg` on, is believed to honour everything.
         """
         seen_to = setting not in _UNUSED and setting != "device"
         return seen_to or self._reads is None or setting in self._reads
@@ -136,7 +153,8 @@ class Implementation:
             return ""
         unused = _UNUSED[setting]
         only = "false" if unused is False else f"{unused:g}"
-        return f"must be {only} for {{who}}, which never {{reads}} cfg.{setting}"
+        declare = "" if self.module else "; read it in train to declare that it can"
+        return f"must be {only} for {{who}}, which never {{reads}} cfg.{setting}{declare}"
 
     def _device_refusal(self, device: str) -> str:
         kind = device.partition(":")[0]
@@ -148,14 +166,8 @@ class Implementation:
         return f"must be {listed(('auto', *allowed), 'or')} for {{who}} ({self.framework})"
 
     def missing(self) -> list[str]:
-        """The packages it needs that are not installed."""
-        return frameworks.missing(self.imports)
-
-
-def _neighbours(source: Path) -> set[str]:
-    """The modules and packages beside a file, which it can import."""
-    folders = (path.parent for path in source.parent.glob("*/__init__.py"))
-    return {path.stem for path in (*source.parent.glob("*.py"), *folders)}
+        """The packages that it imports and that can't be found."""
+        return [name for name in self.imports if not frameworks.is_installed(name)]
 
 
 def _is_dotted(node: ast.AST) -> bool:
@@ -203,13 +215,32 @@ def from_file(path: Path) -> Implementation:
 
     Raises UserError if there is no such file or its name can't be a module's.
     """
-    if not path.is_file():
-        raise UserError(f"no implementation at {path}: there is no such file")
-    if path.suffix != ".py" or not path.stem.isidentifier():
+    if why := no_file(path):
+        raise UserError(f"no implementation at {path}: {why}")
+    if path.suffix != ".py" or not path.stem.isidentifier() or path.stem == "__init__":
         raise UserError(f"{path}: an implementation is a .py file named like a variable")
-    if path.resolve().parent == built_in_folder():
-        return _all()[path.stem]
-    return Implementation(path.stem, path.resolve(), "", str(path))
+    source, known = path.resolve(), _all()
+    if source.parent == built_in_folder() and source.stem in known:
+        return known[source.stem]
+    try:
+        str(source).encode()
+    except UnicodeEncodeError:
+        message = "its path is not UTF-8, so no config could name it; rename it or its folder"
+        raise UserError(f"{source}: {message}") from None
+    name = path.stem if path.stem not in known else f"{source.parent.name}/{path.stem}"
+    return Implementation(printable(name), source, "", str(path))
+
+
+def told_apart(items: Sequence[Implementation]) -> list[Implementation]:
+    """The same, files of one name called by as many of their folders as it takes: `after/mine`."""
+    depth, names = 1, [item.name for item in items]
+    while shared := {name for name, count in Counter(names).items() if count > 1}:
+        depth += 1
+        names = [
+            "/".join(item.source.with_suffix("").parts[-depth:]) if name in shared else name
+            for item, name in zip(items, names, strict=True)
+        ]
+    return [replace(item, name=printable(name)) for item, name in zip(items, names, strict=True)]
 
 
 def built_in_folder() -> Path:
@@ -234,14 +265,28 @@ LESSON = (
 """The order in which they are taught."""
 
 
+def problems() -> list[str]:
+    """What is wrong with installed packages that register implementations, a sentence each."""
+    return _registered()[1]
+
+
 def _all() -> dict[str, Implementation]:
-    found = {item.name: item for item in _built_in()}
-    for item in _from_packages():
-        if item.name in found:
-            taken = found[item.name].origin
-            raise UserError(f"{item.origin} registers {item.name}, which is taken ({taken})")
-        found[item.name] = item
-    return found
+    return _registered()[0]
+
+
+def _registered() -> tuple[dict[str, Implementation], list[str]]:
+    """The implementations that can be used, and why others can't."""
+    found, wrong = {item.name: item for item in _built_in()}, []
+    for package, name, value in packages.entry_points(ENTRY_POINTS):
+        module = value.partition(":")[0].strip()
+        spec = locate(module)
+        if name in found:
+            wrong.append(f"{package} registers {name}, which is taken ({found[name].origin})")
+        elif spec is None or not spec.origin:
+            wrong.append(f"{package} registers {name}, but there is no module {module}")
+        else:
+            found[name] = Implementation(name, Path(spec.origin), module, package)
+    return found, wrong
 
 
 def _built_in() -> Iterator[Implementation]:
@@ -250,15 +295,6 @@ def _built_in() -> Iterator[Implementation]:
     for name in (*LESSON, *rest):
         if name in files and not name.startswith("_"):
             yield Implementation(name, files[name], f"{BUILT_IN}.{name}", "built in")
-
-
-def _from_packages() -> Iterator[Implementation]:
-    for package, name, value in packages.entry_points(ENTRY_POINTS):
-        module = value.partition(":")[0].strip()
-        spec = locate(module)
-        if spec is None or not spec.origin:
-            raise UserError(f"{package} registers {name}, but there is no module {module}")
-        yield Implementation(name, Path(spec.origin), module, package)
 
 
 def locate(module: str) -> ModuleSpec | None:

@@ -13,49 +13,41 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from . import contract
+from .contract import ContractError, Train
+from .rules import Value
 from .settings import Config
-from .training import ContractError, Train, as_floats, host_arrays
+from .training import TimedConfig, as_floats, computed_dtype
 
 SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
 """The problem that the rules train on, unless they are given another."""
 
 
-class _WatchedConfig(Config):
-    """Settings that count the steps pulled, end early, and remember the arrays handed out."""
+class _WatchedConfig(TimedConfig):
+    """Settings that keep the arrays handed out, to see what becomes of them."""
 
-    pulled: int
-    stop_after: int | None
-    handed_out: list[tuple[np.ndarray, ...]]
+    def __init__(self, **values: Value) -> None:
+        super().__init__(**values)
+        object.__setattr__(self, "arrays", [])
 
-    @classmethod
-    def of(cls, cfg: Config, stop_after: int | None) -> _WatchedConfig:
-        watched = cls(**cfg.values())  # type: ignore[arg-type]
-        watched.__dict__.update(pulled=0, stop_after=stop_after, handed_out=[])
-        return watched
-
-    def steps(self) -> Iterator[int]:
-        for step in range(self.epochs):
-            if step == self.stop_after:
-                return
-            self.__dict__["pulled"] += 1
-            yield step
+    arrays: list[tuple[np.ndarray, ...]]
 
     def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
-        arrays = super().problem(middle=middle)
-        self.handed_out.append(arrays)
-        return arrays
+        self.arrays.append(super().problem(middle=middle))
+        return self.arrays[-1]
 
 
 @dataclass
 class Trace:
     """One run, seen from outside: every loss as it was when yielded, and as it is at the end."""
 
+    train: Train
     cfg: _WatchedConfig
     yielded: list[Any] = field(default_factory=list)
     at_once: list[float] = field(default_factory=list)
@@ -65,7 +57,7 @@ class Trace:
     @property
     def weights(self) -> list[np.ndarray]:
         """The weights returned; raises ContractError if it returned something else."""
-        return host_arrays(self.returned)
+        return contract.host_arrays(self.train, self.returned)
 
     def bits(self) -> list[bytes]:
         """Losses and weights as bytes; what is not weights is left to the rule on weights."""
@@ -80,21 +72,15 @@ def _bits(losses: list[float]) -> bytes:
     return np.asarray(losses, dtype=float).tobytes()
 
 
-class NotAGeneratorError(ContractError):
-    """There is nothing to try any other rule on."""
-
-
 def trace(train: Train, cfg: Config, stop_after: int | None = None) -> Trace:
     """Run `train` to its end.
 
     Raises ContractError if it is no generator or yields what is not a number.
     """
-    run = Trace(_WatchedConfig.of(cfg, stop_after))
-    generator: Any = train(run.cfg)
-    if not hasattr(generator, "send"):
-        raise NotAGeneratorError(
-            f"train(cfg) must be a generator that yields losses, got {type(generator).__name__}"
-        )
+    run = Trace(train, _WatchedConfig(**cfg.values()))
+    clock = run.cfg.clock
+    clock.epochs = stop_after or clock.epochs
+    generator = contract.begin(train, run.cfg)
     while True:
         try:
             loss = next(generator)
@@ -102,17 +88,10 @@ def trace(train: Train, cfg: Config, stop_after: int | None = None) -> Trace:
             run.returned = end.value
             break
         run.yielded.append(loss)
-        run.at_once += _floats(loss)
+        run.at_once += contract.numbers(loss)
         run.states.append(global_state())
+        clock.yielded = len(run.at_once)
     return run
-
-
-def _floats(loss: Any) -> list[float]:
-    try:
-        return as_floats([loss])
-    except (TypeError, ValueError, RuntimeError) as error:
-        kind = type(loss).__name__
-        raise ContractError(f"train(cfg) must yield numbers, got {kind}: {error}") from None
 
 
 def global_state() -> dict[str, Any]:
@@ -132,18 +111,20 @@ def _is_generator(train: Train, cfg: Config) -> None:
 
 
 def _pulls_steps(train: Train, cfg: Config) -> None:
-    if trace(train, cfg).cfg.pulled == 0:
-        raise ContractError("train(cfg) never pulled a step from cfg.steps()")
+    contract.check_pulled(train, trace(train, cfg).cfg.clock.pulled)
+
+
+def _pulls_as_it_goes(train: Train, cfg: Config) -> None:
+    longer = TimedConfig(**cfg.with_(epochs=2 * contract.MOST_AHEAD).values())
+    longer.clock.most_ahead = contract.MOST_AHEAD
+    generator = contract.begin(train, longer)
+    next(generator, None)
+    generator.close()
 
 
 def _one_loss_per_step(train: Train, cfg: Config) -> None:
-    run = trace(train, cfg)
-    got, pulled = len(run.at_once), run.cfg.pulled
-    if got != pulled:
-        how = "too many" if got > pulled else "too few"
-        raise ContractError(f"it yields {how} losses: {got} for {pulled} steps")
-    if pulled != cfg.epochs:
-        raise ContractError(f"it pulls {pulled} steps where cfg.steps() has {cfg.epochs}")
+    clock = trace(train, cfg).cfg.clock
+    contract.check_counts(train, clock.pulled, clock.yielded, clock.epochs)
 
 
 def _fresh_losses(train: Train, cfg: Config) -> None:
@@ -154,15 +135,12 @@ def _fresh_losses(train: Train, cfg: Config) -> None:
 
 def _detached_losses(train: Train, cfg: Config) -> None:
     if any(getattr(loss, "requires_grad", False) for loss in trace(train, cfg).yielded):
-        raise ContractError(
-            "it yields a tensor attached to its graph, which keeps every step in memory; "
-            "yield loss.detach()"
-        )
+        raise ContractError(contract.ATTACHED)
 
 
 def _problem_unchanged(train: Train, cfg: Config) -> None:
     run = trace(train, cfg)
-    for arrays in run.cfg.handed_out:
+    for arrays in run.cfg.arrays:
         middle = len(arrays) > len(cfg.problem())
         for index, (now, before) in enumerate(zip(arrays, cfg.problem(middle=middle), strict=True)):
             if now.shape != before.shape or now.tobytes() != before.tobytes():
@@ -194,21 +172,9 @@ def _seed_globals(seed: int) -> None:
 
 def _returns_weights(train: Train, cfg: Config) -> None:
     run = trace(train, cfg)
-    weights = run.weights
-    if not weights:
-        raise ContractError("the weights are missing at the end: return them as NumPy arrays")
-    if run.cfg.handed_out:
-        wanted = [_described(array) for array in run.cfg.handed_out[-1][2:]]
-        got = [_described(weight) for weight in weights]
-        if got != wanted:
-            raise ContractError(
-                f"it returns weights as {', '.join(got)}; they came, and must be returned, as "
-                f"{', '.join(wanted)}"
-            )
-
-
-def _described(array: np.ndarray) -> str:
-    return f"{array.dtype} {array.shape}"
+    contract.check_shapes(train, cfg, run.cfg.handed_out, run.weights)
+    if other := computed_dtype(cfg.dtype, run.weights, None):
+        raise ContractError(f"its weights are {other} where {cfg.dtype} was asked for")
 
 
 def _stops_cleanly(train: Train, cfg: Config) -> None:
@@ -254,6 +220,7 @@ RULES = (
     Rule("global-state", "it leaves global state alone", _no_global_state),
     Rule("generator", "train(cfg) is a generator of losses", _is_generator),
     Rule("steps", "it pulls its steps from cfg.steps()", _pulls_steps),
+    Rule("ahead", "it pulls a step only when it is about to do it", _pulls_as_it_goes),
     Rule("one-loss-per-step", "it yields one loss per step", _one_loss_per_step),
     Rule("fresh", "each loss is a value of its own", _fresh_losses),
     Rule("detached", "no loss is attached to its graph", _detached_losses),

@@ -4,7 +4,9 @@ Frameworks, NumPy, YAML and tables are imported by the commands that need them, 
 `--help`, `list` and completion answer at once.
 """
 
+import errno
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Annotated, NamedTuple
@@ -14,7 +16,8 @@ import typer
 from . import output
 from .commands.common import INTERRUPTED, OK, USAGE
 from .errors import UserError
-from .output import emit
+from .options import HelpfulCommand
+from .output import emit, printable
 
 
 class Command(NamedTuple):
@@ -105,7 +108,7 @@ def build(*names: str) -> typer.Typer:
         place, summary = COMMANDS[name]
         module, _, function = place.partition(".")
         found = import_module(f".commands.{module}", __package__)
-        app.command(name, help=summary)(getattr(found, function))
+        app.command(name, help=summary, cls=HelpfulCommand)(getattr(found, function))
     return app
 
 
@@ -139,13 +142,25 @@ def _asked_for() -> typer.Typer:
     return build(*(word for word in words[:1] if word in COMMANDS))
 
 
+_REFUSALS = {
+    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+}
+"""What a system says of a path that it can't use: the user's to mend, whichever command asked."""
+
+
+def _cut(text: str) -> str:
+    """A message whose names are not so long that the rest of it is lost to sight."""
+    return re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", text)
+
+
 def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
     output.prepare()
     try:
         _asked_for()()
     except UserError as error:
-        emit(str(error), sys.stderr)
+        emit(_cut(str(error)), sys.stderr)
         sys.exit(USAGE)
     except KeyboardInterrupt:
         emit("interrupted; what was finished is kept", sys.stderr)
@@ -153,3 +168,12 @@ def main() -> None:
     except BrokenPipeError:
         output.forget(sys.stdout)
         sys.exit(OK)
+    except OSError as error:
+        from .machine import lacking
+
+        refused = error.errno in _REFUSALS and error.filename is not None
+        reason = lacking() or (_cut(f"{error.filename}: {error.strerror}") if refused else "")
+        if not reason:
+            raise
+        emit(printable(reason), sys.stderr)
+        sys.exit(USAGE)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError, nearest
-from .record import Record, printable
+from .output import printable
+from .record import Record
 from .results import Row, Stored, current, differing, exact, named, read, row, settings_of
 from .store import RUNS, Store, read_run
 from .tables import Table, number
@@ -117,7 +118,8 @@ def facts(record: Record) -> Facts:
     found |= {("got", "device"): record.device, ("got", "threads"): record.threads}
     found |= {("got", "neighbours"): record.neighbours, ("outcome", ""): record.outcome}
     found |= {("source", "implementation"): record.impl, ("source", "file"): record.source}
-    found |= {("source", "sha256"): record.source_sha256[:10]}
+    files = record.source_sha256 | record.also_loaded
+    found |= {("source", f"sha256 of {name}"): value[:10] for name, value in files.items()}
     found |= {("source", f"git {name}"): value for name, value in (record.git or {}).items()}
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 from . import document
 from .catalogue import configs_folder
 from .document import Item
-from .errors import Mistake, UserError, nearest
+from .errors import MISSING, Mistake, UserError, nearest, no_file
 from .rules import Rule, Value, Whole
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
-KEYS = (*OPTIONS, "impls", "published", "overrides", *RULES)
+_OF_THE_WHOLE = (*OPTIONS, "impls", "published", "overrides")
+KEYS = (*_OF_THE_WHOLE, *RULES)
 SWEEP_KEYS = {
     "grid": "axes of which all combinations are run",
     "zip": "axes that are walked together",
@@ -25,6 +27,27 @@ SWEEP_KEYS = {
     "exclude": "combinations to leave out: settings, or impl, to a value or a list of values",
 }
 """Keys that only a sweep has, and what they are."""
+
+_ELSEWHERE = {
+    "grid": "params parameters param_grid hyperparameters sweep matrix search_space",
+    "impls": "impl implementation implementations model models solver solvers",
+    "lr": "learning_rate eta step_size",
+    "epochs": "num_epochs n_epochs max_epochs steps num_steps max_steps iterations n_iter max_iter",
+    "N": "num_examples n_examples num_samples n_samples",
+    "H": "hidden hidden_size hidden_dim hidden_units",
+    "D_in": "input_size input_dim in_features",
+    "D_out": "output_size output_dim out_features",
+    "seed": "random_state random_seed manual_seed",
+    "dtype": "precision",
+    "threads": "num_threads n_threads",
+    "there are no batches; every step uses all N examples": "batch batch_size",
+    "each implementation has its own; choose one, such as sgd or adam": "optimizer optim",
+    "no implementation has it": "weight_decay",
+    "threads is what each run has; twolayer sweep --jobs is how many run at once": (
+        "jobs n_jobs workers num_workers"
+    ),
+}
+"""What other tools call a key of ours, or what there is to say where we have none."""
 
 
 @dataclass(frozen=True)
@@ -91,24 +114,21 @@ def find_config(name: str, folder: str = "", option: str = "--config ") -> Path:
 
     Raises UserError if there is none.
     """
-    path = Path(name)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise UserError(f"{option}{name}: is a folder; name a file in it")
-    packaged = configs_folder() / folder / f"{name}.yaml"
-    if "/" not in name and packaged.is_file():
-        return packaged
-    known = config_names(folder)
-    hint = nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
-    raise UserError(f"{option}{name}: there is no such file{hint}")
+    why, known = no_file(name), config_names(folder)
+    if not why:
+        return Path(name)
+    if why == MISSING:
+        if name in known:
+            return configs_folder() / folder / f"{name}.yaml"
+        why += nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
+    raise UserError(f"{option}{name}: {why}")
 
 
 def shown_path(path: Path) -> str:
     """A path as people would write it: relative where that is shorter."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):  # elsewhere, or the working folder is gone
         return str(path)
 
 
@@ -145,7 +165,8 @@ class _Loader:
         try:
             return Assigned(rule.check(value), origin)
         except ValueError as error:
-            self.wrong(origin, key, f"{error} (got {shown(value)})")
+            says = _one_for_each(rule, key, value) or error
+            self.wrong(origin, key, f"{says} (got {shown(value)})")
             return None
 
     def file(self, item: Item) -> None:
@@ -153,9 +174,10 @@ class _Loader:
             for key, value in item.value.items():
                 self.key(key, value)
         else:
-            self.wrong(item.origin, "", "a config must be a mapping of keys to values")
-        name = Assigned(self.experiment.path.stem, "file name")
-        self.experiment.options.setdefault("name", name)
+            message = f"a config must be a mapping of keys to values{document.spaced(item.value)}"
+            self.wrong(item.origin, "", message)
+        name = self.experiment.path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
+        self.experiment.options.setdefault("name", Assigned(name, "file name"))
 
     def key(self, key: str, item: Item) -> None:
         if key == "impls":
@@ -169,7 +191,7 @@ class _Loader:
         elif key in OPTIONS:
             if assigned := self.checked(OPTIONS[key][0], key, item.plain(), item.origin):
                 self.experiment.options[key] = assigned
-        else:
+        elif not key.startswith("x-"):
             self.setting(self.experiment.common, key, item, (*KEYS, *self.extra))
 
     def setting(
@@ -178,14 +200,16 @@ class _Loader:
         if key in SWEEP_KEYS and known is not RULES:
             self.wrong(item.key_origin, key, "is for sweeps; use twolayer sweep")
         elif key not in RULES:
-            known = list(known)
-            hint = nearest(key, known) or f"; known are {', '.join(known)}"
-            self.wrong(item.key_origin, key, f"is not a key{hint}")
+            self.experiment.mistakes.append(unknown(key, item.key_origin, known))
         elif assigned := self.checked(RULES[key], key, item.plain(), item.origin):
             into[key] = assigned
 
     def names(self, item: Item) -> list[Assigned]:
-        items = item.value if isinstance(item.value, list) else [item]
+        items = item.value
+        if isinstance(items, str):  # `impls: a, b`, as --impl has it
+            items = [Item(name.strip(), item.origin) for name in items.split(",")]
+        elif not isinstance(items, list):
+            items = [item]
         wrong = [i for i in items if not isinstance(i.value, str) or not i.value]
         for each in wrong or ([] if items else [item]):
             message = f"must be a list of implementations (got {shown(each.plain())})"
@@ -194,9 +218,10 @@ class _Loader:
 
     def file_beside(self, key: str, item: Item) -> Assigned | None:
         path = self.experiment.path.parent / str(item.value)
-        if isinstance(item.value, str) and path.is_file():
+        why = no_file(path) if isinstance(item.value, str) else MISSING
+        if not why:
             return Assigned(str(path), item.origin)
-        self.wrong(item.origin, key, f"there is no such file (got {shown(item.plain())})")
+        self.wrong(item.origin, key, f"{why} (got {shown(item.plain())})")
         return None
 
     def overrides(self, item: Item) -> None:
@@ -206,7 +231,8 @@ class _Loader:
             return
         for impl, settings in item.value.items():
             if not isinstance(settings.value, dict):
-                message = f"must be a mapping of settings (got {shown(settings.plain())})"
+                hint = document.spaced(settings.value)
+                message = f"must be a mapping of settings{hint} (got {shown(settings.plain())})"
                 self.wrong(settings.origin, impl, message)
                 continue
             into = self.experiment.overrides.setdefault(impl, {})
@@ -238,6 +264,48 @@ class _Loader:
             mistake.key in ("impls", "") for mistake in self.experiment.mistakes
         ):
             self.wrong(origin, "impls", "is missing: list the implementations to run")
+
+
+def unknown(key: str, origin: str, known: Iterable[str]) -> Mistake:
+    """What to say of a key that is none: our word for it, one that is near, or which there are."""
+    known = list(known)
+    kind = "key" if "impls" in known else "setting"
+    hint = elsewhere(key, known) or document.spaced(key) or nearest(key, known)
+    note = "" if hint else f"known {kind}s are {', '.join(known)}"
+    return Mistake(origin, key, f"is not a {kind}{hint}", note)
+
+
+def elsewhere(word: str, known: Iterable[str]) -> str:
+    """` here; write lr`, or what else there is to say of another tool's word."""
+    theirs = {_letters(w): here for here, words in _ELSEWHERE.items() for w in words.split()}
+    here = theirs.get(_letters(word), word.lstrip("-"))
+    ours = {_letters(key): key for key in known}
+    if _letters(here) in ours:  # also Epochs for epochs, or d-in for D_in
+        return f" here; write {ours[_letters(here)]}"
+    if here in SWEEP_KEYS:
+        return f" here; a sweep file has {here}: twolayer sweep FILE"
+    if here in _OF_THE_WHOLE:
+        return f" here; {here} is a key of the whole config"
+    return f" here: {here}" if " " in here else ""
+
+
+def _letters(word: str) -> str:
+    return re.sub(r"[^a-z]", "", word.lower())
+
+
+def _one_for_each(rule: Rule, key: str, value: object) -> str:
+    """What to say of `1e-6,1e-5` and other lists of values that the rule allows."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or len(words) < 2 or key not in RULES:
+        return ""
+    values = [document.scalar(word.strip()) if isinstance(word, str) else word for word in words]
+    try:
+        for each in values:
+            rule.check(each)
+    except ValueError:
+        return ""
+    grid = f"grid: {{{key}: {_written(values)}}}"
+    return f"must be one value; for several, run twolayer sweep on a file with `{grid}`"
 
 
 def shown(value: object) -> str:
@@ -306,5 +374,6 @@ def json_schema() -> dict[str, Any]:
         "title": "twolayer config",
         "type": "object",
         "properties": properties,
+        "patternProperties": {"^x-": {"description": "ignored; a place for anchors"}},
         "additionalProperties": False,
     }

@@ -6,6 +6,7 @@ scalars follow YAML 1.2's core schema, so `1e-6` is a number and `yes` and `on` 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ _INT = re.compile(r"[-+]?[0-9][0-9_]*")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_NO_SPACE = re.compile(r"\s*([A-Za-z_]\w*):([^\s:/\\]\S*)")
+_MOST_DIGITS = 3500  # Python prints integers of up to 4300
 _MOST_NODES = 1_000_000  # an alias bomb unfolds to more; no real config comes near
 _DEEPEST = 50
 
@@ -57,9 +60,9 @@ def scalar(text: str) -> int | float | bool | str | None:
     if _FALSE.fullmatch(text):
         return False
     if _INT.fullmatch(text):
-        return int(text.replace("_", "")) if len(text) < 4000 else float("inf")
+        return int(text.replace("_", "")) if len(text) < _MOST_DIGITS else math.inf
     if _OTHER_BASE.fullmatch(text):
-        return int(text, 0)
+        return int(text, 0) if len(text) < _MOST_DIGITS else math.inf
     if _FLOAT.fullmatch(text):
         return float(text.replace("_", ""))
     if special := _SPECIAL.fullmatch(text):
@@ -74,14 +77,18 @@ def read(path: Path, shown: str | None = None) -> Item:
     place, if it is not YAML or has duplicate keys. `shown` names the file in messages.
     """
     name = shown or str(path)
+    return parse(text_of(path, name), name)
+
+
+def text_of(path: Path, name: str) -> str:
+    """The text of a file. Raises UserError, or ConfigError with the place, if it has none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode("utf-8", errors="replace")
         raise ConfigError([Mistake(_at(before, name), "", "is not UTF-8 text")]) from None
     except OSError as error:
         raise UserError(f"{name}: can't be read: {error.strerror}") from None
-    return parse(text, name)
 
 
 def parse(text: str, name: str) -> Item:
@@ -98,13 +105,34 @@ def parse(text: str, name: str) -> Item:
         place = _at(text[: error.position], name)
         raise ConfigError([Mistake(place, "", f"is not valid YAML: {error.reason}")]) from None
     except yaml.MarkedYAMLError as error:
-        place = reader.place(error.problem_mark or error.context_mark)
-        message = f"is not valid YAML: {error.problem or error.context}"
-        raise ConfigError([Mistake(place, "", message)]) from None
+        raise ConfigError([_not_yaml(error, text, reader)]) from None
     item = Item({}, f"{name}:1:1") if node is None else reader.item(node, ())
     if reader.mistakes:
         raise ConfigError(dict.fromkeys(reader.mistakes))
     return item
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, text: str, reader: _Reader) -> Mistake:
+    """What to say where YAML ends, in the words of its library unless the slip is known."""
+    lines = dict(enumerate(text.split("\n"), start=1))
+    marks = [mark for mark in (error.context_mark, error.problem_mark) if mark]
+    for number in (mark.line + after for after in (1, 0) for mark in marks):
+        line = lines.get(number, "")
+        indent = line[: len(line) - len(line.lstrip())]
+        if "\t" in indent:
+            place = f"{reader.name}:{number}:{1 + indent.index(chr(9))}"
+            return Mistake(place, "", "is not valid YAML: indent with spaces, not with a tab")
+        if hint := spaced(line):
+            place = f"{reader.name}:{number}:{len(indent) + 1}"
+            return Mistake(place, "", f"is not valid YAML{hint}")
+    place = reader.place(error.problem_mark or error.context_mark)
+    return Mistake(place, "", f"is not valid YAML: {error.problem or error.context}")
+
+
+def spaced(text: object) -> str:
+    """What to say of `lr:1e-3`, a key and its value run together; of other text nothing."""
+    found = _NO_SPACE.match(text) if isinstance(text, str) else None
+    return f"; write `{found[1]}: {found[2]}`, with a space after the colon" if found else ""
 
 
 def _at(before: str, name: str) -> str:

@@ -50,7 +50,7 @@ class Verdict:
         float64: the trajectory that decides; float32: the one that informs.
         weights: normwise error of the final weights over how far they moved, and its bound.
         gradient: normwise error of the first gradient (Adam: of the first update).
-        at_zero: the slope it gives the ReLU at exactly zero: 0, 0.5 or 1; None if unclear.
+        at_zero: the slope it gives the ReLU at exactly zero; None if none explains its step.
         zeros: epochs in which the reference met an exact zero, by dtype.
         reasons: why it is not equivalent, most telling first; empty if it is.
     """
@@ -104,16 +104,25 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
     return flat.reshape(packed["shape"])
 
 
+def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> tuple[np.ndarray, ...]:
+    """The same problem with the weights and the bias of the first hidden unit set to 0."""
+    arrays[2][:, 0] = 0
+    if bias:
+        arrays[3][0] = 0
+    return arrays
+
+
 @dataclass(frozen=True)
 class Movement:
     """From the starting weights to the reference's: what errors in weights are measured by.
 
-    `rounding` is the error that rounding alone can make.
+    `rounding` is the error that rounding alone can make, `loss` the reference's at the start.
     """
 
     start: list[np.ndarray]
     end: list[np.ndarray]
     rounding: float = 0.0
+    loss: float = float("nan")
 
     def error(self, weights: Sequence[np.ndarray]) -> float:
         """The norm of the difference in the weights over the norm of the movement."""

@@ -7,24 +7,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import listed
-from .evidence import Movement, Outcome, Verdict
+from .evidence import Gate, Movement, Outcome, Verdict
 from .settings import Config
+
+SLOPES_AT_ZERO = (0.0, 0.5, 1.0)
+"""The slopes at exactly 0 that frameworks give a ReLU."""
 
 
 @dataclass
 class Findings:
     """What an explanation can draw on.
 
-    `first_loss` is the reference's, `first` its first step with learning rate 1, `stepped`
-    the implementation's weights after the same step, `full` its whole training.
+    `own_start` says that it starts from weights of its own, `first` is the reference's first
+    step with learning rate 1, `stepped` the implementation's weights after the same step, `full`
+    its whole training and `single` that in float32.
     """
 
     config: Config
     verdict: Verdict
-    first_loss: float
+    own_start: list[str]
     first: Movement
     stepped: list[np.ndarray]
     full: Outcome
+    single: Outcome
 
     def updates(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The implementation's and the reference's first update, by weight."""
@@ -35,18 +40,32 @@ class Findings:
 
 def reasons(findings: Findings) -> list[str]:
     """Everything that is wrong, most telling first; empty if nothing is."""
-    verdict = findings.verdict
     if len(findings.full.weights) != len(findings.first.end):
         return ["does not return the weights it was given"]
+    if findings.own_start:
+        return findings.own_start
     found = [
         _not_trained(findings),
         _start(findings),
         _gradient(findings),
+        _slope(findings),
         _departure(findings),
         _weights(findings),
-        _single(verdict),
+        _single(findings),
     ]
     return [reason for reason in found if reason]
+
+
+def own_start(step: Outcome, zero_step: Outcome, first: Movement, silenced: Movement) -> list[str]:
+    """Whether its first loss is the same from two starts that give the reference two losses.
+
+    The starts are the problem's and the one with a silenced unit; `first` and `silenced` are the
+    reference's steps from them.
+    """
+    same = bool(len(step.losses)) and np.array_equal(step.losses[:1], zero_step.losses[:1])
+    if same and abs(silenced.loss / first.loss - 1) > 1e-6:
+        return ["the start is its own: its first loss does not depend on cfg.problem()'s weights"]
+    return []
 
 
 def _not_trained(findings: Findings) -> str:
@@ -63,7 +82,7 @@ def _start(findings: Findings) -> str:
         return ""
     ours, deviation = findings.full.losses[0], gate.deviations[0]
     for factor, name in _loss_factors(findings.config):
-        if abs(ours / (factor * findings.first_loss) - 1) < 1e-9:
+        if abs(ours / (factor * findings.first.loss) - 1) < 1e-9:
             return f"the first loss is {name}"
     return f"the first loss is already off, by {deviation:.1e}: another start or forward pass"
 
@@ -79,9 +98,7 @@ def _loss_factors(config: Config) -> list[tuple[float, str]]:
 
 def _gradient(findings: Findings) -> str:
     verdict = findings.verdict
-    if verdict.gradient is None or verdict.gradient_bound is None:
-        return ""
-    if verdict.gradient <= verdict.gradient_bound:
+    if verdict.gradient is None or _right_gradient(verdict):
         return ""
     ours, theirs = findings.updates()
     what = "first update" if findings.verdict.reference == "adam" else "gradient"
@@ -92,7 +109,7 @@ def _gradient(findings: Findings) -> str:
     off = [
         name
         for name, a, b in zip(names, ours, theirs, strict=True)
-        if np.linalg.norm(a - b) > 1e-11 * np.linalg.norm(b)
+        if np.linalg.norm(a - b) > min(1e-11, verdict.gradient / 10) * np.linalg.norm(b)
     ]
     return f"the {what} is off by {verdict.gradient:.1e}, in {listed(off) if off else 'all'}"
 
@@ -108,7 +125,11 @@ def _scaled(findings: Findings, ours: list[np.ndarray], theirs: list[np.ndarray]
     if not b.any():
         return ""
     factor = float(a @ b / (b @ b))
-    if abs(factor) < 1e-15 or np.linalg.norm(a - factor * b) > 1e-11 * np.linalg.norm(a):
+    if (
+        abs(factor) < 1e-15
+        or f"{factor:.9g}" == "1"
+        or np.linalg.norm(a - factor * b) > 1e-11 * np.linalg.norm(a)
+    ):
         return ""
     count = findings.config.N * findings.config.D_out
     known = {0.5: "a factor 2 is missing", 2.0: "a factor 2 too many", -1.0: "the sign is wrong"}
@@ -141,15 +162,42 @@ def _transposed(findings: Findings, ours: list[np.ndarray], theirs: list[np.ndar
     return ""
 
 
+def _right_gradient(verdict: Verdict) -> bool:
+    return (verdict.gradient or 0) <= (verdict.gradient_bound or 0)
+
+
+def _slope(findings: Findings) -> str:
+    at_zero = findings.verdict.at_zero
+    if at_zero is not None and at_zero not in SLOPES_AT_ZERO:
+        return f"its slope at exactly 0 is {at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
+    if at_zero is None and _right_gradient(findings.verdict):
+        return "no slope at exactly 0 explains its step from a hidden unit that is 0 everywhere"
+    return ""
+
+
+def _cut_short(gate: Gate, outcome: Outcome) -> str:
+    """Whether it leaves the band since its losses end there, or are no longer finite."""
+    done = len(outcome.losses)
+    if done == gate.departs:
+        return f"it ended after {done} of {gate.epochs} steps"
+    if done - 1 == gate.departs and not np.isfinite(outcome.losses[-1]):
+        return f"the loss is {outcome.losses[-1]} from epoch {done - 1} on, the reference's is not"
+    return ""
+
+
 def _departure(findings: Findings) -> str:
     gate = findings.verdict.float64
-    if gate is None or gate.inside or gate.departs == 0:
+    if gate is None or gate.departs is None:
+        return ""
+    if text := _cut_short(gate, findings.full):
+        return text
+    if gate.departs == 0:
         return ""
     text = f"the losses leave the band at epoch {gate.departs}"
-    clean = (findings.verdict.gradient or 0) <= (findings.verdict.gradient_bound or 0)
+    clean = _right_gradient(findings.verdict)
     if clean and gate.departs == 1:
         return f"{text}, though the gradient is right: the update itself differs"
-    if clean and gate.departs is not None:
+    if clean:
         return f"{text}, after a first step that is right: {_drift(gate.deviations)}"
     return text
 
@@ -170,11 +218,15 @@ def _weights(findings: Findings) -> str:
         return ""
     if verdict.weights <= verdict.weights_bound:
         return ""
+    if not np.isfinite(verdict.weights):
+        return "the final weights are not finite"
     return f"the final weights are off by {verdict.weights:.1e} of the way they moved"
 
 
-def _single(verdict: Verdict) -> str:
-    gate = verdict.float32
-    if gate is None or gate.inside:
+def _single(findings: Findings) -> str:
+    gate = findings.verdict.float32
+    if gate is None or gate.departs is None:
         return ""
+    if text := _cut_short(gate, findings.single):
+        return f"in float32 {text}"
     return f"in float32 the losses leave the band of rounding at epoch {gate.departs}"

@@ -157,10 +157,10 @@ def _parquet(export: Export, path: Path) -> None:
     schema = pyarrow.schema([(name, _arrow_type(name)) for name in TIDY])
     runs = export.whole()
     try:
-        with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        with path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
             while batch := list(_some(runs)):
                 writer.write_table(_arrow(batch, schema))
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError) as error:
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError, UnicodeError) as error:
         # A seed beyond 64 bits, say, or a result.json that was edited.
         raise UserError(f"--to parquet: can't be said in this format: {error}") from None
 
@@ -311,7 +311,8 @@ def _mlflow_run(client: Any, experiment: str, run: Stored) -> None:
 
 def _mlflow_tags(values: dict[str, Any], record: Record) -> dict[str, str]:
     names = ("outcome", "key", "framework", "version", "host", "error")
-    tags = {name: values[name] for name in names} | {"source_sha256": record.source_sha256}
+    tags = {name: values[name] for name in names}
+    tags["source_sha256"] = json.dumps(record.source_sha256)
     return {name: str(value)[:_MLFLOW_LONGEST] for name, value in tags.items() if value}
 
 

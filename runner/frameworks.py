@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from .errors import UserError
 
@@ -52,16 +54,25 @@ def allowed_devices(imports: tuple[str, ...]) -> tuple[str, ...]:
     return KNOWN[main].devices if main in KNOWN else ("cpu", "cuda", "mps")
 
 
-def missing(imports: tuple[str, ...]) -> list[str]:
-    """Those of the imported packages that are not installed."""
-    return [name for name in imports if find_spec(name) is None]
+def is_installed(package: str) -> bool:
+    """Whether there is a package of this name to import."""
+    return package in sys.modules or find_spec(package) is not None
 
 
 def install_hint(package: str) -> str:
-    """What to do about a missing package."""
+    """What to do about a missing package; nothing is advised for one that we don't know."""
     if package == "tensorflow" and sys.version_info >= (3, 14):
         return "tensorflow has no wheels for Python 3.14 yet; use Python 3.11 to 3.13"
-    return f"{package} is not installed; pip install {package}"
+    return f"{package} is not installed" + (f"; pip install {package}" if package in KNOWN else "")
+
+
+def missing(imports: tuple[str, ...]) -> str:
+    """Why an implementation can't start: the frameworks that are missing, and what to do.
+
+    Whether it can do without another package is for the run to tell.
+    """
+    lacking = (name for name in imports if name in KNOWN and not is_installed(name))
+    return "; ".join(map(install_hint, lacking))
 
 
 def resolve_device(asked: str, main: str) -> str:
@@ -112,10 +123,23 @@ def threads_in_use(main: str) -> int | None:
         return int(torch.get_num_threads())
     if main == "tensorflow":
         return int(os.environ["TF_NUM_INTRAOP_THREADS"])  # it has no call that tells
+    if main == "jax":
+        return _threads_named("tf_XLAEigen")
+    if main not in ("numpy", "python"):
+        return None  # what others compute with is not known
     from threadpoolctl import threadpool_info
 
     pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     return max(pools, default=None)
+
+
+def _threads_named(name: str) -> int | None:
+    """How many threads of this process have a name; None if none has, or that can't be told."""
+    found = 0
+    for path in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # it may have ended
+            found += path.read_text().strip() == name
+    return found or None
 
 
 def set_tf32(main: str, *, allowed: bool) -> None:

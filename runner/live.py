@@ -37,6 +37,9 @@ class Quiet:
     def finished(self, run: Run, record: Record) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        pass
+
     def __enter__(self) -> Self:
         return self
 
@@ -167,8 +170,13 @@ class Tally(Quiet):
         self.total = total
         self.out = out
         self.outcomes: Counter[str] = Counter()
-        self.begun = time.monotonic()
-        self.said = self.begun
+
+    def __enter__(self) -> Self:
+        self.begun = self.said = time.monotonic()
+        return self
+
+    def note(self, text: str) -> None:
+        emit(text, self.out)
 
     def importing(self, modules: list[str]) -> None:
         if modules:
@@ -204,7 +212,7 @@ class LiveTally(Tally):
 
     def __enter__(self) -> Self:
         self.display.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         self.under_way.clear()
@@ -215,6 +223,9 @@ class LiveTally(Tally):
         return Group(
             self.bar, *(Text(row, "dim", overflow="ellipsis", no_wrap=True) for row in rows)
         )
+
+    def note(self, text: str) -> None:
+        self.console.print(text)
 
     def importing(self, modules: list[str]) -> None:
         self.bar.update(self.task, description=f"importing {', '.join(modules)}" if modules else "")

@@ -10,6 +10,27 @@ from pathlib import Path
 from typing import Any
 
 
+def working_folder() -> str | None:
+    """The working folder; None if it is gone."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
+
+
+def lacking() -> str:
+    """What keeps a process from its files that any process has; empty if it is all there."""
+    import tempfile
+
+    if not working_folder():
+        return "the working folder is gone; change to one that is there"
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return "no folder for temporary files can be written; set TMPDIR to one that can"
+    return ""
+
+
 def usable_cores() -> int:
     """The cores that this process may use: its affinity, cut to its control group's quota."""
     if hasattr(os, "sched_getaffinity"):
@@ -74,17 +95,28 @@ def _cpu_model() -> str:
 @cache
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit, and whether there are uncommitted changes, of the work tree at `folder`."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if not commit:
-        return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": bool(changes)}
-
-
-def _git(folder: Path, *words: str) -> str:
-    command = ["git", "-C", str(folder), *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        commit = git(folder, "rev-parse", "HEAD", timeout_s=10)
+        changes = git(folder, "status", "--porcelain", "--untracked-files=no", timeout_s=10)
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+        return None
+    return {"commit": commit.decode().strip(), "dirty": bool(changes)}
+
+
+_OF_A_REPOSITORY = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE"),
+    *("GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_GRAFT_FILE"),
+    *("GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS"),
+)
+"""What a hook has from its repository: `git rev-parse --local-env-vars`, less the settings."""
+
+
+def git(folder: Path, *words: str, timeout_s: float | None = None) -> bytes:
+    """What git says of the repository that a folder is in, whatever the environment names.
+
+    Raises FileNotFoundError without git, CalledProcessError if it refuses.
+    """
+    own = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
+    command = ["git", "-C", str(folder), *words]
+    done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=True, env=own)
+    return done.stdout

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from .errors import UserError
 from .rules import Rule
 from .settings import HELP, OPTIONS, RULES
 
@@ -81,6 +84,44 @@ def split_names(impls: list[str] | None) -> list[str] | None:
     if not impls:
         return None
     return [name.strip() for each in impls for name in each.split(",") if name.strip()]
+
+
+class HelpfulCommand(TyperCommand):
+    """A command that has an answer to what other tools' users type."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        said = list(args)
+        ctx.allow_extra_args = any(parameter.name == "impl" for parameter in self.params)
+        try:
+            extra = super().parse_args(ctx, args)
+        except Exception as error:
+            self._explain(getattr(error, "option_name", ""))
+            raise
+        if extra and not ctx.resilient_parsing:
+            words, meant = " ".join(extra), self._meant(said, extra)
+            raise UserError(f"{words}: must be the value of an option; write {meant}")
+        return extra
+
+    def _explain(self, option: str) -> None:
+        """Raise UserError if there is something to say of an option that does not exist."""
+        from .config import elsewhere
+
+        options = [each for parameter in self.params for each in parameter.opts]
+        if option not in options and (hint := elsewhere(option, [*options, "--impls"])):
+            raise UserError(f"{option}: is not an option{hint.replace('--impls', '--impl')}")
+
+    def _meant(self, said: list[str], extra: list[str]) -> str:
+        """The command that has options in place of the `extra` words."""
+        kept = [word for word in said if word not in extra]
+        settings = [part for word in extra if "=" in word for part in ("--set", word)]
+        files = [part for word in extra if _is_yaml(word) for part in ("--config", word)]
+        names = [word for word in extra if "=" not in word and not _is_yaml(word)]
+        impls = ["--impl", ",".join(names)] if names else []
+        return shlex.join(["twolayer", str(self.name), *kept, *files, *impls, *settings])
+
+
+def _is_yaml(word: str) -> bool:
+    return word.endswith((".yaml", ".yml"))
 
 
 def with_settings(

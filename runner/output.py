@@ -36,21 +36,46 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
     return "".join(PLAIN.get(character, "?") for character in lacking), error.end
 
 
-def emit(text: str, stream: TextIO | None = None) -> None:
-    """Print a line, to standard output by default.
+def printable(text: str) -> str:
+    """A line of text without what could steer a terminal, end the line or turn it around."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def in_colour() -> bool:
+    """Whether standard output is a terminal that is to show colours."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(text: str) -> str:
+    """The outcomes in colour, where they are cells of a table."""
+    styles = {"ok": 32, "diverged": 33, "interrupted": 33}
+    styles |= dict.fromkeys(("failed", "crashed", "timeout", "out_of_memory"), 31)
+    for word, colour in styles.items():
+        text = text.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
+    return text
+
+
+def emit(text: str, stream: TextIO | None = None, *, styled: bool = False) -> None:
+    """Print lines, to standard output by default; what is not printable in them is replaced.
+
+    Text that has colours of its own, and is printable but for them, is `styled`.
 
     If nobody reads any more, it and all that follows goes nowhere: results are saved, and the
-    exit code still counts.
+    exit code still counts. Any other failure of standard output ends the command with 1.
     """
     stream = stream or sys.stdout
+    shown = text if styled else "\n".join(map(printable, text.split("\n")))
+    if stream is sys.stdout and in_colour():
+        shown = _coloured(shown)
     try:
-        print(text, file=stream, flush=True)
+        print(shown, file=stream, flush=True)
     except BrokenPipeError:
         forget(stream)
     except OSError as error:
         forget(stream)
         if stream is not sys.stderr:
             emit(f"standard output can't be written: {error.strerror}", sys.stderr)
+            sys.exit(1)
 
 
 def forget(stream: TextIO) -> None:

@@ -52,7 +52,8 @@ class Run:
         values = {k: v for k, v in self.config.values().items() if k not in SHOWN_ONLY}
         identity = {"impl": self.name, "config": values, "source": self.implementation.sha256}
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+        name = self.name.replace("/", "-")
+        return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def make(experiment: Experiment) -> list[Run]:
@@ -63,11 +64,23 @@ def make(experiment: Experiment) -> list[Run]:
     an implementation that the command line names.
     """
     planner = Planner(experiment)
-    runs = [planner.run(name) for name in experiment.impls]
+    runs = [planner.run(*found) for found in planner.implementations()]
     planner.unused_names()
     if mistakes := planner.all_mistakes():
         raise ConfigError(mistakes)
-    return [run for run in runs if run]
+    return runs
+
+
+def notes(implementations: Iterable[Implementation]) -> list[str]:
+    """What may go wrong, but need not: packages that can't be found, broken registrations."""
+    return [
+        *(f"{problem}; it is left out" for problem in catalogue.problems()),
+        *(
+            f"{each.name} imports {listed(missing)}, which can't be found before the run"
+            for each in dict.fromkeys(implementations)
+            if (missing := [n for n in each.missing() if n not in frameworks.KNOWN])
+        ),
+    ]
 
 
 class Planner:
@@ -79,33 +92,34 @@ class Planner:
         self.names: set[str] = set()
         self.refused: dict[tuple[str, str, str, str], list[str]] = {}
 
-    def run(self, asked: Assigned) -> Run | None:
-        """The run of one of the experiment's `impls`, or None with the reason in `mistakes`."""
-        found = self.implementation(asked)
-        if found is None:
-            return None
-        implementation, missing = found
+    def run(self, implementation: Implementation, missing: str) -> Run:
+        """The run of one of the experiment's implementations."""
         settings = self.experiment.settings(implementation.name)
         self.honourable(implementation, settings)
         config = Config(**{name: a.value for name, a in settings.items()})  # type: ignore[arg-type]
         self.fits(config, {name: a.origin for name, a in settings.items()})
         return Run(implementation, config, missing)
 
-    def implementation(self, asked: Assigned) -> tuple[Implementation, str] | None:
-        """An implementation, and what keeps it from starting."""
-        try:
-            implementation = catalogue.find(str(asked.value), self.folder(asked))
-            missing = self.missing(implementation, asked)
-            implementation.imports  # noqa: B018 (reads the file, which may not be Python)
-        except UserError as error:
-            key = "" if asked.origin == "--impl" else "impls"
-            self.mistakes.append(Mistake(asked.origin, key, str(error)))
-            return None
-        if implementation.name in self.names:
-            message = f"{implementation.name} is listed more than once"
-            self.mistakes.append(Mistake(asked.origin, "impls", message))
-        self.names.add(implementation.name)
-        return implementation, missing
+    def implementations(self) -> list[tuple[Implementation, str]]:
+        """The experiment's implementations, and what keeps each from starting."""
+        found: dict[Path, tuple[Implementation, str]] = {}
+        for asked in self.experiment.impls:
+            try:
+                implementation = catalogue.find(str(asked.value), self.folder(asked))
+                missing = self.missing(implementation, asked)
+                implementation.sources  # noqa: B018 (reads the file, which may not be Python)
+            except UserError as error:
+                key = "" if asked.origin == "--impl" else "impls"
+                self.mistakes.append(Mistake(asked.origin, key, str(error)))
+                continue
+            if implementation.source in found:
+                message = f"{implementation.name} is listed more than once"
+                self.mistakes.append(Mistake(asked.origin, "impls", message))
+            found[implementation.source] = implementation, missing
+        named = catalogue.told_apart([implementation for implementation, _ in found.values()])
+        self.names = {implementation.name for implementation in named}
+        whys = (why for _, why in found.values())
+        return list(zip(named, whys, strict=True))
 
     def folder(self, asked: Assigned) -> Path:
         """Where a relative path in `impls` starts: beside the config, or here for --impl."""
@@ -122,10 +136,10 @@ class Planner:
             self.mistakes.append(Mistake(settings["dtype"].origin, "dtype", message))
 
     def missing(self, implementation: Implementation, asked: Assigned) -> str:
-        hints = [frameworks.install_hint(name) for name in implementation.missing()]
+        hints = frameworks.missing(implementation.imports)
         if hints and asked.origin == "--impl":
-            raise UserError(f"{implementation.name}: {'; '.join(hints)}")
-        return "; ".join(hints)
+            raise UserError(f"{implementation.name}: {hints}")
+        return hints
 
     def fits(self, config: Config, origins: dict[str, str]) -> None:
         """Note the sizes that can't fit in memory; `origins` says where settings came from."""
@@ -145,7 +159,7 @@ class Planner:
         """An override for an implementation that doesn't exist is a typo, not a wish."""
         e = self.experiment
         chosen = {Path(str(a.value)).stem if "." in str(a.value) else a.value for a in e.impls}
-        known = {*catalogue.names(), *chosen}
+        known = {*catalogue.names(), *chosen, *self.names}
         for impl, settings in e.said.items():
             if impl in known and impl not in self.names and settings and not self.mistakes:
                 origin = next(a.origin for a in settings.values())

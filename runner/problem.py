@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,13 @@ def _weights(
         return rng.standard_normal(shape)
     bound = 1 / np.sqrt(fan_in)  # what torch.nn.Linear draws weights and biases from
     return rng.uniform(-bound, bound, shape)
+
+
+def weight_shapes(cfg: Config, *, middle: bool = False) -> list[tuple[int, ...]]:
+    """The shapes of the weights that `draw` draws, in their order."""
+    widths = [cfg.D_in, *([cfg.H] * (1 + middle)), cfg.D_out]
+    layers = [((rows, columns), (columns,)) for rows, columns in pairwise(widths)]
+    return [shape for layer in layers for shape in (layer if cfg.bias else layer[:1])]
 
 
 def bytes_needed(cfg: Config) -> dict[str, int]:

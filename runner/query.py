@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,7 +41,10 @@ def parse(text: str, known: list[str], option: str) -> Condition:
     if len(text) > _LONGEST:
         raise UserError(f"{option}: must be at most {_LONGEST} characters (got {len(text)})")
     try:
-        return _Parser(option, known).condition(ast.parse(text.strip(), mode="eval").body)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # `1or x` is no condition, and no matter for Python
+            tree = ast.parse(text.strip(), mode="eval")
+        return _Parser(option, known).condition(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         shown = shortened(repr(text), _SHOWN)
         raise UserError(f"{option} {shown}: is not a condition such as lr < 1e-4") from None

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .output import printable
+
 SCHEMA = 1
 FAILURES = ("failed", "crashed", "timeout", "out_of_memory")
 
@@ -23,8 +25,12 @@ class Record:
         import_s: import of its frameworks and of its own file.
         setup_s: from the call of train(cfg) to its first step.
         train_s: from the first step until the final weights are on the host.
-        step_us: median, p10 and p90 of the time of a step, in µs.
+        step_us: median, p10 and p90 of the time of a step, in µs; None if no step was timed.
+        computed_dtype: the type that was computed in, if it is not the one asked for.
+        notes: sentences to be shown beside the numbers above.
         peak_bytes: most memory resident at once; start_bytes of it before train(cfg).
+        source_sha256: the hash of each local file that it executes, by its path from the first.
+        also_loaded: the same of files that it loaded although its source does not show it.
         neighbours: how many other runs were under way; times with and without don't compare.
         invocation: which call of twolayer it was part of.
         losses: one per epoch; a diverged run's end with the one that is not finite.
@@ -45,13 +51,16 @@ class Record:
     start_bytes: int | None = None
     device: str | None = None
     threads: int | None = None
+    computed_dtype: str | None = None
+    notes: list[str] = field(default_factory=list)
     gpu: dict[str, str] | None = None
     framework: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     git: dict[str, Any] | None = None
     source: str = ""
-    source_sha256: str = ""
+    source_sha256: dict[str, str] = field(default_factory=dict)
+    also_loaded: dict[str, str] = field(default_factory=dict)
     key: str = ""
     neighbours: int | None = None
     invocation: str = ""
@@ -75,6 +84,8 @@ class Record:
     def from_summary(cls, values: dict[str, Any], losses: list[float], log: str) -> Record:
         """The record whose `summary` and losses these are; fields it doesn't know are left."""
         known = {f.name for f in fields(cls)} - {"losses", "log"}
+        if isinstance(sha256 := values.get("source_sha256"), str):  # of one file, as it once was
+            values = values | {"source_sha256": {f"{values.get('impl')}.py": sha256}}
         return cls(**{k: v for k, v in values.items() if k in known}, losses=losses, log=log)
 
     @property
@@ -92,8 +103,3 @@ class Record:
         if not self.error["traceback"]:
             return first
         return f"{kind}: {first}" if first else str(kind)
-
-
-def printable(text: str) -> str:
-    """Text from a run without what could steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

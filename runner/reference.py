@@ -134,10 +134,6 @@ class Adam:
             weights[i] = weights[i] - self.lr * m_hat / (np.sqrt(v_hat) + EPSILON)
 
 
-FAMILIES = ("sgd", "adam", "dynamic")
-"""What the reference can be: SGD or Adam on the plain net, SGD on the net of drawn depth."""
-
-
 def depths(cfg: Config) -> np.ndarray:
     """(epochs,) How often dynamic_net applies its middle layer: 0 to 3, from its own stream."""
     return np.random.default_rng([cfg.seed, 1]).integers(4, size=cfg.epochs)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError, nearest
-from .record import Record, printable
+from .output import printable
+from .record import Record
 from .settings import DEFAULTS, SHOWN_ONLY
 from .store import Store, experiments, read_summary
 from .tables import Table, number

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 Value = int | float | bool | str
 
@@ -25,14 +25,21 @@ class Rule:
         raise NotImplementedError
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+def _is_finite(value: object) -> TypeGuard[int | float]:
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer that is larger than any float
+        return False
 
 
 class Whole(Rule):
-    """A whole number from `minimum` up to `maximum`, if there is one; `1e3` counts as 1000."""
+    """A whole number from `minimum` up to `maximum`, if there is one; `1e3` counts as 1000.
+
+    None is larger than a 64-bit integer, which is what frameworks and files can hold.
+    """
 
     metavar = "INTEGER"
+    largest = 2**63 - 1
 
     def __init__(self, minimum: int, maximum: int | None = None) -> None:
         self.minimum, self.maximum = minimum, maximum
@@ -41,12 +48,14 @@ class Whole(Rule):
         limits = f"{self.minimum} or more"
         if self.maximum is not None:
             limits = f"between {self.minimum} and {self.maximum}"
-        if not _is_number(value) or not math.isfinite(value) or value != int(value):  # type: ignore[arg-type,call-overload]
+        if not _is_finite(value) or value != int(value):
             raise ValueError(f"must be a whole number, {limits}")
-        number = int(value)  # type: ignore[call-overload]
+        number = int(value)
         if number < self.minimum or (self.maximum is not None and number > self.maximum):
             raise ValueError(f"must be {limits}")
-        return int(number)
+        if number > self.largest:
+            raise ValueError(f"must be at most {self.largest}")
+        return number
 
     def schema(self) -> dict[str, Any]:
         schema = {"type": "integer", "minimum": self.minimum}
@@ -77,9 +86,9 @@ class Number(Rule):
         return " and ".join(limits)
 
     def check(self, value: object) -> float:
-        if not _is_number(value) or not math.isfinite(value):  # type: ignore[arg-type]
+        if not _is_finite(value):
             raise ValueError(f"must be a finite number, {self._limits()}")
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
         inside = (
             (self.above is None or number > self.above)
             and (self.minimum is None or number >= self.minimum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from . import machine, packages
+from .errors import UserError
 from .plan import HostsNeeded, Run, host_key, hosts_needed
 from .record import FAILURES, Record
 from .store import Store
@@ -32,6 +34,9 @@ class Watcher(Protocol):
     def finished(self, run: Run, record: Record) -> None:
         """A run has ended and is saved."""
 
+    def note(self, text: str) -> None:
+        """Something that a person should know."""
+
 
 Submit = Callable[[Run], "Future[dict[str, Any]]"]
 
@@ -45,6 +50,7 @@ class Session:
         cancel: set, the runs under way are stopped; in `twolayer run` the same event.
         jobs: how many runs are under way at once.
         keep_interrupted: whether a run that was stopped leaves a record.
+        broken: what outside the runs gave way, so that no more can be done; else nothing.
     """
 
     store: Store
@@ -57,6 +63,7 @@ class Session:
     stop: threading.Event = field(default_factory=threading.Event)
     cancel: threading.Event | None = None
     ended_early: bool = False
+    broken: str = ""
     invocation: str = field(
         default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     )
@@ -65,7 +72,14 @@ class Session:
         self.cancel = self.cancel or self.stop
 
     def run_here(self, runs: Iterable[Run], needed: HostsNeeded) -> Iterator[Record]:
-        """Run in processes of this machine, `jobs` at a time; yields saved records."""
+        """Run in processes of this machine, `jobs` at a time; yields saved records.
+
+        Nothing is imported before there is a run to do.
+        """
+        runs = iter(runs)
+        first = next(runs, None)
+        if first is None:
+            return
         with Hosts(needed) as hosts, ThreadPoolExecutor(self.jobs) as executor:
             self.wait_for_imports(hosts, needed)
 
@@ -78,7 +92,7 @@ class Session:
                     lambda event: self.watcher.event(run, event),
                 )
 
-            yield from self.run_all(runs, submit, self.jobs)
+            yield from self.run_all(itertools.chain([first], runs), submit, lambda: self.jobs)
 
     def wait_for_imports(self, hosts: Hosts, needed: HostsNeeded) -> None:
         """Let all imports overlap, and end before the first run is timed."""
@@ -87,20 +101,22 @@ class Session:
         hosts.wait_ready(self.stop)
         self.watcher.importing([])
 
-    def run_all(self, runs: Iterable[Run], submit: Submit, window: int) -> Iterator[Record]:
-        """Keep `window` runs submitted, to whatever performs them, until all are done.
+    def run_all(
+        self, runs: Iterable[Run], submit: Submit, window: Callable[[], int]
+    ) -> Iterator[Record]:
+        """Keep runs submitted, to whatever performs them, until all are done.
 
-        Yields each record when it is saved. `runs` is only read as places come free.
+        `window` says how many; it is asked again and again until the last is done. Yields each
+        record when it is saved. `runs` is only read as places come free.
         """
         pending: dict[Future[dict[str, Any]], Run] = {}
-        for run in runs:
-            if self.stop.is_set():
-                break
-            self.watcher.started(run)
-            pending[_refused(run) if run.missing else submit(run)] = run
-            while len(pending) >= window:
-                yield from self._collect(pending)
-        while pending:
+        runs = iter(runs)
+        while True:
+            while len(pending) < window() and not self.stop.is_set() and (run := next(runs, None)):
+                self.watcher.started(run)
+                pending[_refused(run) if run.missing else submit(run)] = run
+            if not pending:
+                return
             yield from self._collect(pending)
 
     def _collect(self, pending: dict[Future[dict[str, Any]], Run]) -> Iterator[Record]:
@@ -109,7 +125,11 @@ class Session:
             run = pending.pop(future)
             finished = record(run, _result(future), self.invocation)
             if finished.outcome != "interrupted" or self.keep_interrupted:
-                self.store.write(finished)
+                try:
+                    self.store.write(finished)
+                except UserError as error:
+                    self.give_up(str(error))
+                    continue
             self.watcher.finished(run, finished)
             if self.fail_fast and finished.outcome in (*FAILURES, "diverged"):
                 self.stop_early()
@@ -119,6 +139,13 @@ class Session:
         """Begin no further run, though nobody interrupted."""
         self.ended_early = True
         self.stop.set()
+
+    def give_up(self, reason: str) -> None:
+        """End it all: what the runs come to could not be had, or not be kept."""
+        self.broken = self.broken or reason
+        self.stop_early()
+        if self.cancel:
+            self.cancel.set()
 
     @property
     def interrupted(self) -> bool:
@@ -183,7 +210,11 @@ def job(run: Run, memory_limit: int | None) -> dict[str, Any]:
     return {
         "task": "train",
         "source": str(implementation.source),
-        "module": implementation.module,
+        "module": implementation.sources.module,
+        "installed": bool(implementation.module),
+        "built_in": implementation.built_in,
+        "roots": {name: str(folder) for name, folder in implementation.sources.roots.items()},
+        "files": [os.path.realpath(path) for path in implementation.sources.files],
         "framework": implementation.framework,
         "imports": list(implementation.imports),
         "preload": list(implementation.preload),
@@ -207,7 +238,7 @@ def record(run: Run, result: dict[str, Any], invocation: str) -> Record:
         versions=versions,
         git=machine.git_state(implementation.source.parent),
         source=implementation.module or str(implementation.source),
-        source_sha256=implementation.sha256,
+        source_sha256=implementation.sources.sha256,
         key=run.key,
         invocation=invocation,
         **result,
@@ -215,7 +246,9 @@ def record(run: Run, result: dict[str, Any], invocation: str) -> Record:
 
 
 def perform_each(
-    work: list[tuple[Run, dict[str, Any]]], timeout_s: float | None = None
+    work: list[tuple[Run, dict[str, Any]]],
+    timeout_s: float | None = None,
+    memory_limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Do other work than one training, each piece in a process of its own, one after the other.
 
@@ -224,5 +257,5 @@ def perform_each(
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
         hosts.wait_ready()
         for run, changes in work:
-            changed = job(run, None) | changes
+            changed = job(run, memory_limit) | changes
             yield supervise(hosts.get(host_key(run)), changed, timeout_s=timeout_s)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import platform
 import re
@@ -113,8 +114,12 @@ class Store:
             values["step_us_median"] = (record.step_us or {}).get("median")
             writer.writerow([values[column] for column in _COLUMNS])
         temporary = self.folder / temporary_name()
-        _write_synced(temporary, text.getvalue())
-        temporary.replace(self.folder / "results.csv")
+        try:
+            _write_synced(temporary, text.getvalue())
+            temporary.replace(self.folder / "results.csv")
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise UserError(f"{self.folder}: can't be written: {error.strerror}") from None
 
 
 def experiments(results: Path) -> list[str]:
@@ -141,7 +146,7 @@ def read_losses(folder: Path) -> list[float] | None:
         with open(f"{folder}/losses.csv", encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
             column = next(lines, []).index("loss")
-            return [float(line[column]) for line in lines]
+            return [float(line[column]) for line in lines if line]
     except (OSError, ValueError, IndexError, csv.Error):
         return None
 
@@ -150,10 +155,23 @@ def read_summary(folder: Path) -> Record | None:
     """The same without losses and log: all that lists need, from one file instead of three."""
     try:
         with open(f"{folder}/result.json", encoding="utf-8") as file:
-            record = Record.from_summary(json.load(file), [], "")
+            values = json.load(file, parse_float=_finite, parse_constant=_finite, parse_int=_whole)
+        record = Record.from_summary(values, [], "")
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
     return record if _is_record(record) else None
+
+
+def _finite(text: str) -> float:
+    """A number of a result.json, in which none of ours is infinite."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)  # one that no float can hold fails wherever it is written as one
+    return int(text)
 
 
 def _is_record(record: Record) -> bool:

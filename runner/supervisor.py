@@ -19,8 +19,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
+from .machine import working_folder
 from .pipes import STOP, split
 from .plan import HostKey, HostsNeeded
 
@@ -46,12 +47,13 @@ class HostProcess:
         """Start the process; what it prints while importing goes to a file of its own."""
         self.modules = modules
         self.control, theirs = socket.socketpair()
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the host)
+        self.errors = _scratch()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "twolayer.host", *modules],
             stdin=theirs.fileno(),
             stdout=self.errors,
             stderr=self.errors,
+            cwd=working_folder() or "/",  # torch can't be imported in a folder that is gone
             env=os.environ | thread_environment(self.threads),
             start_new_session=True,  # Ctrl-C is for the supervisor, which decides what to stop
         )
@@ -97,6 +99,13 @@ class HostProcess:
         self.errors.close()
 
 
+def _scratch() -> IO[bytes]:
+    """A file of no name; in memory where that can be, since no folder may be writable."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("twolayer"), "w+b")
+    return tempfile.TemporaryFile()
+
+
 def thread_environment(threads: int) -> dict[str, str]:
     """Environment variables that give every framework the same number of threads."""
     count = str(threads)
@@ -107,6 +116,7 @@ def thread_environment(threads: int) -> dict[str, str]:
         "VECLIB_MAXIMUM_THREADS": count,
         "TF_NUM_INTRAOP_THREADS": count,
         "TF_NUM_INTEROP_THREADS": "1",
+        "NPROC": count,  # JAX on a CPU
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
     }
 
@@ -239,12 +249,13 @@ class _Supervised:
             self.commands = -1
 
     def wait(self, timeout_s: float | None, cancelled: threading.Event) -> dict[str, Any]:
-        deadline = time.monotonic() + timeout_s if timeout_s else float("inf")
+        self.timeout_s = timeout_s or float("inf")
+        self.count_anew()
         kill_at = float("inf")
         while self.status is None:
             self.read_ready(0.05)
             now = time.monotonic()
-            if not self.stopping and (cancelled.is_set() or now > deadline):
+            if not self.stopping and (cancelled.is_set() or now > self.deadline):
                 self.stopping = "interrupted" if cancelled.is_set() else "timeout"
                 self.say(STOP + self.stopping.encode())
                 kill_at = now + GRACE_S
@@ -254,6 +265,10 @@ class _Supervised:
                 self.host_died()
         self.read_ready(0)
         return self.final(timeout_s)
+
+    def count_anew(self) -> None:
+        """Let the time that the run may take begin now."""
+        self.deadline = time.monotonic() + self.timeout_s
 
     def read_ready(self, timeout: float) -> None:
         for key, _ in self.selector.select(timeout):
@@ -274,6 +289,8 @@ class _Supervised:
             kind = message.get("event")
             if kind == "exited":
                 self.status = message["status"]
+            elif kind == "anew":
+                self.count_anew()
             elif kind == "result":
                 self.result = message["result"]
             else:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from .catalogue import Implementation
-from .config import SWEEP_KEYS, Assigned, Experiment, shown
+from .config import SWEEP_KEYS, Assigned, Experiment, shown, unknown
 from .document import Item
-from .errors import ConfigError, Mistake, nearest
+from .errors import ConfigError, Mistake
 from .plan import Planner, Run
 from .rules import Whole
 from .settings import RULES, Config
@@ -26,7 +26,7 @@ from .settings import RULES, Config
 KEYS = tuple(SWEEP_KEYS)
 Point = dict[str, Assigned]
 MOST_VALUES = 1_000_000
-"""The longest axis or sample: beyond it is a slip of the finger."""
+"""The longest axis, sample or sweep: beyond it is a slip of the finger."""
 
 
 @dataclass
@@ -107,17 +107,21 @@ def make(experiment: Experiment, cores: int | None = None) -> Sweep:
     """
     planner = Planner(experiment)
     reader = _Reader(experiment, planner.mistakes)
-    found = [planner.implementation(asked) for asked in experiment.impls]
+    found = planner.implementations()
     sweep = Sweep(
         experiment,
-        [each for each in found if each],
+        found,
         reader.blocks(),
         reader.repeat(),
-        reader.excluded([each[0].name for each in found if each]),
+        reader.excluded([each.name for each, _ in found]),
         cores,
     )
     reader.seeds_are_set_once(sweep)
     planner.unused_names()
+    if sweep.size > MOST_VALUES:
+        message = f"asks for {sweep.size:,} runs; at most {MOST_VALUES:,} can be checked at once: "
+        message += "shorten an axis, or draw some of them with `sample`"
+        planner.mistakes.append(Mistake(experiment.path.name, "", message))
     if not planner.mistakes:
         _validate(sweep, planner)
     if mistakes := planner.all_mistakes():
@@ -216,10 +220,7 @@ class _Reader:
     def checked(self, name: str, item: Item) -> Assigned | None:
         """One value of a setting, if there is such a setting and it may have that value."""
         if name not in RULES:
-            hint = nearest(name, RULES) or f"; known are {', '.join(RULES)}"
-            self.mistakes.append(
-                Mistake(item.key_origin or item.origin, name, f"is not a setting{hint}")
-            )
+            self.mistakes.append(unknown(name, item.key_origin or item.origin, RULES))
             return None
         try:
             return Assigned(RULES[name].check(item.plain()), item.origin)
@@ -247,11 +248,14 @@ class _Reader:
         """The numbers of `{range: 5}`, `{range: [start, stop, step]}`, `{log: [from, to, n]}`."""
         kind, numbers = self.call(item, ("range", "linear", "log"))
         try:
-            values = _SPREADS[kind](*numbers) if kind else []
+            with np.errstate(all="ignore"):
+                values = _SPREADS[kind](*numbers) if kind else []
+            values = values if all(map(math.isfinite, values)) else []
         except (TypeError, ValueError, ArithmeticError):
             values = []
         if not values or len(values) > MOST_VALUES:
-            self.wrong(item, name, f"must be a list, or one of {SPREADS_SHOWN}")
+            allowed = f"must be a list, or one of {SPREADS_SHOWN}"
+            self.wrong(item, name, _as_linear(kind, numbers) or allowed)
             return []
         return [round(v) for v in values] if isinstance(RULES[name], Whole) else values
 
@@ -304,9 +308,9 @@ class _Reader:
             self.wrong(item, name, f"must be one of {DRAWS_SHOWN}")
             return None
         ends = [self.checked(name, Item(end, item.origin)) for end in (low, high)]
-        if not all(ends):
+        if not ends[0] or not ends[1]:
             return None
-        whole, log = isinstance(RULES[name], Whole), kind == "log_uniform"
+        whole, log = isinstance(ends[0].value, int), kind == "log_uniform"
         return lambda rng: Assigned(_drawn(rng, low, high, log=log, whole=whole), item.origin)
 
     def repeat(self) -> int:
@@ -314,9 +318,14 @@ class _Reader:
         return 1 if item is None else self.number(item, item, "repeat", 1) or 1
 
     def seeds_are_set_once(self, sweep: Sweep) -> None:
-        if sweep.repeat > 1 and any("seed" in block.settings for block in sweep.blocks):
+        if sweep.repeat == 1:
+            return
+        item, first = self.extra["repeat"], int(sweep.experiment.settings("")["seed"].value)
+        if any("seed" in block.settings for block in sweep.blocks):
             message = "and a block both set the seed; keep one of them"
-            self.mistakes.append(Mistake(self.extra["repeat"].origin, "repeat", message))
+            self.mistakes.append(Mistake(item.origin, "repeat", message))
+        elif first + sweep.repeat > Whole.largest:
+            self.wrong(item, "repeat", f"goes beyond the largest seed when it starts at {first}")
 
     def excluded(self, impls: list[str]) -> list[dict[str, list[Any]]]:
         """The combinations to leave out: settings, or `impl`, to a value or a list of them."""
@@ -349,6 +358,18 @@ def _range(*numbers: int) -> list[int | float]:
 def _linear(low: float, high: float, count: int) -> list[int | float]:
     values: list[int | float] = np.linspace(low, high, min(count, MOST_VALUES + 1)).tolist()
     return values
+
+
+def _as_linear(kind: str, numbers: list[Any]) -> str:
+    """What to say of `{range: [0.1, 0.5, 0.1]}`, whose numbers are no counts."""
+    try:
+        low, high, step = numbers
+        count = round((high - low) / step) + 1
+    except (TypeError, ValueError, ArithmeticError):
+        return ""
+    if kind != "range" or isinstance(low + high + step, int):
+        return ""
+    return f"range counts in whole numbers; write {{linear: [{low}, {high}, {count}]}}"
 
 
 def _log(low: float, high: float, count: int) -> list[int | float]:

@@ -8,9 +8,9 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from .record import Record, printable
+from .output import printable
+from .record import Record
 
 BARS = "▁▂▃▄▅▆▇█"
 LOG_LINES = 8
@@ -96,14 +96,14 @@ class Table:
             cells[c].ljust(widths[c]) if c in self.left else cells[c].rjust(widths[c])
             for c in block
         )
-        return "  ".join(aligned).rstrip()
+        return printable("  ".join(aligned).rstrip())
 
     def markdown(self) -> str:
         """The table as GitHub reads it."""
         rule = [":--" if column in self.left else "--:" for column in range(len(self.header))]
         escaped = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
         lines = [self.header, rule, *escaped]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return "\n".join(printable(f"| {' | '.join(line)} |") for line in lines)
 
     def csv(self) -> str:
         text = io.StringIO()
@@ -226,6 +226,11 @@ def failures(records: Sequence[Record]) -> str:
     return "\n".join(paragraphs)
 
 
+def notes(records: Sequence[Record]) -> str:
+    """What the numbers of the runs don't say of themselves, a line each."""
+    return "\n".join(f"{record.impl}: {note}" for record in records for note in record.notes)
+
+
 def _telling(record: Record) -> list[str]:
     """The ends of what a run printed and of its traceback; of a crash, where it happened."""
     lines = record.log.rstrip().splitlines()
@@ -242,12 +247,3 @@ def _from_a_frame(trace: list[str]) -> list[str]:
     """The end of a traceback, from a line that names a file on."""
     frames = [i for i, line in enumerate(trace) if line.lstrip().startswith("File ")]
     return trace[frames[0] :] if frames else trace
-
-
-def read_published(path: Path) -> Published:
-    """Losses that somebody printed: a CSV with the columns implementation, epoch and loss."""
-    published: Published = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            published.setdefault(row["implementation"], {})[int(row["epoch"])] = float(row["loss"])
-    return published

@@ -6,17 +6,21 @@ import contextlib
 import dataclasses
 import math
 import statistics
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from . import frameworks, worker
+from . import contract, frameworks, worker
+from .contract import ContractError, Train
+from .errors import listed
+from .loading import Loaded, load_module
 from .rules import Value
-from .training import ContractError, TimedConfig, Train, Trained, Training, measure
-from .worker import Leash, Send, Task, describe, load_module, peak_bytes, status_bytes
+from .training import TimedConfig, Trained, Training, measure
+from .worker import Leash, Send, Task, describe, peak_bytes, status_bytes
 
 
 def train(
@@ -24,6 +28,7 @@ def train(
 ) -> dict[str, Any]:
     """Train once; returns the part of the record that only this process knows."""
     main = job["framework"]
+    loaded = Loaded(job)
     begun = time.perf_counter()
     module = load_module(job)
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
@@ -45,9 +50,11 @@ def train(
     trained = run.measure(entry_point(module))
     return _result(trained, cfg) | {
         **known,
+        "notes": list(notes(trained, cfg, main)),
         "peak_bytes": peak_bytes(),
         "threads": frameworks.threads_in_use(main),
         "blas": blas(),
+        "also_loaded": loaded.sha256(),
     }
 
 
@@ -65,8 +72,18 @@ def _result(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
         "setup_s": trained.setup_s,
         "train_s": trained.train_s,
         "step_us": trained.step_us,
+        "computed_dtype": trained.computed_dtype,
         "gpu": gpu(cfg.device),
     }
+
+
+def notes(trained: Trained, cfg: TimedConfig, framework: str) -> Iterator[str]:
+    """What is to be said of a run beside its numbers."""
+    if trained.outcome == "ok" and trained.step_us is None:
+        yield f"its steps are not timed, it pulled them all at once; {contract.PULL_CHUNKS}"
+    if trained.computed_dtype:
+        hint = "; in JAX, set jax_enable_x64" if framework == "jax" else ""
+        yield f"asked for {cfg.dtype}, computed in {trained.computed_dtype}{hint}"
 
 
 def _divergence(losses: list[float], finite: list[float]) -> dict[str, Any]:
@@ -117,25 +134,41 @@ def check(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Se
     from .check import SMALL, check
 
     train = entry_point(load_module(job))
-    return {"outcome": "ok", "error": None, "verdicts": check(train, SMALL)}
+    verdicts = check(train, SMALL)
+    return {"outcome": "ok", "error": None, "verdicts": verdicts, "borrowed": borrowed(job)}
 
 
 class _Silenced(TimedConfig):
     """Settings whose problem has the first hidden unit at exactly 0."""
 
     def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
-        from .verify import silence_unit
+        from .evidence import silence_unit
 
         return silence_unit(super().problem(middle=middle), bias=self.bias)
 
 
 def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
-    """Train once for each of the requests of `verify.Case.requests`; returns what came of it."""
+    """Train once for each of the requests of `verify.Case.requests`; returns what came of it.
+
+    The time that the job may take is counted anew from the start of each training.
+    """
     train = entry_point(load_module(job))
     frameworks.set_tf32(job["framework"], allowed=job["tf32"])
     device = frameworks.resolve_device(job["device"], job["framework"])
     fixed = {"device": device, "threads": job["threads"]}
-    return {"outcome": "ok", "error": None, "results": train_each(train, job["requests"], fixed)}
+    results = []
+    for request in job["requests"]:
+        send({"event": "anew"})
+        results += train_each(train, [request], fixed)
+    return {"outcome": "ok", "error": None, "results": results, "borrowed": borrowed(job)}
+
+
+def borrowed(job: dict[str, Any]) -> str:
+    """Whether an implementation has imported work of ours, that it could pass off as its own."""
+    ours = ("twolayer.reference", "twolayer.impls.")
+    if found := sorted(m for m in sys.modules if m.startswith(ours) and m != job["module"]):
+        return f"it imports {listed(found)}: that it agrees with ours proves nothing"
+    return ""
 
 
 def train_each(
@@ -149,18 +182,20 @@ def train_each(
         kind = _Silenced if request.get("zero_unit") else TimedConfig
         cfg = kind(**request["config"] | fixed)
         trained = measure(train, cfg)
-        weights = [pack(weight) for weight in trained.weights]
+        weights = [] if trained.error else [pack(weight) for weight in trained.weights]
         results.append(_result(trained, cfg) | {"weights": weights})
     return results
 
 
 def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
+    from .bench import workload
     from .bench.blocks import Amount, BlockTimer, barrier, time_blocks
 
     main = job["framework"]
     begun = time.perf_counter()
-    train = entry_point(load_module(job))
+    module = load_module(job)
+    train = entry_point(module)
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
     device = frameworks.resolve_device(job["config"]["device"], main)
     values = job["config"] | {"device": device, "threads": job["threads"]}
@@ -177,7 +212,9 @@ def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: S
     if result["outcome"] == "diverged":
         message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
         result["error"] = _error("Diverged", message)
-    elif result["outcome"] == "ok" and job["dispatch"]:
+    elif result["outcome"] == "ok":
+        result["flops"] = workload.said(module, TimedConfig(**values))
+    if result["outcome"] == "ok" and job["dispatch"]:
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
             small = timed(dict.fromkeys(SIZES, 1), Amount(blocks=3, warmup_s=1.0))
             result["dispatch_us"] = statistics.median(small["blocks_us"])

@@ -16,15 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from . import contract
+from .contract import ContractError, Train, begin, count, numbers
 from .rules import Value
 from .settings import Config
 
-Train = Callable[[Config], Iterator[Any]]
 REPORT_EVERY_NS = 250_000_000
-
-
-class ContractError(Exception):
-    """An implementation broke a rule of the contract; the text says which."""
 
 
 class TimedConfig(Config):
@@ -37,14 +34,14 @@ class TimedConfig(Config):
         object.__setattr__(self, "handed_out", [])
 
     clock: Clock
-    handed_out: list[tuple[np.ndarray, ...]]
+    handed_out: list[list[tuple[int, ...]]]  # the shapes of the weights, each time
 
     def steps(self) -> Iterator[int]:
         return self.clock.steps()
 
     def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
         arrays = super().problem(middle=middle)
-        self.handed_out.append(arrays)
+        self.handed_out.append([array.shape for array in arrays[2:]])
         return arrays
 
 
@@ -52,10 +49,13 @@ class Clock:
     """Counts the steps pulled and stamps the time of each pull that the losses have caught up.
 
     A mark is (steps pulled before it, time): one a step for an ordinary loop, one a chunk
-    for a loop that pulls several steps before it yields their losses. Where the device works
-    on after a call returns (`waits` is false), only a pull that follows a wait for it is
-    marked.
+    for a loop that pulls several steps before it yields their losses; a loop that pulls all of
+    them first has no second mark, and is not timed. Where the device works on after a call
+    returns (`waits` is false), only a pull that follows a wait for it is marked.
     """
+
+    most_ahead = math.inf
+    """How many steps may be pulled whose losses have not come."""
 
     def __init__(self, epochs: int, *, waits: bool) -> None:
         self.epochs = epochs
@@ -79,15 +79,18 @@ class Clock:
             self.mark_ns.append,
         )
         for step in range(self.epochs):
-            if self.due and self.pulled == self.yielded:
-                mark_step(step)
-                mark_time(now())
-                self.due = self.waits
+            if self.pulled == self.yielded:
+                if self.due:
+                    mark_step(step)
+                    mark_time(now())
+                    self.due = self.waits
+            elif step - self.yielded >= self.most_ahead:
+                raise contract.out_of_step(step, self.yielded)
             if self.stopped:
                 return
             self.pulled = step + 1
             yield step
-        if self.waits:
+        if self.waits and self.pulled == self.yielded:
             mark_step(self.epochs)
             mark_time(now())
 
@@ -97,7 +100,9 @@ class Trained:
     """What one run of `train` came to. Times are in seconds.
 
     `outcome` is `ok`, `diverged`, `failed`, `out_of_memory`, or why it was stopped
-    (`interrupted`, `timeout`). `losses` ends with the first that is not finite.
+    (`interrupted`, `timeout`). `losses` ends with the first that is not finite. `step_us` is
+    None where no step was pulled after its predecessors' losses had come. `computed_dtype` is
+    what was computed in, if that is not what was asked for.
     """
 
     outcome: str
@@ -107,6 +112,7 @@ class Trained:
     setup_s: float | None = None
     train_s: float | None = None
     step_us: dict[str, float] | None = None
+    computed_dtype: str | None = None
 
 
 Report = Callable[[int, float], None]
@@ -125,8 +131,11 @@ class Training:
         self.clock = cfg.clock
         self.report = report
         self.raw: list[Any] = []
+        self.newest: Any = None
         self.weights: list[np.ndarray] = []
+        self.computed_dtype: str | None = None
         self.begun = time.perf_counter_ns()
+        self.ended = 0
 
     def measure(self, train: Train) -> Trained:
         """Run it to its end, to its divergence or until its clock is stopped."""
@@ -139,21 +148,23 @@ class Training:
         return self.result(error)
 
     def drive(self, train: Train) -> None:
-        generator = train(self.cfg)
-        if not hasattr(generator, "send"):
-            kind = type(generator).__name__
-            raise ContractError(f"train(cfg) must be a generator that yields losses, got {kind}")
-        returned = self.pull(generator)
-        if not self.clock.started:
-            raise ContractError("train(cfg) never pulled a step from cfg.steps()")
-        if self.clock.yielded != self.clock.pulled:
-            raise ContractError(
-                f"train(cfg) must yield one loss per step pulled, "
-                f"got {self.clock.yielded} losses for {self.clock.pulled} steps"
-            )
-        self.weights = host_arrays(returned)
-        if not self.clock.stopped:
-            check_weights(self.cfg, self.weights)
+        returned = self.pull(begin(train, self.cfg))
+        self.ended = time.perf_counter_ns()
+        try:
+            self.check(train, returned)
+        except ContractError:
+            if not self.clock.stopped and all(map(math.isfinite, as_floats(self.raw[-1:]))):
+                raise  # else it was stopped, or has diverged, which is what there is to say
+
+    def check(self, train: Train, returned: Any) -> None:
+        """Take the weights. Raises ContractError if what `train` did is not what it must."""
+        clock, cfg = self.clock, self.cfg
+        contract.check_pulled(train, clock.pulled)
+        contract.check_counts(train, clock.pulled, clock.yielded, clock.epochs)
+        if returned is None and not cfg.handed_out:
+            return
+        self.weights = contract.take_weights(train, cfg, cfg.handed_out, returned, self.newest)
+        self.computed_dtype = computed_dtype(cfg.dtype, returned, self.newest)
 
     def pull(self, generator: Any) -> Any:
         clock, keep = self.clock, self.raw.append
@@ -167,6 +178,7 @@ class Training:
             try:
                 loss = next(generator)
             except StopIteration as end:
+                self.newest = last
                 return end.value
             if loss is last and hasattr(loss, "__array__") and not isinstance(loss, np.generic):
                 raise ContractError("train(cfg) must yield a fresh loss each step, not one object")
@@ -176,6 +188,9 @@ class Training:
             if now() > next_report:
                 self.look(loss)
                 next_report = now() + REPORT_EVERY_NS
+                if clock.stopped and clock.pulled == clock.epochs:  # no step left to stop it by
+                    generator.close()
+                    return None
 
     def look(self, loss: Any) -> None:
         """Report the newest loss, and stop a run that has diverged."""
@@ -188,12 +203,11 @@ class Training:
 
     def result(self, error: BaseException | None = None) -> Trained:
         """What has come of it by now."""
-        ended = time.perf_counter_ns()
+        ended = self.ended or time.perf_counter_ns()
         try:
             losses = as_floats(list(self.raw))
-        except (TypeError, ValueError, OverflowError) as caught:
-            error = error or ContractError(f"train(cfg) must yield numbers: {caught}")
-            losses = []
+        except ContractError as caught:
+            error, losses = error or caught, []
         bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
         if bad is not None:
             losses = losses[: bad + 1]
@@ -212,6 +226,7 @@ class Training:
             setup_s=(first - self.begun) / 1e9,
             train_s=(ended - first) / 1e9 if marks else None,
             step_us=step_times_us(steps, marks),
+            computed_dtype=self.computed_dtype,
         )
 
     def outcome(self, error: BaseException | None, bad: int | None) -> str:
@@ -233,26 +248,19 @@ def host_value(loss: Any) -> Any:
     """
     if getattr(loss, "ndim", 0) == 1:
         return loss
-    try:
-        return loss.tolist() if hasattr(loss, "tolist") else float(loss)
-    except (TypeError, ValueError, OverflowError) as caught:
-        raise ContractError(f"train(cfg) must yield numbers: {caught}") from None
-
-
-def count(loss: Any) -> int:
-    """How many losses were yielded at once."""
-    return len(loss) if getattr(loss, "ndim", 0) == 1 else 1
+    value = loss.tolist() if hasattr(loss, "tolist") else loss
+    return value if type(value) is float else numbers(loss)[0]
 
 
 def as_floats(raw: Sequence[Any]) -> list[float]:
-    """Losses as Python floats, exactly: numbers, 0-D or 1-D arrays or tensors of any framework."""
+    """Everything yielded as Python floats, exactly; raises ContractError where it is no number."""
     torch = sys.modules.get("torch")
     if torch and raw and all(isinstance(r, torch.Tensor) and r.ndim == 0 for r in raw):
         # One copy for all: on a GPU each .item() would wait for the device.
-        return list(map(float, torch.stack([r.detach() for r in raw]).cpu().tolist()))
+        return numbers(torch.stack([r.detach() for r in raw]).cpu())
     floats: list[float] = []
     for loss in raw:
-        floats += map(float, loss.tolist()) if getattr(loss, "ndim", 0) == 1 else [float(loss)]
+        floats += (loss,) if type(loss) is float else numbers(loss)
     return floats
 
 
@@ -265,33 +273,13 @@ def step_times_us(steps: Sequence[int], times_ns: Sequence[int]) -> dict[str, fl
     return {"median": float(median), "p10": float(p10), "p90": float(p90)}
 
 
-def host_arrays(returned: Any) -> list[np.ndarray]:
-    """What `train` returned, as a list of NumPy arrays of its own.
-
-    Raises ContractError if it is not a sequence of host arrays.
-    """
-    if returned is None:
-        return []
-    wanted = "train(cfg) must return its weights as NumPy arrays"
-    if not isinstance(returned, list | tuple):
-        raise ContractError(f"{wanted}, got {type(returned).__name__}")
-    for weight in returned:
-        if not isinstance(weight, np.ndarray):
-            raise ContractError(f"{wanted}, got a {type(weight).__name__} among them")
-    return [weight.copy() for weight in returned]
-
-
-def check_weights(cfg: TimedConfig, weights: Sequence[np.ndarray]) -> None:
-    """Raise ContractError unless the weights have the order and shapes they came in."""
-    if not cfg.handed_out:
-        return
-    wanted = [array.shape for array in cfg.handed_out[-1][2:]]
-    got = [weight.shape for weight in weights]
-    if got != wanted:
-        raise ContractError(
-            f"train(cfg) must return the weights in the order and shapes they came in, "
-            f"{wanted}; got {got or 'nothing'}"
-        )
+def computed_dtype(asked: str, weights: Sequence[np.ndarray], loss: Any) -> str | None:
+    """What training computed in, by its weights and its loss; None if that is what was asked."""
+    found = [weight.dtype for weight in weights]
+    if hasattr(loss, "dtype") and getattr(loss, "itemsize", 8) < np.dtype(asked).itemsize:
+        found.append(loss.dtype)
+    names = [str(dtype).removeprefix("torch.") for dtype in found]
+    return next((name for name in names if name != asked), None)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -9,15 +9,16 @@ rounding; one beyond it is not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from . import explain, reference
+from .catalogue import FAMILIES
 from .errors import listed
-from .evidence import Gate, Movement, Outcome, Verdict, norm
+from .evidence import Gate, Movement, Outcome, Verdict, norm, silence_unit
 from .plan import Run
 from .reference import Trajectory
 from .settings import Config
@@ -41,7 +42,8 @@ MEANINGLESS = 1e-2
 PERMUTATIONS = 8
 """Reference runs whose spread is the measure of rounding."""
 
-SLOPES_AT_ZERO = (0.0, 0.5, 1.0)
+LIKE = 1e-3
+"""So near to another reference's first update a program may be meant to be that one."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,30 @@ def _differs(one: Config, other: Config) -> bool:
     return start(one) != start(other)
 
 
-def judge(case: Case, trained: Sequence[dict[str, Any]]) -> Verdict:
-    """Hold what an implementation did (see `Case.requests`) against the reference."""
+def judge(case: Case, trained: Sequence[dict[str, Any]], borrowed: str = "") -> Verdict:
+    """Hold what an implementation did (see `Case.requests`) against the reference.
+
+    `borrowed` says which work of twolayer's own it passes off as its own, if any.
+    """
+    verdict = _held(case, trained)
+    if (verdict.gradient or 0) > (verdict.gradient_bound or 0):
+        verdict.reasons = _other_reference(case, trained, verdict.reasons)
+    if borrowed:
+        verdict.reasons.insert(0, borrowed)
+    verdict.equivalent = not verdict.reasons
+    return verdict
+
+
+def _held(case: Case, trained: Sequence[dict[str, Any]]) -> Verdict:
     verdict = Verdict(case.run.name, case.family, case.start, case.config.values())
-    failed = next((each["error"] for each in trained if each["outcome"] == "failed"), None)
-    if failed:
-        verdict.reasons.append(f"does not train: {failed['type']}: {failed['message']}")
-        return verdict
     full, full32, step, zero_step = map(Outcome.of, trained)
+    first, silenced = one_step(case, 1.0), one_step(case, 1.0, zero_unit=True)
+    own_start = explain.own_start(step, zero_step, first, silenced)
+    failed = (each["error"] for each in trained if each["outcome"] not in ("ok", "diverged"))
+    if error := next(failed, None):
+        kind = "" if error["type"] == "ContractError" else f"{error['type']}: "
+        verdict.reasons = [f"does not train: {kind}{error['message']}", *own_start]
+        return verdict
     verdict.at_zero = slope_at_zero(case, zero_step)
     slope = 1.0 if verdict.at_zero is None else verdict.at_zero
     exact = band(case.config, case.family, slope)
@@ -115,16 +133,31 @@ def judge(case: Case, trained: Sequence[dict[str, Any]]) -> Verdict:
     verdict.zeros = {"float64": exact.zeros, "float32": single.zeros}
     first = one_step(case, slope)
     verdict.gradient = first.error(step.weights)
-    verdict.gradient_bound = max(GRADIENT_BOUND, first.rounding)
+    verdict.gradient_bound = first.rounding
     if exact.weights is not None:
         verdict.weights = exact.weights.error(full.weights)
         verdict.weights_bound = max(FLOOR, FACTOR * exact.weights.rounding)
-    findings = explain.Findings(
-        case.config, verdict, float(exact.losses[0]), first, step.weights, full
-    )
+    findings = explain.Findings(case.config, verdict, own_start, first, step.weights, full, full32)
     verdict.reasons = explain.reasons(findings)
-    verdict.equivalent = not verdict.reasons
     return verdict
+
+
+def _other_reference(
+    case: Case, trained: Sequence[dict[str, Any]], reasons: list[str]
+) -> list[str]:
+    """The reasons, beginning with another reference whose first update this is, if there is one.
+
+    Where all is as that reference has it, nothing else is wrong.
+    """
+    step = Outcome.of(trained[2])
+    for family in FAMILIES:
+        other = replace(case, family=family)
+        if family != case.family and one_step(other, 1.0).error(step.weights) < LIKE:
+            line = f'the line FAMILY = "{family}"'
+            if not _held(other, trained).reasons:
+                return [f"it is {family} to rounding, in every step: it lacks {line}"]
+            return [f"its first update is {family}'s; if {family} is meant, add {line}", *reasons]
+    return reasons
 
 
 @dataclass(frozen=True)
@@ -206,11 +239,12 @@ def one_step(case: Case, at_zero: float, *, zero_unit: bool = False) -> Movement
     """The reference's first step with learning rate 1: its movement is minus the gradient."""
     config = case.config.with_(epochs=1, lr=1.0)
     arrays = first_problem(config, case.family, zero_unit=zero_unit)
-    end = reference.train(config, case.family, at_zero=at_zero, problem=arrays).weights
+    done = reference.train(config, case.family, at_zero=at_zero, problem=arrays)
     start = list(arrays[2:])
-    moved = norm(a - b for a, b in zip(end, start, strict=True))
+    moved = norm(a - b for a, b in zip(done.weights, start, strict=True))
     eps = float(np.finfo(float).eps)
-    return Movement(start, end, 4 * eps * norm(start) / moved if moved else 0.0)
+    rounding = 4 * eps * norm(start) / moved if moved else 0.0
+    return Movement(start, done.weights, max(GRADIENT_BOUND, rounding), float(done.losses[0]))
 
 
 def first_problem(config: Config, family: str, *, zero_unit: bool) -> tuple[np.ndarray, ...]:
@@ -219,22 +253,30 @@ def first_problem(config: Config, family: str, *, zero_unit: bool) -> tuple[np.n
     return silence_unit(arrays, bias=config.bias) if zero_unit else arrays
 
 
-def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> tuple[np.ndarray, ...]:
-    """The same problem with the weights and the bias of the first hidden unit set to 0."""
-    arrays[2][:, 0] = 0
-    if bias:
-        arrays[3][0] = 0
-    return arrays
-
-
 def slope_at_zero(case: Case, trained: Outcome) -> float | None:
-    """Which slope at 0 explains the first step of a silenced unit; None if none of them does."""
-    errors = {
-        slope: one_step(case, slope, zero_unit=True).error(trained.weights)
-        for slope in SLOPES_AT_ZERO
-    }
-    best = min(errors, key=errors.__getitem__)
-    return best if errors[best] < 1e-9 else None
+    """Which slope at 0 explains the first step of a silenced unit; None if none does."""
+
+    def error(slope: float) -> float:
+        return one_step(case, slope, zero_unit=True).error(trained.weights)
+
+    best = min(explain.SLOPES_AT_ZERO, key=error)
+    for slope in (best, measured_slope(case, trained)):
+        if error(slope) <= one_step(case, slope, zero_unit=True).rounding:
+            return slope
+    return None
+
+
+def measured_slope(case: Case, trained: Outcome) -> float:
+    """The slope at 0 that the update of a silenced unit's weights, which start at 0, comes to.
+
+    SGD's update is linear in it; Adam's first, g / (|g| + epsilon), is first undone.
+    """
+    theirs = one_step(case, 1.0, zero_unit=True).end[0][:, 0]
+    ours = trained.weights[0][:, 0] if trained.weights else np.full_like(theirs, np.nan)
+    with np.errstate(all="ignore"):
+        if case.family == "adam":
+            ours, theirs = (update / (1 - abs(update)) for update in (ours, theirs))
+        return float(np.median(ours / theirs))
 
 
 def table(verdicts: Sequence[Verdict]) -> Table:
@@ -255,7 +297,7 @@ def _row(verdict: Verdict) -> list[str]:
         *(number(verdict.weights, 1), number(verdict.weights_bound, 1)),
         *(number(verdict.gradient, 1), number(verdict.gradient_bound, 1)),
         "-" if gate is None else "none" if gate.inside else str(gate.departs),
-        "?" if verdict.at_zero is None else f"{verdict.at_zero:g}",
+        "?" if verdict.at_zero is None else f"{verdict.at_zero:.4g}",
         "-" if single is None else _single_words(single),
         "equivalent" if verdict.equivalent else "DIFFERENT",
     ]
@@ -275,7 +317,7 @@ def notes(verdicts: Sequence[Verdict]) -> list[str]:
 
 def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Where implementations of one start differ in the slope at 0, and a zero occurs."""
-    for family in reference.FAMILIES:
+    for family in FAMILIES:
         alike = [v for v in verdicts if (v.reference, v.start) == (family, "common")]
         slopes = sorted({v.at_zero for v in alike if v.at_zero is not None})
         for dtype in ("float64", "float32"):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib
-import importlib.util
+import io
 import json
 import os
 import signal
@@ -14,7 +13,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from .errors import UserError
@@ -34,8 +32,7 @@ def perform(
     null = os.open(os.devnull, os.O_RDONLY)
     for fd, wanted in ((null, 0), (log, 1), (log, 2)):
         os.dup2(fd, wanted)
-    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 (for the process's life)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stdout, sys.stderr = _log(1), _log(2)
     faulthandler.enable(all_threads=False)
     leash = Leash(commands, events)
     job = leash.job()
@@ -43,16 +40,29 @@ def perform(
     try:
         limit_memory(job["memory_limit"])
         result = tasks[job["task"]](job, imports, leash, lambda m: send(events, m))
-    except UserError as error:
-        result = {"outcome": "failed", "error": describe(error) | {"traceback": None}}
     except BaseException as error:
-        traceback.print_exc()
         result = {"outcome": "failed", "error": describe(error)}
+        print(result["error"]["traceback"] or "", end="", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(ValueError, OSError):  # closed by the run
             stream.flush()
     send(events, {"event": "result", "result": result})
     os._exit(0)  # a framework's threads would hold up, or crash, an ordinary exit
+
+
+class _Unfailing(io.FileIO):
+    """A file where what can't be written is dropped: no print of a run may fail it."""
+
+    def write(self, data: Any) -> int:
+        with contextlib.suppress(OSError):
+            return super().write(data) or 0
+        return len(data)
+
+
+def _log(fd: int) -> io.TextIOWrapper:
+    """A stream to print to, whatever the locale and whatever becomes of the file."""
+    raw = io.BufferedWriter(_Unfailing(fd, "w", closefd=False))
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
 
 
 class Leash:
@@ -133,27 +143,23 @@ def peak_bytes() -> int:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """An exception as data."""
+    """An exception as data: with its traceback from the user's code on, unless it needs none."""
+    trace = error.__traceback__
+    while trace and _is_ours(trace.tb_frame.f_globals.get("__name__", "")):
+        trace = trace.tb_next
+    trace = trace or error.__traceback__  # nothing but ours: a mistake of our own
+    text: str | None
     try:
         message = str(error)
-        text = "".join(traceback.format_exception(error))
+        text = "".join(traceback.format_exception(type(error), error, trace))
     except Exception as another:
         message = f"can't be shown: its __str__ raises {type(another).__name__}"
-        text = "".join(traceback.format_tb(error.__traceback__))
+        text = "".join(traceback.format_tb(trace))
+    text = None if isinstance(error, UserError) else text
     kind = type(error).__name__
     return {"type": kind, "message": message, "traceback": text, "signal": None}
 
 
-def load_module(job: dict[str, Any]) -> Any:
-    """Import the implementation of a job; raises whatever its import raises."""
-    if job["module"]:
-        return importlib.import_module(job["module"])
-    source = Path(job["source"])
-    sys.path.append(str(source.parent))  # its neighbours, as if it had been started there
-    spec = importlib.util.spec_from_file_location(source.stem, source)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{source} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[source.stem] = module
-    spec.loader.exec_module(module)
-    return module
+def _is_ours(module: str) -> bool:
+    top, _, rest = module.partition(".")
+    return top == "importlib" or (top == "twolayer" and not rest.startswith("impls."))

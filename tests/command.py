@@ -37,6 +37,30 @@ def environment(cwd, **changes):
     return kept | {MARK: str(cwd)} | changes
 
 
+HIDING = """\
+from importlib.machinery import PathFinder
+
+find_spec = PathFinder.find_spec
+
+
+def without(name, path=None, target=None):
+    if name.partition(".")[0] in HIDDEN:
+        return None
+    return find_spec(name, path, target)
+
+
+PathFinder.find_spec = without
+"""
+
+
+def without(folder, *packages):
+    """The variables of an environment in which some packages are not installed."""
+    hiding = folder / "hiding"
+    hiding.mkdir()
+    (hiding / "sitecustomize.py").write_text(f"HIDDEN = {packages}\n{HIDING}")
+    return {"PYTHONPATH": str(hiding)}
+
+
 def twolayer(*words, cwd, timeout=120, **env):
     """Run `twolayer` to its end; returns the CompletedProcess."""
     return subprocess.run(

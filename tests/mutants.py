@@ -120,6 +120,81 @@ def mean_instead_of_sum(cfg):
 
 
 @mutant()
+def gradient_off_in_the_twelfth_digit(cfg):
+    """Of one weight, so little that its factor, written out, is 1."""
+    x, y, w1, w2 = start(cfg)
+    for _ in cfg.steps():
+        h, h_relu, error, loss = forward(x, y, w1, w2)
+        yield loss
+        grad_w1, grad_w2 = backward(x, h, h_relu, error, w2)
+        w1 -= cfg.lr * grad_w1 * (1 + 4e-12)
+        w2 -= cfg.lr * grad_w2 * (1 + 4e-12)
+    return w1, w2
+
+
+def sloped(cfg, slope):
+    """Right but for the slope of the ReLU at exactly 0."""
+    x, y, w1, w2 = start(cfg)
+    for _ in cfg.steps():
+        h, h_relu, error, loss = forward(x, y, w1, w2)
+        yield loss
+        grad_w1 = x.T @ (2 * error @ w2.T * np.heaviside(h, slope))
+        w2 -= cfg.lr * (h_relu.T @ (2 * error))
+        w1 -= cfg.lr * grad_w1
+    return w1, w2
+
+
+@mutant()
+def slope_of_5_at_zero(cfg):
+    return (yield from sloped(cfg, 5.0))
+
+
+@mutant()
+def slope_of_minus_1_at_zero(cfg):
+    return (yield from sloped(cfg, -1.0))
+
+
+@mutant()
+def ends_early(cfg):
+    x, y, w1, w2 = start(cfg)
+    for step in cfg.steps():
+        h, h_relu, error, loss = forward(x, y, w1, w2)
+        yield loss
+        grad_w1, grad_w2 = backward(x, h, h_relu, error, w2)
+        w1 -= cfg.lr * grad_w1
+        w2 -= cfg.lr * grad_w2
+        if step == 5:
+            break
+    return w1, w2
+
+
+@mutant()
+def not_a_number(cfg):
+    x, y, w1, w2 = start(cfg)
+    for step in cfg.steps():
+        h, h_relu, error, loss = forward(x, y, w1, w2)
+        yield loss
+        grad_w1, grad_w2 = backward(x, h, h_relu, error, w2)
+        w1 -= cfg.lr * grad_w1 if step < 5 else np.nan
+        w2 -= cfg.lr * grad_w2
+    return w1, w2
+
+
+@mutant()
+def start_of_its_own(cfg):
+    x, y, w1, w2 = start(cfg)
+    rng = np.random.default_rng(cfg.seed + 1)
+    w1, w2 = rng.standard_normal(w1.shape), rng.standard_normal(w2.shape)
+    for _ in cfg.steps():
+        h, h_relu, error, loss = forward(x, y, w1, w2)
+        yield loss
+        grad_w1, grad_w2 = backward(x, h, h_relu, error, w2)
+        w1 -= cfg.lr * grad_w1
+        w2 -= cfg.lr * grad_w2
+    return w1, w2
+
+
+@mutant()
 def a_bias_left_in(cfg):
     x, y, w1, w2 = start(cfg)
     b2 = np.zeros(cfg.D_out)
@@ -189,7 +264,7 @@ def momentum_of_nesterov(cfg):
     return w1, w2
 
 
-def adam_with(cfg, *, eps=1e-8, epsilon_hat=False, correct=True):
+def adam_with(cfg, *, eps=1e-8, epsilon_hat=False, correct=True, slope=1.0):
     """Adam, with its epsilon where it should be or not, corrected for bias or not."""
     x, y, w1, w2 = start(cfg)
     moments = [[np.zeros_like(w), np.zeros_like(w)] for w in (w1, w2)]
@@ -197,7 +272,8 @@ def adam_with(cfg, *, eps=1e-8, epsilon_hat=False, correct=True):
         h, h_relu, error, loss = forward(x, y, w1, w2)
         yield loss
         c1, c2 = (1 - 0.9 ** (t + 1), 1 - 0.999 ** (t + 1)) if correct else (1.0, 1.0)
-        gradients = backward(x, h, h_relu, error, w2)
+        grad_w1 = x.T @ (2 * error @ w2.T * np.heaviside(h, slope))
+        gradients = grad_w1, h_relu.T @ (2 * error)
         for weight, gradient, moment in zip((w1, w2), gradients, moments, strict=True):
             moment[0] = 0.9 * moment[0] + 0.1 * gradient
             moment[1] = 0.999 * moment[1] + 0.001 * gradient**2
@@ -206,6 +282,26 @@ def adam_with(cfg, *, eps=1e-8, epsilon_hat=False, correct=True):
             else:
                 weight -= cfg.lr * (moment[0] / c1) / (np.sqrt(moment[1] / c2) + eps)
     return w1, w2
+
+
+@mutant()
+def adam_unsaid(cfg):
+    return (yield from adam_with(cfg))
+
+
+@mutant()
+def adam_unsaid_with_another_epsilon(cfg):
+    return (yield from adam_with(cfg, eps=1e-7))
+
+
+@mutant("adam")
+def adam_slope_of_minus_1_at_zero(cfg):
+    return (yield from adam_with(cfg, slope=-1.0))
+
+
+@mutant("adam")
+def adam_slope_of_5_at_zero(cfg):
+    return (yield from adam_with(cfg, slope=5.0))
 
 
 @mutant("adam")

@@ -8,10 +8,11 @@ import signal
 import subprocess
 
 import pytest
-from command import left_behind, planted, small, start, twolayer, wait_for
+from command import left_behind, planted, small, start, twolayer, wait_for, without
 from twolayer.bench import analysis, gate, workload
 from twolayer.bench.blocks import Amount, BlockTimer, time_blocks
 from twolayer.bench.measurement import Bench, Cell, Interval, Rates, Round, parse
+from twolayer.bench.tables import notes
 from twolayer.impls import autograd
 from twolayer.settings import Config
 from twolayer.training import ContractError
@@ -114,9 +115,36 @@ def test_flops_are_those_that_torch_counts():
     assert counter.get_total_flops() == cfg.epochs * workload.flops(cfg, "sgd")
 
 
+def test_an_implementation_says_what_its_step_computes(tmp_path):
+    words = (*planted("gram_counted", "flops_negative"), "--rounds", "1", "--blocks", "1")
+    done = bench(tmp_path, *words, "--threads", "1", "--format", "json", "-q")
+    assert done.returncode == 3
+    counted, negative = json.loads(done.stdout)["cells"]
+    assert counted["flops"] == 2 * 8**2 * 4 + 3 * 2 * 8 * 4 * 2
+    message = "what flops(cfg) returns must be greater than 0 (got -1)"
+    assert negative["rounds"][0]["error"]["message"] == message
+
+
+def test_what_is_beyond_the_limit_has_no_share_of_it():
+    cells = [a_cell("less", steady(1.0)), a_cell("told", steady(1.0), flops=1e9)]
+    cells += [a_cell("as_said", steady(1.0), flops=1e5), a_cell("plain", steady(1e5))]
+    found = a_bench(cells)
+    found.rates = Rates(200.0, "numpy", 1e9)
+    analysis.conclude(found, {})
+    shares = [cell.share for cell in cells]
+    assert shares == [None, None, pytest.approx(0.5), pytest.approx(cells[3].flops / 1e8 / 200)]
+    assert cells[0].gflops is None
+    said = [note for note in notes(found) if "less arithmetic" in note]
+    assert said == [
+        "less does less arithmetic than the formula counts: by that it would be beyond the "
+        "machine's limit; a function flops(cfg) beside train can say what a step computes",
+        "told does less arithmetic than its flops(cfg) says: that is beyond the limit",
+    ]
+
+
 def test_memory_decides_only_for_what_no_cache_holds():
     def limits(**sizes):
-        cell = a_cell("a", [[1000.0]], config=Config(**sizes).values())
+        cell = a_cell("a", [[1e6]], config=Config(**sizes).values())
         found = a_bench([cell], machine={"cache_bytes": 1 << 20})
         found.rates = Rates(1000.0, "numpy", 1.0)
         analysis.conclude(found, {})
@@ -127,7 +155,7 @@ def test_memory_decides_only_for_what_no_cache_holds():
     assert (cached, beyond) == ("arithmetic", "memory")
     cfg = Config(N=1, H=1000, D_in=10000, D_out=1)
     attainable = workload.flops(cfg, "sgd") / workload.traffic_bytes(cfg, "sgd")  # at 1 GB/s
-    assert share == pytest.approx(workload.flops(cfg, "sgd") / 1000.0 / 1e3 / attainable)
+    assert share == pytest.approx(workload.flops(cfg, "sgd") / 1e6 / 1e3 / attainable)
 
 
 def timer(**amount):
@@ -194,7 +222,30 @@ def test_training_that_stops_by_itself_is_not_timed():
                 return
             yield 1.0
 
-    with pytest.raises(ContractError, match="stopped before"):
+    with pytest.raises(ContractError, match="it ended after only 3 steps"):
+        time_blocks(train, VALUES, timer())
+
+
+def test_training_that_stops_where_its_loss_is_no_number_has_diverged():
+    def train(cfg):
+        for step in cfg.steps():
+            yield 1.0 if step < 3 else float("nan")
+            if step == 3:
+                return
+
+    assert time_blocks(train, VALUES, timer()) == {"outcome": "diverged"}
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [((), "it pulled 10000 steps before their losses came"), ((1.0, 2.0), "too many losses: 2")],
+)
+def test_training_out_of_step_with_its_losses_is_refused(losses, said):
+    def train(cfg):
+        for _ in cfg.steps():
+            yield from losses
+
+    with pytest.raises(ContractError, match=said):
         time_blocks(train, VALUES, timer())
 
 
@@ -344,10 +395,9 @@ def test_a_framework_that_is_missing_is_a_row(tmp_path):
     assert done.returncode == 2  # not in this folder
     source = planted("needs_missing")[1]
     config = small(tmp_path, impls=[source, "numpy_manual"])
-    done = twolayer("bench", *config, *FEW, cwd=tmp_path)
+    done = twolayer("bench", *config, *FEW, cwd=tmp_path, **without(tmp_path, "jax"))
     assert done.returncode == 3
-    assert "needs_missing failed: " in done.stdout
-    assert "pip install" in done.stdout
+    assert "needs_missing failed: jax is not installed; pip install jax" in done.stdout
 
 
 def test_an_interrupt_keeps_what_was_measured(tmp_path):

@@ -57,13 +57,18 @@ def cluster(folder, workers=2, env=None):
         yield file
 
 
-def connected(file):
-    """How many workers a scheduler has."""
+def client(file):
+    """A client of a scheduler, given by its file."""
     from distributed import Client
 
     address = json.loads(file.read_text())["address"]
-    with Client(address, timeout=30, set_as_default=False) as client:
-        return len(client.scheduler_info(n_workers=-1)["workers"])
+    return Client(address, timeout=30, set_as_default=False)
+
+
+def connected(file):
+    """How many workers a scheduler has."""
+    with client(file) as dask_client:
+        return len(dask_client.scheduler_info(n_workers=-1)["workers"])
 
 
 def sweep_file(folder, text, name="s"):
@@ -101,33 +106,40 @@ def test_failures_come_back_as_data(tmp_path):
     assert wait_for(lambda: not processes(tmp_path))
 
 
-def test_a_killed_worker_loses_nothing(tmp_path):
-    text = f"impls: [{PLANTED / 'slow.py'}]\ngrid: {{seed: {{range: 10}}}}"
+def test_workers_that_go_lose_nothing(tmp_path):
+    text = f"impls: [{PLANTED / 'slow.py'}]\ngrid: {{seed: {{range: 20}}}}"
     with cluster(tmp_path) as file:
+        settings = ("--set", "epochs=60", "--scheduler-file", file)
+        words = ("sweep", sweep_file(tmp_path, text), *settings)
+        command = start(*words, cwd=tmp_path)
+        assert wait_for(lambda: losses_of(tmp_path, "s"), 60)
+        with client(file) as dask_client:
+            (retired, _), (_, killed) = dask_client.run(os.getpid).items()
+            assert dask_client.retire_workers([retired])
+            os.kill(killed, signal.SIGKILL)
+        out, err = command.communicate(timeout=120)
+    assert (command.returncode, out) == (0, "20 of 20 runs finished: 20 ok\n"), err
+    assert len(losses_of(tmp_path, "s")) == 20
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_ends_it_with_what_is_finished(tmp_path):
+    text = f"impls: {PLANTED / 'slow.py'}\ngrid: {{seed: {{range: 500}}}}"
+    with cluster(tmp_path, workers=1) as file:
         words = ("sweep", sweep_file(tmp_path, text), "--scheduler-file", file)
         command = start(*words, cwd=tmp_path)
         assert wait_for(lambda: losses_of(tmp_path, "s"), 60)
-        os.kill(worker_process(file), signal.SIGKILL)
+        with client(file) as dask_client:
+            dask_client.shutdown()
         out, err = command.communicate(timeout=120)
-    assert (command.returncode, out) == (0, "10 of 10 runs finished: 10 ok\n"), err
-    assert len(losses_of(tmp_path, "s")) == 10
-
-
-def worker_process(file):
-    """The process of one of the workers."""
-    from distributed import Client
-
-    address = json.loads(file.read_text())["address"]
-    with Client(address, timeout=30, set_as_default=False) as client:
-        return next(iter(client.run(os.getpid).values()))
+    kept = f"{len(losses_of(tmp_path, 's'))} of 500 runs finished"
+    assert (command.returncode, out.partition(":")[0]) == (3, kept)
+    assert err.endswith(f"the scheduler has gone; {kept} and kept\n")
+    assert "Traceback" not in err
 
 
 def test_other_versions_on_a_worker_are_refused(tmp_path):
-    shadow = tmp_path / "shadow" / "torch-0.1.dist-info"
-    shadow.mkdir(parents=True)
-    (shadow / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 0.1\n")
-    env = {"PYTHONPATH": str(shadow.parent)}
-    with cluster(tmp_path, workers=1, env=env) as file:
+    with cluster(tmp_path, workers=1, env=shadowed(tmp_path)) as file:
         words = ("sweep", sweep_file(tmp_path, "impls: numpy_manual"), "--scheduler-file", file)
         done = twolayer(*words, cwd=tmp_path)
     assert done.returncode == 2
@@ -136,11 +148,54 @@ def test_other_versions_on_a_worker_are_refused(tmp_path):
     assert not losses_of(tmp_path, "s")
 
 
-def test_no_workers_are_refused(tmp_path):
-    with cluster(tmp_path, workers=0) as file:
-        words = ("sweep", sweep_file(tmp_path, "impls: numpy_manual"), "--scheduler-file", file)
-        done = twolayer(*words, cwd=tmp_path)
-    assert (done.returncode, "has no workers" in done.stderr) == (2, True)
+def test_workers_that_come_late_are_used_if_they_fit(tmp_path):
+    """Each run waits until three workers are at one, so that all must be, at the same time."""
+    text = f"impls: {PLANTED / 'waits.py'}\ngrid: {{seed: {{range: 5}}}}"
+    with cluster(tmp_path, workers=0) as file, contextlib.ExitStack() as late:
+
+        def worker(**env):
+            words = ("worker", "--scheduler-file", file, "--nthreads", "1", "--no-nanny")
+            late.enter_context(dask(tmp_path, *words, *LOOPBACK, env=env))
+
+        words = ("sweep", sweep_file(tmp_path, text), "--set", "H=3", "--scheduler-file", file)
+        refused = twolayer(*words, "--wait", "0.1", cwd=tmp_path)
+        ended = start(*words, cwd=tmp_path)
+        heard(ended, "waiting for workers")
+        ended.send_signal(signal.SIGINT)
+        _, why = ended.communicate(timeout=60)
+        command = start(*words, cwd=tmp_path)
+        said = heard(command, "waiting for workers at tcp://127.0.0.1:")
+        worker()
+        said += heard(command, "1 Dask worker, 1 run at once")
+        worker(**shadowed(tmp_path))
+        said += heard(command, "not used: worker tcp://")
+        worker()
+        worker()
+        out, err = command.communicate(timeout=120)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.endswith("--wait: no worker came within 0.1 s\n")
+    assert (ended.returncode, why) == (130, "interrupted; to go on: twolayer sweep s.yaml\n")
+    assert (command.returncode, out) == (0, "5 of 5 runs finished: 5 ok\n"), err
+    assert len(list(tmp_path.glob("at-*"))) == 3
+    assert (said + err).count("has torch 0.1 (here 2.") == 1
+
+
+def heard(command, text):
+    """What a command says up to the line with a text."""
+    said = ""
+    while text not in said:
+        line = command.stderr.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def shadowed(folder):
+    """The environment in which torch is another version."""
+    shadow = folder / "shadow" / "torch-0.1.dist-info"
+    shadow.mkdir(parents=True)
+    (shadow / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 0.1\n")
+    return {"PYTHONPATH": str(shadow.parent)}
 
 
 @pytest.mark.parametrize(
@@ -148,11 +203,17 @@ def test_no_workers_are_refused(tmp_path):
     [
         (("--scheduler", "tcp://127.0.0.1:9"), "no scheduler answers there"),
         (("--scheduler-file", "none.json"), "--scheduler-file none.json: there is no such file"),
+        (("--scheduler-file", "s.yaml"), "--scheduler-file s.yaml: must be the file that `dask"),
+        (("--scheduler-file", "small.json"), "small.json: must be the file that `dask"),
+        (("--scheduler", "localhost"), "--scheduler localhost: must be an address such as tcp://"),
+        (("--scheduler", "tcp://no.invalid:8786"), "there is no host no.invalid"),
     ],
 )
 def test_no_scheduler_is_a_sentence(tmp_path, words, said):
     file = sweep_file(tmp_path, "impls: numpy_manual")
+    (tmp_path / "small.json").write_text("{}")
     done = twolayer("sweep", file, *words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    planned, message = done.stderr.splitlines()
+    assert planned.startswith("1 runs: 0 finished, 1 to do")
+    assert said in message

@@ -13,6 +13,11 @@ SETTINGS = (
     "N, H, D_in, D_out, lr, momentum, epochs, device, dtype, seed, init, bias, threads, log_every"
 )
 KEYS = f"name, timeout, memory_limit, loss_must_fall, impls, published, overrides, {SETTINGS}"
+HUGE = "1" * 400
+LONG = "n" * 5000
+BIG = "(got a number of over 300 digits)"
+MOST = 2**63 - 1
+SPACE = "write `lr: 1e-3`, with a space after the colon"
 DURATION = "must be greater than 0, in seconds or like 90s, 5m or 1h"
 SIZE = "must be greater than 0, in bytes or like 500M or 2G"
 NAME = "must be a name of letters, digits, _, - and . (100 at most)"
@@ -56,6 +61,8 @@ SETTING_MISTAKES = [
     ("lr: -.inf", "2:5: lr: must be a finite number, greater than 0 (got -.inf)"),
     ("lr: .nan", "2:5: lr: must be a finite number, greater than 0 (got .nan)"),
     ("lr: nan", "2:5: lr: must be a finite number, greater than 0 (got 'nan')"),
+    (f"lr: {HUGE}", f"2:5: lr: must be a finite number, greater than 0 {BIG}"),
+    (f"lr: -{HUGE}", f"2:5: lr: must be a finite number, greater than 0 {BIG}"),
     ("momentum: 1", "2:11: momentum: must be 0 or more and less than 1 (got 1)"),
     ("momentum: -0.1", "2:11: momentum: must be 0 or more and less than 1 (got -0.1)"),
     (
@@ -81,6 +88,12 @@ SETTING_MISTAKES = [
     ("epochs: 0", "2:9: epochs: must be 1 or more (got 0)"),
     ("epochs: -100", "2:9: epochs: must be 1 or more (got -100)"),
     ("epochs: 1e400", "2:9: epochs: must be a whole number, 1 or more (got .inf)"),
+    (f"epochs: {HUGE}", f"2:9: epochs: must be a whole number, 1 or more {BIG}"),
+    ("seed: 1e30", f"2:7: seed: must be at most {MOST} (got 1e+30)"),
+    (
+        f"threads: {HUGE}",
+        f"2:10: threads: must be a whole number, between 1 and 1024, or auto {BIG}",
+    ),
     ("seed: -1", "2:7: seed: must be 0 or more (got -1)"),
     ("seed: random", "2:7: seed: must be a whole number, 0 or more (got 'random')"),
     ("log_every: 0", "2:12: log_every: must be 1 or more, or auto (got 0)"),
@@ -122,24 +135,51 @@ OTHER_MISTAKES = [
     ("name: .hidden", f"2:7: name: {NAME} (got '.hidden')"),
     ("name: two words", f"2:7: name: {NAME} (got 'two words')"),
     ("name: 3", f"2:7: name: {NAME} (got 3)"),
+    (f"timeout: {HUGE}", f"2:10: timeout: {DURATION} {BIG}"),
     (f"name: {'n' * 101}", f"2:7: name: {NAME} (got '{'n' * 56}…)"),
     ("loss_must_fall: 1", "2:17: loss_must_fall: must be true or false (got 1)"),
     ("published: none.csv", "2:12: published: there is no such file (got 'none.csv')"),
     ("published: 3", "2:12: published: there is no such file (got 3)"),
+    (
+        f"published: {LONG}",
+        f"2:12: published: can't be read: File name too long (got '{'n' * 56}…)",
+    ),
+    ("published: /dev/zero", "2:12: published: is not a regular file (got '/dev/zero')"),
+    ("published: .", "2:12: published: is a folder; name a file in it (got '.')"),
     ("published:", "2:11: published: there is no such file (got nothing)"),
     # keys
     ("epcohs: 5", "2:1: epcohs: is not a key (did you mean epochs?)"),
     ("D_inn: 5", "2:1: D_inn: is not a key (did you mean D_in?)"),
     ("override: {}", "2:1: override: is not a key (did you mean overrides?)"),
-    ("zzzzzz: 5", f"2:1: zzzzzz: is not a key; known are {KEYS}"),
-    ("3: 5", f"2:1: 3: is not a key; known are {KEYS}"),
+    ("learning_rate: 5", "2:1: learning_rate: is not a key here; write lr"),
+    ("numEpochs: 5", "2:1: numEpochs: is not a key here; write epochs"),
+    ("hidden: 5", "2:1: hidden: is not a key here; write H"),
+    ("d-in: 5", "2:1: d-in: is not a key here; write D_in"),
+    ("models: [sgd]", "2:1: models: is not a key here; write impls"),
+    (
+        "batch_size: 5",
+        "2:1: batch_size: is not a key here: there are no batches; every step uses all N examples",
+    ),
+    (
+        "parameters: {lr: [1]}",
+        "2:1: parameters: is not a key here; a sweep file has grid: twolayer sweep FILE",
+    ),
+    (
+        "lr: [1e-6, 1e-5]",
+        "2:5: lr: must be one value; for several, run twolayer sweep on a file with "
+        "`grid: {lr: [1e-06, 1e-05]}` (got [1e-06, 1e-05])",
+    ),
     # overrides
     ("overrides:", "2:11: overrides: must map implementations to settings (got nothing)"),
     ("overrides: [sgd]", "2:12: overrides: must map implementations to settings (got [sgd])"),
     ("overrides: {sgd: 3}", "2:18: sgd: must be a mapping of settings (got 3)"),
     ("overrides:\n  sgd:", "3:7: sgd: must be a mapping of settings (got nothing)"),
-    ("overrides: {sgd: {lrr: 1}}", "2:19: lrr: is not a key (did you mean lr?)"),
-    ("overrides: {sgd: {name: x}}", f"2:19: name: is not a key; known are {SETTINGS}"),
+    ("overrides: {sgd: {lrr: 1}}", "2:19: lrr: is not a setting (did you mean lr?)"),
+    ("overrides: {sgd: {eta: 1}}", "2:19: eta: is not a setting here; write lr"),
+    (
+        "overrides:\n  sgd:\n    lr:1e-3",
+        f"4:5: sgd: must be a mapping of settings; {SPACE} (got 'lr:1e-3')",
+    ),
     (
         "overrides:\n  sgd: {lr: abc}",
         "3:13: lr: must be a finite number, greater than 0 (got 'abc')",
@@ -196,6 +236,8 @@ def test_a_mistake_is_said_with_its_place(folder, line, message):
         ("impls: [sgd, adam, sgd]", "1:20: impls: sgd is listed more than once"),
         ("[sgd]", "1:1: a config must be a mapping of keys to values"),
         ("sgd", "1:1: a config must be a mapping of keys to values"),
+        ("lr:1e-3", f"1:1: a config must be a mapping of keys to values; {SPACE}"),
+        ("{impls: sgd, lr:1e-3}", f"1:14: lr:1e-3: is not a key; {SPACE}"),
         ("# no keys\n- sgd", "2:1: a config must be a mapping of keys to values"),
         (
             "impls: [adam, sgd]\nmomentum: 0.9",
@@ -222,6 +264,39 @@ def test_an_unknown_implementation_with_no_near_name_shows_them_all(folder):
     (line,) = mistakes("impls: zzzzzz")
     known = ", ".join(catalogue.names()[:-1]) + f" and {catalogue.names()[-1]}"
     assert line == f"x.yaml:1:8: impls: no implementation is called zzzzzz; known are {known}"
+
+
+def test_which_keys_there_are_is_said_once_after_all_mistakes(folder):
+    """And which settings, where only those may be."""
+    text = "zzzzzz: 5\nimpls: sgd\n3: 5\noverrides: {sgd: {name: x, yyyyyy: 1}}\nepcohs: 5"
+    assert mistakes(text) == [
+        "x.yaml:1:1: zzzzzz: is not a key",
+        "x.yaml:3:1: 3: is not a key",
+        "x.yaml:4:19: name: is not a setting here; name is a key of the whole config",
+        "x.yaml:4:28: yyyyyy: is not a setting",
+        "x.yaml:5:1: epcohs: is not a key (did you mean epochs?)",
+        f"known keys are {KEYS}",
+        f"known settings are {SETTINGS}",
+    ]
+
+
+@pytest.mark.parametrize("names", ["sgd, adam", "'sgd,adam'", "[sgd, adam]"])
+def test_implementations_may_be_divided_by_commas(folder, names):
+    """As --impl takes them."""
+    assert [run.name for run in planned(f"impls: {names}")] == ["sgd", "adam"]
+
+
+def test_keys_that_begin_with_x_are_a_place_for_anchors(folder):
+    """They are ignored, but where they are merged."""
+    text = "x-base: &b {lr: 2, N: 5}\nimpls: sgd\noverrides:\n  sgd:\n    <<: *b\n"
+    (run,) = planned(text)
+    assert (run.config.lr, run.config.N) == (2.0, 5)
+
+
+def test_a_file_of_dots_is_no_name_of_a_folder(folder):
+    """`...yaml` would be `results/..`."""
+    Path("...yaml").write_text("impls: sgd\n")
+    assert config.load(Path("...yaml")).name == "experiment"
 
 
 def test_double_precision_on_mps_is_refused_before_the_run(folder):
@@ -425,6 +500,15 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
         (("--lr", "abc"), {f"--lr: {UNDERSTANDABLE} (got 'abc')"}),
         (("--lr", "inf"), {f"--lr: {UNDERSTANDABLE} (got 'inf')"}),
         (("--lr=-1",), {"--lr: must be greater than 0 (got -1)"}),
+        (("--lr", HUGE), {f"--lr: {UNDERSTANDABLE} {BIG}"}),
+        (
+            ("--lr", "1e-6,1e-5"),
+            {
+                "--lr: must be one value; for several, run twolayer sweep on a file with "
+                "`grid: {lr: [1e-06, 1e-05]}` (got '1e-6,1e-5')"
+            },
+        ),
+        (("--set", "eta=1"), {"--set eta: is not a setting here; write lr"}),
         (("--N", "0"), {"--N: must be 1 or more (got 0)"}),
         (("--D-in", "1.5"), {"--D-in: must be a whole number, 1 or more (got 1.5)"}),
         (
@@ -436,7 +520,7 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
         (("--name", "a/b"), {f"--name: {NAME} (got 'a/b')"}),
         (("--set", "lr=abc"), {f"--set lr: {UNDERSTANDABLE} (got 'abc')"}),
         (("--set", "sgd.lr=abc"), {f"--set sgd.lr: {UNDERSTANDABLE} (got 'abc')"}),
-        (("--set", "epcohs=3"), {"--set epcohs: is not a key (did you mean epochs?)"}),
+        (("--set", "epcohs=3"), {"--set epcohs: is not a setting (did you mean epochs?)"}),
         (
             ("--set", "sgdd.lr=1"),
             {"--set sgdd.lr: sgdd: is not an implementation (did you mean sgd?)"},
@@ -485,6 +569,63 @@ def test_mistakes_on_the_command_line_are_all_said_and_nothing_is_written(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ("run", "autograd"),
+            "autograd: must be the value of an option; write twolayer run --impl autograd",
+        ),
+        (
+            ("run", "--impl", "autograd", "lr=1e-5", "sgd.N=5"),
+            "lr=1e-5 sgd.N=5: must be the value of an option; "
+            "write twolayer run --impl autograd --set lr=1e-5 --set sgd.N=5",
+        ),
+        (
+            ("config", "x.yaml", "sgd", "adam"),
+            "x.yaml sgd adam: must be the value of an option; "
+            "write twolayer config --config x.yaml --impl sgd,adam",
+        ),
+        (
+            ("sweep", "examples", "sgd"),
+            "sgd: must be the value of an option; write twolayer sweep examples --impl sgd",
+        ),
+        (("verify", "--input-size", "3"), "--input-size: is not an option here; write --D-in"),
+        (("bench", "--model", "sgd"), "--model: is not an option here; write --impl"),
+        (
+            ("run", "--batch-size", "3"),
+            "--batch-size: is not an option here: "
+            "there are no batches; every step uses all N examples",
+        ),
+        (
+            ("verify", "--overrides", "x"),
+            "--overrides: is not an option here; overrides is a key of the whole config",
+        ),
+        (
+            ("run", "--grid", "lr=1,2"),
+            "--grid: is not an option here; a sweep file has grid: twolayer sweep FILE",
+        ),
+    ],
+)
+def test_what_users_of_other_tools_type_is_answered_with_what_to_write(tmp_path, words, line):
+    """Words without an option, and others' names of options."""
+    assert refused(twolayer(*words, cwd=tmp_path)) == [line]
+
+
+def test_what_python_warns_of_in_a_source_is_not_printed(tmp_path):
+    """An escape that is none, in a file that is read to be planned."""
+    (tmp_path / "odd.py").write_text('"""A \\d title."""\n\n\ndef train(cfg):\n    yield 1or 2\n')
+    words = ("config", "--impl", "./odd.py")
+    done = twolayer(*words, cwd=tmp_path, PYTHONWARNINGS="always:invalid")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_other_words_without_an_option_are_refused_as_ever(tmp_path):
+    """By commands that have none to put them in, and unknown options by all."""
+    assert "unexpected extra argument" in " ".join(refused(twolayer("list", "foo", cwd=tmp_path)))
+    assert "No such option" in " ".join(refused(twolayer("run", "--zzz", cwd=tmp_path)))
+
+
 @pytest.mark.parametrize("names", ["", ",", " "])
 def test_an_empty_choice_of_implementations_is_refused(tmp_path, names):
     """It does not mean all of them."""
@@ -520,7 +661,8 @@ def test_more_memory_than_the_machine_has_is_refused_on_the_command_line(tmp_pat
         ("none.yaml", "--config none.yaml: there is no such file; twolayer's own are "),
         ("notebok", "--config notebok: there is no such file (did you mean notebook?)"),
         ("folder/none.yaml", "--config folder/none.yaml: there is no such file"),
-        ("folder", "--config folder: "),
+        ("folder", "--config folder: is a folder; name a file in it"),
+        (LONG, f"--config {'n' * 200}…: can't be read: File name too long"),
     ],
 )
 def test_a_config_that_is_not_there_is_said(tmp_path, name, line):
@@ -637,6 +779,7 @@ def test_packaged_configs_are_planned(path):
         *("lr: 1e-4", "N: 1e3", "threads: auto", "threads: 2", "device: cuda:1", "timeout: 5m"),
         *("timeout: 90", "memory_limit: 2G", "impls: sgd", "impls: [sgd, ./mine.py]", "bias: true"),
         "overrides: {sgd: {lr: 1e-4, momentum: 0.9}, mine: {}}",
+        "x-mine: [1, {a: b}]",
     ],
 )
 def test_the_schema_accepts_what_the_rules_accept(text):
@@ -646,7 +789,19 @@ def test_the_schema_accepts_what_the_rules_accept(text):
 
 UNSEEN = (
     *("bias: true", "momentum: 0.5", "device: cuda", "device: mps", "overrides: {numpy"),
-    *("none.csv", "sgdx", "1e-400", ".nan", ".inf", "1e400"),
+    *(
+        "none.csv",
+        LONG,
+        "published: .",
+        "published: /dev",
+        "seed: 1e30",
+        HUGE,
+        "sgdx",
+        "1e-400",
+        ".nan",
+        ".inf",
+        "1e400",
+    ),
 )
 
 

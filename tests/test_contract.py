@@ -13,7 +13,8 @@ import torch
 from command import twolayer
 from twolayer import Config, catalogue
 from twolayer.check import NOT_TRIED, RULES, check, trace
-from twolayer.training import ContractError
+from twolayer.contract import ContractError
+from twolayer.training import TimedConfig, measure
 
 KEPT = dict.fromkeys(map(str, RULES), "")
 NAMES = catalogue.LESSON
@@ -341,6 +342,34 @@ def steps_left_over(cfg):
     return w1, w2
 
 
+def yields_nothing_beside_losses(cfg):
+    _, _, *weights = cfg.problem()
+    for step in cfg.steps():
+        yield float(step)
+        yield np.array([])
+    return weights
+
+
+def pulls_all_at_once(cfg):
+    _, _, *weights = cfg.problem()
+    for step in list(cfg.steps()):
+        yield float(step)
+    return weights
+
+
+def counts_the_steps_first(cfg):
+    _, _, *weights = cfg.problem()
+    yield np.ones(sum(1 for _ in cfg.steps()))
+    return weights
+
+
+def transposed_weights_of_its_own_problem(cfg):
+    _, _, *weights = Config(**cfg.values()).problem()
+    for step in cfg.steps():
+        yield float(step)
+    return [w.T for w in weights]
+
+
 def changes_the_data(cfg):
     x, _, w1, w2 = cfg.problem()
     x *= 2
@@ -388,60 +417,111 @@ def raising(cfg):
     raise RuntimeError("out of ideas")
 
 
-NOT_ARRAYS = "train(cfg) must return its weights as NumPy arrays, got "
+def line(function, after):
+    """The number of a line of this file: so many after the function's first."""
+    return function.__code__.co_firstlineno + after
+
+
+def at(function, after):
+    """The same as messages show it."""
+    return f" (test_contract.py:{line(function, after)})"
+
+
+RETURNED = at(returning(None), 1)
+OWN_RETURNED = at(transposed_weights_of_its_own_problem, 4)
+AHEAD = (
+    "it pulled 10000 steps before their losses came, so that it can be neither timed nor stopped; "
+    "loop over cfg.steps() itself, or pull a chunk at a time (`islice(steps, 100)`)"
+)
 DIFFERENT_BITS = "two runs with the same seed differ; draw randomness only from cfg.seed"
 REUSED = "it yields a reused buffer: earlier losses change later; yield a copy"
 NOT_A_SHORTER_RUN = (
     "stopped at step 3 it is not what a run of 3 steps is; "
     "nothing may depend on cfg.epochs or follow the loop but the return"
 )
-SHAPES_OF_WEIGHTS = "they came, and must be returned, as float64 (6, 4), float64 (4, 3)"
+SHAPES_OF_WEIGHTS = (
+    "they must be real floating-point arrays of the shapes handed out, (6, 4) and (4, 3)"
+)
 LEFT_CHANGED = "it leaves global state changed: "
 
 BREAKERS = {
     "not a generator": (
         not_a_generator,
         "generator",
-        "train(cfg) must be a generator that yields losses, got list",
+        f"train(cfg) must yield its losses, it returned a list{at(not_a_generator, 1)}; "
+        "write `yield loss` in a loop over cfg.steps()",
     ),
     "yields text": (
         yielding(lambda _: "low"),
         "generator",
-        "train(cfg) must yield numbers, got str: could not convert string to float: 'low'",
+        "train(cfg) must yield numbers, got str; yield the loss itself",
     ),
     "yields nothing": (
         yielding(lambda _: None),
         "generator",
-        "train(cfg) must yield numbers, got NoneType: ",
+        "train(cfg) must yield numbers, got NoneType; ",
     ),
     "yields a matrix": (
         yielding(lambda loss: np.full((2, 2), loss)),
         "generator",
-        "train(cfg) must yield numbers, got ndarray: ",
+        "train(cfg) must yield numbers, got ndarray of shape (2, 2); yield one number a step, ",
+    ),
+    "yields a matrix of one": (
+        yielding(lambda loss: np.full((1, 1), loss)),
+        "generator",
+        "train(cfg) must yield numbers, got ndarray of shape (1, 1); yield one number a step, ",
+    ),
+    "yields words for numbers": (
+        yielding(str),
+        "generator",
+        "train(cfg) must yield numbers, got str; ",
+    ),
+    "yields arrays of words": (
+        yielding(lambda loss: np.array([str(loss)])),
+        "generator",
+        "train(cfg) must yield numbers, got ndarray of <U",
+    ),
+    "yields complex numbers": (
+        yielding(lambda loss: torch.tensor(complex(loss))),
+        "generator",
+        "train(cfg) must yield numbers, got Tensor; ",
+    ),
+    "yields no losses beside others": (
+        yields_nothing_beside_losses,
+        "generator",
+        "train(cfg) must yield numbers, got ndarray of no losses; ",
     ),
     "raises": (raising, "generator", "it raised RuntimeError: out of ideas"),
-    "never pulls": (never_pulls, "steps", "train(cfg) never pulled a step from cfg.steps()"),
+    "never pulls": (
+        never_pulls,
+        "steps",
+        "it never pulled a step from cfg.steps(); in test_contract.py, write `for _ in "
+        f"cfg.steps():` where line {line(never_pulls, 2)} loops over range(cfg.epochs)",
+    ),
+    "pulls all at once": (pulls_all_at_once, "ahead", AHEAD),
+    "counts the steps first": (counts_the_steps_first, "ahead", AHEAD),
     "one loss too many": (
         one_too_many,
         "one-loss-per-step",
-        "it yields too many losses: 7 for 6 steps",
+        "it yields too many losses: 7 for 6 steps; yield one for each step pulled",
     ),
     "one loss too few": (
         one_too_few,
         "one-loss-per-step",
-        "it yields too few losses: 5 for 6 steps",
+        "it yields too few losses: 5 for 6 steps; yield one for each step pulled",
     ),
     "steps left over": (
         steps_left_over,
         "one-loss-per-step",
-        "it pulls 3 steps where cfg.steps() has 6",
+        f"it ended after 3 of 6 steps{at(steps_left_over, 5)}; "
+        "the loop must go on until cfg.steps() ends",
     ),
     "reused array": (reused_array(), "fresh", REUSED),
     "reused tensor": (reused_tensor(), "fresh", REUSED),
     "attached": (
         attached,
         "detached",
-        "it yields a tensor attached to its graph, which keeps every step in memory; "
+        "its losses are attached to their graph, which keeps every step in memory; "
         "yield loss.detach()",
     ),
     "changes the data": (
@@ -473,28 +553,59 @@ BREAKERS = {
     "weights missing": (
         returning(lambda _: None),
         "weights",
-        "the weights are missing at the end: return them as NumPy arrays",
+        f"it returned no weights{RETURNED}; return them as NumPy arrays",
     ),
     "one weight missing": (
         returning(lambda ws: ws[:1]),
         "weights",
-        f"it returns weights as float64 (6, 4); {SHAPES_OF_WEIGHTS}",
+        f"it returned 1 array where 2 were handed out{RETURNED}; "
+        "return the weights as they came, (6, 4) and (4, 3)",
+    ),
+    "biases added": (
+        returning(lambda ws: [a for w in ws for a in (w, w[0])]),
+        "weights",
+        f"it returned 4 arrays where 2 were handed out{RETURNED}; "
+        "if it has biases, reading cfg.bias in train declares them; return the weights",
     ),
     "weights transposed": (
         returning(lambda ws: [w.T for w in ws]),
         "weights",
-        f"it returns weights as float64 (4, 6), float64 (3, 4); {SHAPES_OF_WEIGHTS}",
+        f"its weights have shapes (4, 6) and (3, 4){RETURNED}; {SHAPES_OF_WEIGHTS}",
+    ),
+    "weights transposed, of a problem of its own": (
+        transposed_weights_of_its_own_problem,
+        "weights",
+        f"its weights have shapes (4, 6) and (3, 4){OWN_RETURNED}; {SHAPES_OF_WEIGHTS}",
     ),
     "weights swapped": (
         returning(lambda ws: ws[::-1]),
         "weights",
-        f"it returns weights as float64 (4, 3), float64 (6, 4); {SHAPES_OF_WEIGHTS}",
+        f"its weights have shapes (4, 3) and (6, 4){RETURNED}; {SHAPES_OF_WEIGHTS}",
     ),
-    "weights a number": (returning(lambda _: 3), "weights", NOT_ARRAYS),
+    "weights a number": (
+        returning(lambda _: 3),
+        "weights",
+        f"it returned an int{RETURNED}; return the weights as a list of arrays",
+    ),
+    "weights in single precision": (
+        returning(lambda ws: [w.astype(np.float32) for w in ws]),
+        "weights",
+        "its weights are float32 where float64 was asked for",
+    ),
+    **{
+        f"weights of {kind}": (
+            returning(lambda ws, kind=kind: [np.zeros(w.shape, kind) for w in ws]),
+            "weights",
+            f"its weights are of type {np.dtype(kind)}{RETURNED}; they must be real "
+            "floating-point arrays of the shapes handed out",
+        )
+        for kind in ("object", "U32", "complex", "M8[s]", "f4,f4", "int")
+    },
     "weights on their graph": (
         returning(lambda ws: [torch.tensor(w, requires_grad=True) * 1 for w in ws]),
         "weights",
-        NOT_ARRAYS,
+        f"it returned a Tensor among its weights{RETURNED}; "
+        "return NumPy arrays: weight.numpy(force=True)",
     ),
     "decays towards the end": (decays_towards_the_end, "stop", NOT_A_SHORTER_RUN),
     "last step differs": (last_step_differs, "stop", NOT_A_SHORTER_RUN),
@@ -592,6 +703,40 @@ def test_a_chunk_of_losses_may_be_yielded_at_once():
     assert check(chunked) == KEPT
 
 
+@pytest.mark.parametrize(
+    ("change", "asked", "computed"),
+    [
+        ({"w": np.float32}, "float64", "float32"),
+        ({"w": np.float64}, "float32", "float64"),
+        ({"w": "bfloat16"}, "float32", "bfloat16"),
+        ({"loss": np.float32}, "float64", "float32"),
+        ({"loss": lambda loss: torch.tensor(loss, dtype=torch.float32)}, "float64", "float32"),
+        ({"loss": float}, "float32", None),
+        ({"loss": np.float64}, "float32", None),
+        ({}, "float64", None),
+    ],
+)
+def test_what_was_computed_in_is_what_weights_and_losses_say(change, asked, computed):
+    """A plain float says nothing, and a loss may be wider than the weights."""
+    to, loss = change.get("w", asked), change.get("loss", lambda loss: loss)
+    if to == "bfloat16":
+        pytest.importorskip("ml_dtypes")  # comes with tensorflow, and teaches NumPy the type
+
+    def train(cfg):
+        weights = yield from yielding(loss)(cfg)
+        return [weight.astype(to) for weight in weights]
+
+    trained = measure(train, TimedConfig(**small(dtype=asked).values()))
+    assert (trained.outcome, trained.computed_dtype) == ("ok", computed)
+    assert all(weight.dtype.kind == "f" for weight in trained.weights)
+
+
+def test_a_train_that_takes_no_cfg_is_told_so():
+    """Not with a TypeError of ours."""
+    with pytest.raises(ContractError, match="train must take one argument, cfg: too many"):
+        trace(lambda: iter(()), small())
+
+
 def test_a_loss_that_is_not_a_number_is_no_reused_buffer():
     """Nan is not equal to itself, which is nobody's fault."""
     assert check(yielding(lambda _: np.float64("nan")))["fresh"] == ""
@@ -655,11 +800,12 @@ def test_check_shows_every_rule_that_is_kept(tmp_path):
         (
             MISSING_WEIGHTS,
             "  broken  it returns the final weights as they came: "
-            "the weights are missing at the end: return them as NumPy arrays",
+            "it returned no weights; return them as NumPy arrays",
         ),
         (
             ONE_TOO_MANY,
-            "  broken  it yields one loss per step: it yields too many losses: 7 for 6 steps",
+            "  broken  it yields one loss per step: it yields too many losses: 7 for 6 steps; "
+            "yield one for each step pulled",
         ),
     ],
 )
@@ -677,9 +823,10 @@ def test_check_says_which_rule_is_broken_and_how(tmp_path, text, line):
         ("", "the file has no function train(cfg)"),
         ("train = 3\n", "the file has no function train(cfg)"),
         ("raise RuntimeError('not today')\n", "RuntimeError: not today"),
+        ("import no_such_package\n", "ModuleNotFoundError: No module named 'no_such_package'"),
         (SEGFAULT, "SIGSEGV"),
     ],
-    ids=["empty", "no function", "raises", "segfaults"],
+    ids=["empty", "no function", "raises", "needs what there is not", "segfaults"],
 )
 def test_check_survives_what_a_file_does(tmp_path, text, sentence):
     """It says so in one line, and goes on to the next."""
@@ -691,11 +838,32 @@ def test_check_survives_what_a_file_does(tmp_path, text, sentence):
     assert other.count("  ok ") == len(RULES)
 
 
+HANGS = """\
+def train(cfg):
+    for _ in cfg.steps():
+        while True:
+            pass
+        yield 1.0
+"""
+
+
+def test_check_gives_each_implementation_so_much_time(tmp_path):
+    """One that hangs is broken, and the next is tried."""
+    words = ("./hangs.py", "./mine.py", "--timeout", "1s")
+    code, said, _ = checked(tmp_path, *words, hangs=HANGS, mine=GOOD)
+    ours, _, other = said.partition("mine: mine.py")
+    assert (code, ours) == (3, "hangs: hangs.py\n  broken  took longer than 1 s\n")
+    assert other.count("  ok ") == len(RULES)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (
+            ("./mine.py", "--timeout", "soon"),
+            "--timeout: must be greater than 0, in seconds or like 90s, 5m or 1h (got 'soon')",
+        ),
         (("./mine.py",), "mine.py:1:11: is not valid Python: invalid syntax"),
-        (("./needs.py",), "needs: no_such_package is not installed; pip install no_such_package"),
         (("./none.py",), "no implementation at none.py: there is no such file"),
         (("autogradd",), "no implementation is called autogradd (did you mean autograd?)"),
         (("./my-own.py",), "my-own.py: an implementation is a .py file named like a variable"),
@@ -704,7 +872,6 @@ def test_check_survives_what_a_file_does(tmp_path, text, sentence):
 def test_check_of_what_can_not_be_checked_is_bad_usage(tmp_path, words, said):
     """Exit code 2 and a sentence."""
     (tmp_path / "my-own.py").write_text(GOOD)
-    (tmp_path / "needs.py").write_text("import no_such_package\n")
     code, out, err = checked(tmp_path, *words, mine="def train(:\n")
     assert (code, out) == (2, "")
     assert err.strip().removeprefix(f"{tmp_path}/") == said

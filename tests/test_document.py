@@ -59,6 +59,8 @@ def written(folder: Path, content: bytes) -> Path:
         (".inf", math.inf),
         ("-.inf", -math.inf),
         ("1e999", math.inf),
+        ("9" * 5000, math.inf),
+        ("0x" + "f" * 5000, math.inf),
     ],
 )
 def test_numbers_are_numbers(text, value):
@@ -303,13 +305,18 @@ def test_tags_are_refused_and_nothing_is_executed(text, place, tmp_path, monkeyp
     assert os.listdir() == []
 
 
+TAB = "is not valid YAML: indent with spaces, not with a tab"
+SPACE = "is not valid YAML; write `lr: 1e-3`, with a space after the colon"
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (
-            "N: 1\n\tH: 2",
-            "x.yaml:2:1: is not valid YAML: found a tab character that violates indentation",
-        ),
+        ("N: 1\n\tH: 2", f"x.yaml:2:1: {TAB}"),
+        ("overrides:\n  sgd:\n  \tlr: 1", f"x.yaml:3:3: {TAB}"),
+        ("impls: sgd\nlr:1e-3\n", f"x.yaml:2:1: {SPACE}"),
+        ("lr:1e-3\nimpls: sgd\n", f"x.yaml:1:1: {SPACE}"),
+        ("o:\n  N: 1\n  lr:1e-3\n", f"x.yaml:3:3: {SPACE}"),
         ("N: 1\n- a", "x.yaml:2:1: is not valid YAML: did not find expected key"),
         ("N: 'open", "x.yaml:1:9: is not valid YAML: found unexpected end of stream"),
         ("N: [1, 2", "x.yaml:2:1: is not valid YAML: did not find expected ',' or ']'"),

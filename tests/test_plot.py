@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import xml.etree.ElementTree as ET
@@ -194,6 +195,7 @@ def test_the_latest_experiment_is_drawn_and_the_losses(folder, tmp_path):
         (("small", "--out", "a"), "--out a: must end in .png, .svg or .pdf"),
         (("small", "--out", "no/a.png"), "--out no/a.png: there is no folder no; make it first"),
         (("small", "--out", "d.svg"), "--out d.svg: is a folder; give a file in it"),
+        (("small", "--out", "p.svg"), "--out p.svg: is not a regular file"),
         (("small", "--out", "a.svg", "--width", "3"), "--width 3: give a length from 1in to 50in"),
         (("small", "--out", "a.svg", "--height", "9m"), "--height 9m: give a length from"),
         (("small", "--out", "a.svg", "--height", "1in", "--size", "slide"), "too small for its"),
@@ -206,11 +208,13 @@ def test_the_latest_experiment_is_drawn_and_the_losses(folder, tmp_path):
 )
 def test_mistakes_are_explained_and_nothing_is_written(folder, tmp_path, words, said):
     (tmp_path / "d.svg").mkdir()
+    os.mkfifo(tmp_path / "p.svg")
     done = twolayer("plot", *words, "--results", folder / "results", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["d.svg"]
+    assert {path.name for path in tmp_path.iterdir()} == {"d.svg", "p.svg"}
+    assert (tmp_path / "p.svg").is_fifo()
 
 
 def test_what_was_there_stays_if_it_can_t_be_drawn(folder, tmp_path):

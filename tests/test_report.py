@@ -7,6 +7,7 @@ import hashlib
 import html.parser
 import json
 import math
+import os
 import re
 import shlex
 import shutil
@@ -138,6 +139,7 @@ def test_a_bench_without_runs_is_an_experiment_too(tmp_path):
         (("smal",), "results: has no experiment smal (did you mean small?)"),
         (("small", "--out", "no/such/folder.html"), "no/such/folder.html: can't be written: "),
         (("small", "--out", "."), ".: can't be written: "),
+        (("small", "--out", "pipe.html"), "pipe.html: can't be written: it is not a regular file"),
         (("small", "--results", "nowhere"), "nowhere: holds no experiments yet"),
         (("broken",), "is not a file of twolayer bench"),
     ],
@@ -146,7 +148,10 @@ def test_mistakes_are_said_in_a_line(folder, words, said):
     broken = folder / "results" / "broken" / "bench"
     broken.mkdir(parents=True, exist_ok=True)
     (broken / "1.json").write_text("{}")
+    os.mkfifo(folder / "pipe.html")
     done = twolayer("report", *words, cwd=folder)
+    assert (folder / "pipe.html").is_fifo()
+    (folder / "pipe.html").unlink()
     shutil.rmtree(broken.parent)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr

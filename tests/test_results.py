@@ -355,6 +355,9 @@ def test_an_empty_results_folder_holds_no_experiments(tmp_path):
         '{"impl": "x", "outcome": "ok", "config": []}',
         '{"impl": "x", "outcome": "ok", "config": {}, "final_loss": "low"}',
         '{"impl": "x", "outcome": "ok", "config": {}, "step_us": [1]}',
+        '{"impl": "x", "outcome": "ok", "config": {}, "final_loss": Infinity}',
+        '{"impl": "x", "outcome": "ok", "config": {"lr": 1e999}}',
+        f'{{"impl": "x", "outcome": "ok", "config": {{}}, "final_loss": {"9" * 400}}}',
         '{"impl": "x", "outcome": "failed", "config": {}, "error": {"type": "E"}}',
         b"\xff\xfe\x00",
     ],
@@ -374,6 +377,8 @@ def test_what_is_no_whole_run_is_left_out_and_counted(tmp_path, text):
         assert len(done.stdout.splitlines()) == 3
     succeed("show", "torn", cwd=tmp_path)
     succeed("diff", "torn", "torn", cwd=tmp_path)
+    done = succeed("export", "torn", "--to", "jsonl", "--out", "torn.jsonl", cwd=tmp_path)
+    assert done.stderr == "1 run is in torn.jsonl\n"
 
 
 def test_a_summary_is_a_record_without_losses_and_log(real):

@@ -83,6 +83,11 @@ def test_blocks_follow_one_another(folder):
     ]
 
 
+def test_what_is_counted_is_drawn_whole(folder):
+    drawn = values(folder, "sample: {n: 20, threads: {uniform: [1, 4]}}", "threads")
+    assert {value for (value,) in drawn} == {1, 2, 3, 4}
+
+
 def test_sample_is_drawn_from_its_seed_and_within_its_ends(folder):
     text = (
         "sample:\n  n: 200\n  seed: 7\n  lr: {log_uniform: [1e-7, 1e-4]}\n"
@@ -153,7 +158,7 @@ def test_the_sweeps_that_come_with_it_are_valid():
 
 
 def test_a_large_sweep_is_never_held_whole(folder):
-    text = "grid:\n  lr: {log: [1e-9, 1e-6, 100]}\n  seed: {range: 1000}"
+    text = "grid:\n  lr: {log: [1e-9, 1e-6, 1000]}\n  seed: {range: 100}"
     planned = made(folder, f"impls: numpy_manual\n{text}")
     assert planned.size == 100_000
     assert len(list(itertools.islice(planned.runs(), 10))) == 10
@@ -183,6 +188,25 @@ def test_a_large_sweep_is_never_held_whole(folder):
         ("grid: {seed: {range: 1e12}}", "2:14: seed: must be a list, or one of {range: 5}"),
         ("grid: {seed: {range: 0}}", "2:14: seed: must be a list, or one of {range: 5}"),
         ("sample: {n: 2, lr: {log_uniform: [0, 1]}}", "2:20: lr: must be one of {uniform: [a, b]}"),
+        (
+            "grid: {lr: {range: [0.1, 0.5, 0.1]}}",
+            "2:12: lr: range counts in whole numbers; write {linear: [0.1, 0.5, 5]}",
+        ),
+        ("grid: {N: {linear: [1, .inf, 3]}}", "2:11: N: must be a list, or one of {range: 5}"),
+        (
+            "grid: {impl: [sgd]}",
+            "2:8: impl: is not a setting here; impls is a key of the whole config",
+        ),
+        ("grid: {eta: [1]}", "2:8: eta: is not a setting here; write lr"),
+        ("parameters: {lr: [1]}", "2:1: parameters: is not a key here; write grid"),
+        (
+            "seed: 9223372036854775806\nrepeat: 3",
+            "3:9: repeat: goes beyond the largest seed when it starts at 9223372036854775806",
+        ),
+        (
+            "grid: {lr: {log: [1e-6, 1, 1000]}, seed: {range: 1000}, N: {range: [1, 1001]}}",
+            " asks for 1,000,000,000 runs; at most 1,000,000 can be checked",
+        ),
         ("grids: {lr: [1]}", "2:1: grids: is not a key (did you mean grid?)"),
     ],
 )
@@ -400,19 +424,62 @@ main()
 """
 
 
+def full(*words, cwd):
+    """A command on whose disk there is room for three runs."""
+    command = [sys.executable, "-P", "-c", FULL, *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
 def test_a_full_disk_ends_it_with_what_is_finished_whole(folder):
     file = sweep_file(folder, "impls: numpy_manual\ngrid: {seed: {range: 10}}")
-    words = [sys.executable, "-P", "-c", FULL, "sweep", file]
-    done = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 2
-    assert "can't be written: No space left on device" in done.stderr
+    done = full("sweep", file, "--jobs", "2", cwd=folder)
+    assert (done.returncode, done.stdout) == (3, "3 of 10 runs finished: 3 ok\n")
+    message = "results/s/runs: can't be written: No space left on device; 3 of 10 runs finished"
+    assert message in done.stderr
     kept = losses(folder)
-    assert 0 < len(kept) < 10
+    assert len(kept) == 3
+    assert not processes(folder)
     assert not list((folder / "results" / "s" / "runs").glob(".tmp-*"))
     assert "10 ok" in twolayer("sweep", file, cwd=folder).stdout
     assert kept.items() <= losses(folder).items()
+
+
+def test_a_full_disk_ends_a_run_with_what_is_finished(folder):
+    impls = ",".join(str(PLANTED / f"{n}.py") for n in ("chunks", "plain_floats", "slow", "rises"))
+    done = full("run", "--impl", impls, *SMALL_RUN, cwd=folder)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.endswith("No space left on device; 3 of 4 runs finished and kept\n")
+    assert "slow" in done.stdout
+
+
+SMALL_RUN = ("--N", "5", "--H", "4", "--D-in", "6", "--D-out", "3", "--epochs", "5")
+
+
+def test_without_locks_one_sweep_at_a_time_is_said_and_works(folder):
+    library = str(folder / "nolock.so")
+    source = str(PLANTED / "nolock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    file = sweep_file(folder, "impls: numpy_manual\ngrid: {seed: {range: 2}}")
+    done = twolayer("sweep", file, cwd=folder, timeout=60, LD_PRELOAD=library)
+    assert (done.returncode, done.stdout) == (0, "2 of 2 runs finished: 2 ok\n")
+    said = "results/s: this file system has no locks (No locks available), so run one sweep at a"
+    assert done.stderr.count(said) == 1
+
+
+def test_a_sweep_that_waits_for_another_says_so_and_imports_nothing(folder):
+    """Both runs wait for a file that is there when the second sweep has said what it waits for."""
+    text = f"impls: {PLANTED / 'waits.py'}\ngrid: {{seed: [0, 1]}}"
+    words = ("sweep", sweep_file(folder, text), "--set", "H=2", "--jobs", "2")
+    first = start(*words, cwd=folder)
+    assert wait_for(lambda: len(processes(folder)) >= 4)  # the sweep, its host and both runs
+    second = start(*words, cwd=folder)
+    lines = [second.stderr.readline() for _ in range(2)]
+    (folder / "at-last").touch()
+    both = [command.communicate(timeout=60) for command in (first, second)]
+    who = f"process {first.pid} on this host"
+    assert lines[1] == f"2 runs are being done by another sweep, {who}; waiting\n"
+    assert [out for out, _ in both] == ["2 of 2 runs finished: 2 ok\n"] * 2
+    assert ["importing numpy" in err for _, err in both] == [True, False]
 
 
 def test_names_of_sweeps_are_completed(folder):

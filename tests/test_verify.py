@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
+import signal
 from pathlib import Path
 
 import mutants
 import numpy as np
 import pytest
-from command import twolayer
+from command import left_behind, planted, small, start, twolayer, wait_for
 from test_contract import one_thread as one_thread
 from twolayer import Config, catalogue, reference, tasks, verify
+from twolayer.errors import UserError
 from twolayer.plan import Run
 
 SHAPES = [
@@ -98,7 +101,7 @@ def test_slope_at_zero_is_what_was_asked_for(at_zero: float, passed: float) -> N
     assert net.slope(np.array([-1.0, 0.0, 2.0])).tolist() == [0.0, passed, 1.0]
 
 
-@pytest.mark.parametrize("family", reference.FAMILIES)
+@pytest.mark.parametrize("family", catalogue.FAMILIES)
 @pytest.mark.parametrize("bias", [False, True])
 def test_permuted_runs_are_the_same_program(family: str, bias: bool) -> None:
     cfg = BASE.with_(bias=bias, init="uniform", momentum=0.0 if family == "adam" else 0.9)
@@ -157,6 +160,16 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
         ("momentum_averages", "0.1 times the reference's"),
         ("stale_weights", "carried from step to step"),
         ("no_relu_mask", "in w1"),
+        ("gradient_off_in_the_twelfth_digit", "the gradient is off by 4.0e-12, in w1 and w2"),
+        ("slope_of_5_at_zero", "its slope at exactly 0 is 5; a ReLU's is 0, 0.5 or 1"),
+        ("slope_of_minus_1_at_zero", "its slope at exactly 0 is -1;"),
+        ("adam_slope_of_minus_1_at_zero", "its slope at exactly 0 is -1;"),
+        ("adam_slope_of_5_at_zero", "its slope at exactly 0 is 5;"),
+        ("ends_early", "it ended after 6 of 60 steps"),
+        ("not_a_number", "the loss is nan from epoch 6 on, the reference's is not"),
+        ("start_of_its_own", "the start is its own"),
+        ("adam_unsaid", 'it is adam to rounding, in every step: it lacks the line FAMILY = "adam"'),
+        ("adam_unsaid_with_another_epsilon", 'add the line FAMILY = "adam"'),
     ],
 )
 def test_a_failed_verdict_explains_itself(name: str, words: str) -> None:
@@ -288,3 +301,61 @@ def test_verify_survives_one_that_crashes(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "exited with status 7" in done.stdout
     assert "equivalent" in done.stdout
+
+
+def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    _, impls = planted("numpy_manual", "family_unknown")
+    for words in (
+        ("verify", *small(tmp_path), "--impl", impls),
+        ("bench", *small(tmp_path), "--impl", impls),
+        ("check", *impls.split(",")),
+    ):
+        done = twolayer(*words, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"{impls.partition(',')[2]}:3: FAMILY: there is no reference rmsprop; "
+            "there are sgd, adam and dynamic\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("FAMILY = 'SGD'", "SGD"),
+        ("FAMILY = 3", "3"),
+        ("FAMILY: str = NAME.lower()", "NAME.lower()"),
+    ],
+)
+def test_no_other_word_stands_for_a_reference(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "mine.py").write_text(f'"""Mine."""\n{line}\n')
+    message = re.escape(f"mine.py:2: FAMILY: there is no reference {said};")
+    with pytest.raises(UserError, match=message):
+        catalogue.from_file(tmp_path / "mine.py").family  # noqa: B018
+
+
+def test_each_training_has_the_limits_of_a_run_and_the_rest_go_on(tmp_path: Path) -> None:
+    words = (*small(tmp_path, timeout="3s"), *planted("hangs", "borrows", "gram"), "-q")
+    done = twolayer("verify", *words, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "hangs (common): does not train: took longer than 3 s" in done.stdout
+    proves = "it imports twolayer.reference: that it agrees with ours proves nothing"
+    assert f"borrows (common): {proves}" in done.stdout
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
+        "hangs": "DIFFERENT",
+        "borrows": "DIFFERENT",
+        "gram": "equivalent",
+    }
+    done = twolayer("check", *planted("borrows")[1:], cwd=tmp_path)
+    assert done.returncode == 3
+    assert f"broken  the work is its own: {proves}" in done.stdout
+
+
+def test_an_interrupt_ends_verify_at_once(tmp_path: Path) -> None:
+    command = start("verify", *small(tmp_path), *planted("hangs"), cwd=tmp_path)
+    assert wait_for((tmp_path / "started").exists)
+    command.send_signal(signal.SIGINT)
+    _, stderr = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert "Traceback" not in stderr
+    assert left_behind(tmp_path) == []

@@ -59,6 +59,7 @@ def _times(cell: Cell) -> None:
     if not cell.good:
         return
     cell.step_us = intervals.median(cell.blocks())
+    cell.flops = cell.good[-1].flops or cell.flops
     cell.gflops = cell.flops / cell.step_us.value / 1e3
     dispatch = [each.dispatch_us for each in cell.good if each.dispatch_us is not None]
     if dispatch:
@@ -78,6 +79,8 @@ def _limits(cell: Cell, bench: Bench) -> None:
         if by_memory < matmul:
             cell.limit, attainable = "memory", by_memory
     cell.share = cell.gflops / attainable
+    if cell.share > 1:
+        cell.gflops = cell.share = None
 
 
 def _compare(cells: Sequence[Cell], baseline: str) -> None:
@@ -104,7 +107,9 @@ def _fits(bench: Bench) -> Iterator[Fit]:
         if found:
             overhead, slope = found
             growth = (cells[-1].flops - cells[0].flops) / (sizes[-1] - sizes[0])
-            yield Fit(label, overhead, slope, growth / slope.value / 1e3 if slope.value else 0.0)
+            rate = growth / slope.value / 1e3 if slope.value else 0.0
+            beyond = rate > (bench.rates.matmul_gflops or float("inf"))
+            yield Fit(label, overhead, slope, None if beyond else rate)
 
 
 # --- doubts

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import contract
+from ..contract import ContractError, Train, begin, count
 from ..rules import Value
-from ..training import ContractError, TimedConfig, Train, as_floats, count, host_value
+from ..training import TimedConfig, as_floats, host_value
 
 BLOCK_NS = 20_000_000
 """The least length of a block: the clock and a stray interrupt are nothing beside it."""
@@ -77,6 +79,8 @@ class BlockTimer:
                 since, until = step, step + self.block_steps
                 gc.collect()
                 begun = time.perf_counter_ns()
+            elif step >= until and not 0 < step - self.yielded < contract.MOST_AHEAD:
+                raise contract.out_of_step(step, self.yielded)
             yield step
 
     def ended(self, elapsed_ns: int, steps: int, step: int) -> bool:
@@ -167,23 +171,35 @@ class BlockConfig(TimedConfig):
 def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> dict[str, Any]:
     """Train with these settings for as long as the blocks take; returns fields of a Round.
 
-    Raises what training raises, and ContractError if it stops before it is told to.
+    Raises what training raises, and ContractError if it breaks the contract.
     """
     device = str(values["device"])
     cfg = BlockConfig.of(values, timer)
     begun = time.perf_counter_ns()
-    last = None
-    for loss in train(cfg):
+    loss = last = None
+    generator = begin(train, cfg)
+    while True:
+        try:
+            loss = next(generator)
+        except StopIteration as end:
+            returned = end.value
+            break
         # As `twolayer run` does: a loss on the CPU is taken at once, another is not waited for.
         last = host_value(loss) if device == "cpu" else loss
         timer.yielded += count(loss)
     if timer.stopped:
         return {"outcome": timer.stopped}
+    contract.check_pulled(train, timer.began_ns)
+    diverged = not all(map(math.isfinite, as_floats([last] if timer.yielded else [])))
+    if timer.shares is None and diverged:  # it looks at its losses itself
+        return {"outcome": "diverged"}
     if timer.shares is None:
-        raise ContractError("train(cfg) stopped before cfg.steps() ended")
+        raise contract.ended_early(train, f"only {timer.yielded}")
+    if returned is not None or cfg.handed_out:
+        contract.take_weights(train, cfg, cfg.handed_out, returned, loss)
     cpu_share, others_share = timer.shares
     return {
-        "outcome": "ok" if math.isfinite(as_floats([last])[-1]) else "diverged",
+        "outcome": "diverged" if diverged else "ok",
         "blocks_us": timer.times_us,
         "block_steps": timer.block_steps,
         "warmup_steps": timer.warmup_steps,

@@ -46,6 +46,7 @@ class Round:
         settled: whether blocks had stopped getting faster when the first was taken.
         import_s: import of its frameworks; setup_s: from train(cfg) to the first step.
         first_us: the first step.
+        flops: what its own flops(cfg) says that a step computes; None if it has none.
         dispatch_us: a step of the same code with every size 1: what it costs to say what to do.
         cpu_share: processor time over wall time in the blocks; below 1 it had to wait.
         others_share: the processors' time in the blocks that went to other processes.
@@ -63,6 +64,7 @@ class Round:
     import_s: float | None = None
     setup_s: float | None = None
     first_us: float | None = None
+    flops: float | None = None
     dispatch_us: float | None = None
     cpu_share: float | None = None
     others_share: float | None = None
@@ -80,13 +82,15 @@ class Cell:
         revision: the git revision that its source comes from; empty: the work tree.
         family: sgd, adam or dynamic: the last two do other work in a step.
         size: the value along `Bench.axis`; None if nothing is scaled.
-        flops: floating-point operations of the matrix products in a step.
+        flops: floating-point operations of the matrix products in a step: those that the plain
+            formula has, or what the implementation says.
         bytes: the least memory traffic of a step.
         step_us: the median over rounds of the median over blocks.
         ratio: `step_us` over that of `Bench.baseline`, paired by round.
         rank: the best and the worst place it may have among those of its size.
         limit: `arithmetic` or `memory`, whichever the machine allows less of.
-        share: its rate over what that limit allows.
+        share: its rate over what that limit allows; None, like `gflops`, where that is more than
+            all of it, so that a step does less than `flops`.
         dispatch_share: the part of a step that does not depend on the sizes.
     """
 
@@ -127,13 +131,14 @@ class Cell:
 class Fit:
     """How a step's time grows along the axis: `overhead_us + slope_us · size`.
 
-    `gflops` is the rate of the part that grows. Intervals by resampling rounds.
+    `gflops` is the rate of the part that grows, None if it is beyond the machine's. Intervals
+    by resampling rounds.
     """
 
     label: str
     overhead_us: Interval
     slope_us: Interval
-    gflops: float
+    gflops: float | None
 
     def at(self, size: float) -> float:
         """The time that the line gives a step of this size, in µs."""
@@ -259,7 +264,8 @@ def _fit(values: dict[str, Any]) -> Fit:
     overhead, slope = _interval(values["overhead_us"]), _interval(values["slope_us"])
     assert overhead is not None
     assert slope is not None
-    return Fit(str(values["label"]), overhead, slope, float(values["gflops"]))
+    gflops = values["gflops"]
+    return Fit(str(values["label"]), overhead, slope, None if gflops is None else float(gflops))
 
 
 def _interval(values: dict[str, Any] | None) -> Interval | None:

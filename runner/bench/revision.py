@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import catalogue
 from ..errors import UserError
+from ..machine import git
 from ..plan import Run
 
 
@@ -29,12 +30,10 @@ def _at(run: Run, revision: str, folder: Path) -> Run:
     wanted = f"{revision}^{{commit}}"
     commit = _git(root, run.name, "rev-parse", "--verify", "--quiet", wanted).decode().strip()
     inside = source.relative_to(root)
-    target = folder / root.name
-    if not (target / inside.parent).is_dir():
-        _unpack(root, commit, inside.parent, target, run.name)
-    if not (target / inside).is_file():
-        raise UserError(f"--against {revision}: {run.name} is not there yet at that revision")
-    implementation = catalogue.find(str(target / inside), Path())
+    _git(root, run.name, "cat-file", "-e", f"{commit}:{inside}")
+    _unpack(root, commit, inside.parent, folder / root.name, run.name)
+    found = catalogue.from_file(folder / root.name / inside)
+    implementation = dataclasses.replace(found, name=run.name)
     for name, value in run.config.values().items():
         if reason := implementation.refusal(name, value):
             raise UserError(
@@ -45,8 +44,9 @@ def _at(run: Run, revision: str, folder: Path) -> Run:
 
 
 def _unpack(root: Path, commit: str, inside: Path, target: Path, name: str) -> None:
-    """Unpack one folder of a commit: an implementation may import its neighbours."""
-    archive = _git(root, name, "archive", "--format=tar", commit, "--", f"{inside}")
+    """Unpack an implementation's folder, and all Python of a commit: whatever it may import."""
+    paths = (f"{inside}", ":(glob)**/*.py")
+    archive = _git(root, name, "archive", "--format=tar", commit, "--", *paths)
     target.mkdir(exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(target, filter="data")
@@ -54,12 +54,11 @@ def _unpack(root: Path, commit: str, inside: Path, target: Path, name: str) -> N
 
 def _git(folder: Path, name: str, *words: str) -> bytes:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=True)
+        return git(folder, *words)
     except FileNotFoundError:
         raise UserError("--against needs git, which is not installed") from None
     except subprocess.CalledProcessError as error:
         raise UserError(f"--against: {_why(name, folder, words, error)}") from None
-    return done.stdout
 
 
 def _why(
@@ -69,5 +68,7 @@ def _why(
         return f"{name} is in no git repository ({folder}), so it has no revisions"
     if "--verify" in words:
         return f"{words[-1].removesuffix('^{commit}')} is not a revision of {folder}"
+    if "cat-file" in words:
+        return f"{name} is not there yet at that revision"
     said = error.stderr.decode(errors="replace").strip().partition("\n")[0]
     return f"{name}: git {words[0]}: {said}"

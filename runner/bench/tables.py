@@ -124,7 +124,7 @@ def fits(bench: Bench) -> Table:
             fit.label,
             *_with_interval(fit.overhead_us, microseconds),
             *_with_interval(_nanoseconds(fit.slope_us), "{:.4g}".format),
-            f"{fit.gflops:.3g}",
+            "-" if fit.gflops is None else f"{fit.gflops:.3g}",
         ]
         for fit in bench.fits
     ]
@@ -176,10 +176,23 @@ def notes(bench: Bench) -> Iterator[str]:
         names = dict.fromkeys(cell.label for cell in bench.cells if cell.family == family)
         if names:
             yield f"* {', '.join(names)}: other work in a step than the rest: {what}"
+    yield from _beyond_the_limit(bench)
     for cell in bench.cells:
         if failure := cell.failure:
             size = f" at {bench.axis}={cell.size}" if bench.axis else ""
             yield f"{cell.label}{size} {failure.outcome}: {reason(cell)}"
+
+
+def _beyond_the_limit(bench: Bench) -> Iterator[str]:
+    """What has no share of the limit, since it would be more than all of it."""
+    beyond = [cell for cell in bench.cells if cell.limit and cell.share is None]
+    for label in dict.fromkeys(cell.label for cell in beyond if cell.good[-1].flops is None):
+        yield (
+            f"{label} does less arithmetic than the formula counts: by that it would be beyond the "
+            "machine's limit; a function flops(cfg) beside train can say what a step computes"
+        )
+    for label in dict.fromkeys(cell.label for cell in beyond if cell.good[-1].flops):
+        yield f"{label} does less arithmetic than its flops(cfg) says: that is beyond the limit"
 
 
 def reason(cell: Cell) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..contract import ContractError
+from ..rules import Number
 from ..settings import Config
 
 MIDDLE_LAYERS = 1.5
@@ -18,6 +22,20 @@ def flops(cfg: Config, family: str) -> float:
     second = 3 * 2 * cfg.N * cfg.H * cfg.D_out
     middle = 3 * 2 * cfg.N * cfg.H * cfg.H * MIDDLE_LAYERS if family == "dynamic" else 0
     return first + second + middle
+
+
+def said(module: Any, cfg: Config) -> float | None:
+    """The operations of a step by an implementation's own `flops(cfg)`; None if it has none.
+
+    Raises ContractError if it returns no such number.
+    """
+    if not callable(getattr(module, "flops", None)):
+        return None
+    operations = module.flops(cfg)
+    try:
+        return Number(above=0).check(operations)
+    except ValueError as error:
+        raise ContractError(f"what flops(cfg) returns {error} (got {operations!r})") from None
 
 
 def traffic_bytes(cfg: Config, family: str) -> float:

@@ -66,6 +66,8 @@ def check_file(path: Path, option: str) -> None:
         raise UserError(f"{option} {path}: must end in {listed(SUFFIXES, 'or')}")
     if path.is_dir():
         raise UserError(f"{option} {path}: is a folder; give a file in it")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{option} {path}: is not a regular file")
     if not path.parent.is_dir():
         raise UserError(f"{option} {path}: there is no folder {path.parent}; make it first")
     if find_spec("matplotlib") is None:

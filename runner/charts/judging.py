@@ -21,7 +21,6 @@ from ..bench.workload import flops
 from ..errors import UserError
 from ..evidence import Gate
 from ..record import Record
-from ..reference import FAMILIES
 from ..settings import Config
 from ..store import Store, temporary_name
 from .losses import Chosen, select
@@ -142,14 +141,16 @@ def _case(chosen: Chosen) -> _Case:
     source = record.source if record.source.endswith(".py") else record.impl
     try:
         implementation = catalogue.find(source)
-        family, sha256 = implementation.family, implementation.sha256
+        sha256 = implementation.sources.sha256
         config = Config(**record.config)
     except UserError:
         raise _NotJudgedError("its source is not here any more") from None
     except (TypeError, ValueError):
         raise _NotJudgedError("its settings are not those of this twolayer") from None
-    if family not in FAMILIES:
-        raise _NotJudgedError(f"there is no reference of the family {family}")
+    try:
+        family = implementation.family
+    except UserError as error:
+        raise _NotJudgedError(str(error)) from None
     return _Case(chosen, record, config, family, sha256 != record.source_sha256)
 
 

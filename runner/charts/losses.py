@@ -9,7 +9,8 @@ from typing import Any
 
 from .. import tables
 from ..errors import listed
-from ..record import Record, printable
+from ..output import printable
+from ..record import Record
 from ..results import Stored
 from .chart import Chart, Look, Series
 from .looks import looks

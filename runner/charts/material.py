@@ -9,7 +9,8 @@ from functools import cached_property
 
 from .. import catalogue
 from ..bench.measurement import Bench
-from ..record import Record, printable
+from ..output import printable
+from ..record import Record
 from ..results import Row, Stored, current, differing, read, row, shown
 from ..store import Store, read_run
 

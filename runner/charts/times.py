@@ -256,7 +256,7 @@ def _fit_table(bench: Bench) -> Table:
                 *(f"{time.value:.1f}" if (time := times.get(size)) else "-" for size in sizes),
                 *_value_and_interval(fit.overhead_us if fit else None, 1),
                 *_value_and_interval(fit.slope_us / 1e-3 if fit else None, 1),
-                f"{fit.gflops:.2f}" if fit else "-",
+                f"{fit.gflops:.2f}" if fit and fit.gflops is not None else "-",
             ]
         )
     return Table(header, rows, frozenset({0}))

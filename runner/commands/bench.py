@@ -11,7 +11,7 @@ import typer
 
 from ..errors import UserError
 from ..options import ConfigFile, Impls, Results, with_settings
-from ..output import emit
+from ..output import emit, printable
 from .common import (
     DIVERGED,
     FAILED,
@@ -24,6 +24,8 @@ from .common import (
     load_experiment,
     paragraphs,
     say,
+    say_notes,
+    seconds,
     table_markdown,
     table_text,
 )
@@ -108,6 +110,7 @@ def bench(
     experiment = load([])
     method = _method(rounds, budget, blocks, warmup, order_seed, experiment)
     with _entries(load, scale, against) as entries:
+        say_notes((entry.run.implementation for entry in entries), quiet)
         campaign = _campaign(experiment.name, results, entries, method, over, scale, quiet)
         before = _baseline(baseline, campaign.bench, other_machine=other_machine)
         with stoppable(campaign):
@@ -148,22 +151,12 @@ def _method(
     return Method(
         rounds=rounds or Method.rounds,
         blocks=blocks,
-        budget_s=None if budget is None else _seconds("--budget", budget),
-        warmup_s=_seconds("--warmup", warmup),
+        budget_s=None if budget is None else seconds("--budget", budget),
+        warmup_s=seconds("--warmup", warmup),
         order_seed=order_seed,
         timeout_s=experiment.option("timeout"),
         memory_limit=int(limit) if limit else None,
     )
-
-
-def _seconds(option: str, text: str) -> float:
-    from ..document import scalar
-    from ..rules import DURATION
-
-    try:
-        return float(DURATION.check(scalar(text)))
-    except ValueError as error:
-        raise UserError(f"{option}: {error} (got {text!r})") from None
 
 
 @contextmanager
@@ -202,7 +195,7 @@ def _campaign(
         baseline=bench_plan.baseline_label(entries, over),
         axis=scale.partition("=")[0].strip() if scale else "",
         method=method,
-        command=shlex.join(["twolayer", *sys.argv[1:]]),
+        command=printable(shlex.join(["twolayer", *sys.argv[1:]])),
     )
     keeper = Keeper(results / name, new.started_at)
     return rounds.Campaign(new, entries, method, lambda cells: watcher(cells, quiet=quiet), keeper)

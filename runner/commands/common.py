@@ -12,11 +12,12 @@ import typer
 
 from ..errors import UserError
 from ..options import split_names
-from ..output import emit
+from ..output import emit, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..catalogue import Implementation
     from ..config import Assignment, Experiment
     from ..record import Record
     from ..store import Store
@@ -103,12 +104,18 @@ def load_experiment(
     impl: list[str] | None,
 ) -> "Experiment":
     from ..config import find_config, load
+    from ..machine import usable_cores
 
-    return load(find_config(config), assignments, options, split_names(impl))
+    experiment = load(find_config(config), assignments, options, split_names(impl))
+    theirs, auto = os.environ.get("OMP_NUM_THREADS"), experiment.settings("")["threads"].value
+    if theirs and auto == "auto" and theirs != str(usable_cores()):
+        said = f"OMP_NUM_THREADS={theirs} has no effect, --threads decides; auto is "
+        emit(f"{said}the {usable_cores()} cores that runs may use", sys.stderr)
+    return experiment
 
 
 def published_beside(experiment: "Experiment") -> "Published":
-    from ..tables import read_published
+    from ..published import read_published
 
     if experiment.published is None:
         raise UserError(
@@ -132,8 +139,8 @@ def show_records(records: "list[Record]", format: Format, published: "Published 
     draw = table_markdown if format is Format.markdown else table_text
     if records:
         emit(f"{draw(table)}\n\n{draw(tables.summary(records))}")
-    if reasons := tables.failures(records):
-        emit(f"\n{fenced(reasons) if format is Format.markdown else reasons}")
+    for said in filter(None, (tables.notes(records), tables.failures(records))):
+        emit(f"\n{fenced(said) if format is Format.markdown else said}")
 
 
 def table_markdown(table: "Table") -> str:
@@ -145,8 +152,7 @@ def fenced(text: str) -> str:
 
 
 def table_text(table: "Table") -> str:
-    text = table.text(terminal_width())
-    return _coloured(text) if in_colour() else text
+    return table.text(terminal_width())
 
 
 def paragraphs(texts: "Iterable[str]") -> str:
@@ -176,23 +182,40 @@ def terminal_size(columns: int = 150) -> tuple[int, int]:
     return shutil.get_terminal_size((columns, 40))
 
 
-def in_colour() -> bool:
-    """Whether standard output is a terminal that is to show colours."""
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+def seconds(option: str, text: str) -> float:
+    """The time that was given for an option."""
+    from ..document import scalar
+    from ..rules import DURATION
 
-
-def _coloured(text: str) -> str:
-    """The outcomes in colour."""
-    styles = {"ok": 32, "diverged": 33, "interrupted": 33}
-    styles |= dict.fromkeys(("failed", "crashed", "timeout", "out_of_memory"), 31)
-    for word, colour in styles.items():
-        text = text.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
-    return text
+    try:
+        return float(DURATION.check(scalar(text)))
+    except ValueError as error:
+        raise UserError(f"{option}: {error} (got {text!r})") from None
 
 
 def say(text: str, quiet: bool) -> None:
     if not quiet:
-        emit(text, sys.stderr)
+        emit(printable(text), sys.stderr)
+
+
+def say_notes(implementations: "Iterable[Implementation]", quiet: bool) -> None:
+    """Say what may go wrong with implementations that are to run."""
+    from ..plan import notes
+
+    for note in notes(implementations):
+        say(f"note: {note}", quiet)
+
+
+def also_loaded(record: "Record") -> "Iterator[str]":
+    """A warning of files that a run loaded although its source doesn't show it, if it did."""
+    from ..errors import listed
+
+    if record.also_loaded:
+        files = listed(record.also_loaded)
+        yield (
+            f"warning: {record.impl} also loaded {files}, which its source does not show: a sweep "
+            "sees when they change, but Dask workers don't get them"
+        )
 
 
 def why(result: dict[str, Any], timeout_s: float = float("inf")) -> str:

@@ -1,6 +1,5 @@
 """`twolayer export`: take results to where others look at theirs."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +7,7 @@ from typing import Annotated
 import typer
 
 from ..options import Results
-from ..output import emit
-from .common import complete_experiments
+from .common import complete_experiments, say
 
 
 class To(StrEnum):
@@ -47,4 +45,4 @@ def export(
 
     condition = None if where is None else query.parse(where, list(COLUMNS), "--where")
     count = export.export(named(results, experiment), condition, to.value, out)
-    emit(f"{count} {'run is' if count == 1 else 'runs are'} in {out}", sys.stderr)
+    say(f"{count} {'run is' if count == 1 else 'runs are'} in {out}", quiet=False)

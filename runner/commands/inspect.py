@@ -2,25 +2,24 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import UserError
 from ..options import ConfigFile, Impls, complete_impls, with_settings
-from ..output import emit
-from .common import FAILED, OK, load_experiment, why
+from ..output import emit, printable
+from .common import FAILED, OK, load_experiment, say_notes, seconds, why
 
 if TYPE_CHECKING:
     from ..config import Assignment
-
-TIMEOUT_S = 120.0
 
 
 def list_() -> None:
     from .. import catalogue
 
-    rows, unreadable = [], []
+    rows, unreadable = [], [f"{problem}; it is left out" for problem in catalogue.problems()]
     for item in catalogue.installed():
         try:
             rows.append(_described(item))
@@ -36,8 +35,7 @@ def list_() -> None:
 def _described(item: Any) -> tuple[str, ...]:
     from .. import frameworks, packages
 
-    missing = item.missing()
-    state = "; ".join(map(frameworks.install_hint, missing))
+    state = "; ".join(map(frameworks.install_hint, item.missing()))
     version = state or f"{item.framework} {packages.version(item.framework)}"
     honoured = [name for name in ("bias", "momentum") if item.honours(name)]
     devices = frameworks.allowed_devices(item.imports) if item.honours("device") else ("cpu",)
@@ -66,7 +64,8 @@ def config(
         settings = experiment.settings(each.name)
         width = max(len(f"{name}: {_yaml(a.value)}") for name, a in settings.items())
         for name, assigned in settings.items():
-            emit(f"  {f'{name}: {_yaml(assigned.value)}':<{width}}  # {assigned.origin}")
+            said = f"{name}: {_yaml(assigned.value)}"
+            emit(printable(f"  {said:<{width}}  # {assigned.origin}"))
 
 
 def _yaml(value: object) -> str:
@@ -82,24 +81,32 @@ def check(
             autocompletion=complete_impls,
         ),
     ],
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Time that checking each may take.")
+    ] = "2m",
 ) -> None:
     from .. import catalogue, frameworks, plan, scheduler
     from ..check import RULES
     from ..settings import Config
 
-    found = [catalogue.find(name) for name in impls]
+    limit = seconds("--timeout", timeout)
+    found = [catalogue.find(name) for name in impls if Path(name).name != "__init__.py"]
     for item in found:
-        if hints := [frameworks.install_hint(name) for name in item.missing()]:
-            raise UserError(f"{item.name}: {'; '.join(hints)}")
+        if hints := frameworks.missing(item.imports):
+            raise UserError(f"{item.name}: {hints}")
+        item.family  # noqa: B018 (refuses one that there is no reference for)
+    say_notes(found, quiet=False)
     work = [(plan.Run(item, Config()), {"task": "check"}) for item in found]
     broken = False
-    for item, result in zip(found, scheduler.perform_each(work, TIMEOUT_S), strict=True):
+    for item, result in zip(found, scheduler.perform_each(work, limit), strict=True):
         verdicts = result.get("verdicts", {})
-        emit(f"{item.name}: {item.origin}")
+        emit(printable(f"{item.name}: {item.origin}"))
         for rule in RULES if verdicts else ():
             reason = verdicts[rule.name]
             emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
+        if borrowed := result.get("borrowed"):
+            emit(f"  broken  the work is its own: {borrowed}")
         if not verdicts:
-            emit(f"  broken  {why(result, TIMEOUT_S)}")
-        broken |= not verdicts or any(verdicts.values())
+            emit(f"  broken  {why(result, limit)}")
+        broken |= not verdicts or any(verdicts.values()) or bool(borrowed)
     raise typer.Exit(FAILED if broken else OK)

@@ -9,7 +9,7 @@ import typer
 
 from ..options import Results
 from ..output import emit
-from .common import charted_store, experiment_argument, patience
+from .common import charted_store, experiment_argument, patience, say
 
 if TYPE_CHECKING:
     from ..charts.drawing import Size
@@ -67,7 +67,7 @@ def plot(
         found = chart_data.chart(chart, store, measurement.latest(store.folder))
     inches = plots.draw(found, out, wanted)
     across, down = (f"{each:.2f} in ({each * 25.4:.0f} mm)" for each in inches)
-    emit(f"{out}: {found.title} of {store.folder.name}, {across} by {down}", sys.stderr)
+    say(f"{out}: {found.title} of {store.folder.name}, {across} by {down}", quiet=False)
     if found.note:
         emit(found.note, sys.stderr)
 

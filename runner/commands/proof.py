@@ -16,6 +16,7 @@ from .common import (
     load_experiment,
     paragraphs,
     say,
+    say_notes,
     table_markdown,
     table_text,
     why,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..config import Assignment
 
 
-@with_settings("name")
+@with_settings("name", "timeout", "memory_limit")
 def verify(
     assignments: "list[Assignment]",
     options: "list[Assignment]",
@@ -55,16 +56,19 @@ def verify(
         check_file(figure, "--figure")
     experiment = load_experiment(config, assignments, options, impl)
     configured = plan.make(experiment)
+    say_notes((run.implementation for run in configured), quiet)
     common = plan.make(dataclasses.replace(experiment, overrides={}))
     todo = list(cases(common, configured))
     work = [(case.run, case.job() | {"tf32": tf32}) for case in todo]
+    memory = experiment.option("memory_limit")
+    limits = experiment.option("timeout"), int(memory) if memory else None
     verdicts = []
-    for case, result in zip(todo, scheduler.perform_each(work), strict=True):
-        verdict = (
-            judge(case, result["results"])
-            if "results" in result
-            else Verdict(case.run.name, case.family, case.start, {}, reasons=[why(result)])
-        )
+    for case, result in zip(todo, scheduler.perform_each(work, *limits), strict=True):
+        if "results" in result:
+            verdict = judge(case, result["results"], result["borrowed"])
+        else:
+            reason = f"does not train: {why(result)}"
+            verdict = Verdict(case.run.name, case.family, case.start, {}, reasons=[reason])
         verdicts.append(verdict)
         say(f"[{len(verdicts):2}/{len(todo)}] {case.run.name} ({case.start})", quiet)
     if format is Format.json:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..options import Results
-from ..output import emit
+from ..output import emit, printable
 from .common import charted_store, experiment_argument, patience
 
 
@@ -28,4 +28,4 @@ def report(
     store = charted_store(experiment, results)
     with patience("training the reference beside the runs, which takes a while", quiet):
         path = write(store, out)
-    emit(f"report: {path}")
+    emit(printable(f"report: {path}"))

@@ -10,14 +10,13 @@ import typer
 
 from ..errors import UserError
 from ..options import Results
-from ..output import emit
+from ..output import emit, in_colour
 from .common import (
     Format,
     FormatOption,
     PublishedOption,
     experiment_argument,
     fenced,
-    in_colour,
     latest_store,
     published_beside,
     show_records,
@@ -178,8 +177,9 @@ def _show_plot(store: "Store", format: Format) -> None:
     chart = chart_data.chart("losses", store, None)
     plain = format is Format.table
     width, height = terminal_size(80) if plain else (80, 40)
-    drawn = terminal_plot.text(chart, width, height, colour=plain and in_colour())
-    emit(drawn if plain else fenced(drawn))
+    colour = plain and in_colour()
+    drawn = terminal_plot.text(chart, width, height, colour=colour)
+    emit(drawn if plain else fenced(drawn), styled=colour)
     if chart.note:
         emit(textwrap.fill(chart.note, width), sys.stderr)
 

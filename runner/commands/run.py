@@ -4,11 +4,13 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from ..errors import UserError
 from ..options import ConfigFile, Impls, Results, with_settings
 from ..output import emit
 from .common import (
@@ -19,9 +21,11 @@ from .common import (
     Format,
     FormatOption,
     PublishedOption,
+    also_loaded,
     load_experiment,
     published_beside,
     say,
+    say_notes,
     show_records,
 )
 
@@ -56,6 +60,7 @@ def run(
     experiment = load_experiment(config, assignments, options, impl)
     beside = published_beside(experiment) if published else None
     runs = plan.make(experiment)
+    say_notes((each.implementation for each in runs), quiet)
     store = Store(results, experiment.name)
     store.prepare()
     limit = experiment.option("memory_limit")
@@ -69,8 +74,13 @@ def run(
         )
         with stoppable(session):
             records = list(session.run_here(runs, plan.hosts_needed(runs)))
-    store.write_table(records)
+    try:
+        store.write_table(records)
+    except UserError as error:
+        session.give_up(str(error))
     show_records(records, format, beside)
+    for warning in dict.fromkeys(chain.from_iterable(map(also_loaded, records))):
+        say(warning, quiet)
     say(f"results are in {store.folder}", quiet)
     raise typer.Exit(verdict(records, experiment, session, runs))
 
@@ -112,10 +122,11 @@ def verdict(
     from ..record import FAILURES
 
     outcomes = {record.outcome for record in records}
-    if session.interrupted:
+    if session.broken or session.interrupted:
         kept = sum(record.outcome != "interrupted" for record in records)
-        emit(f"interrupted: {kept} of {len(runs)} runs finished and kept", sys.stderr)
-        return INTERRUPTED
+        what = f"{session.broken};" if session.broken else "interrupted:"
+        emit(f"{what} {kept} of {len(runs)} runs finished and kept", sys.stderr)
+        return FAILED if session.broken else INTERRUPTED
     risen = [r.impl for r in records if r.outcome == "ok" and not r.fell]
     must_fall = bool(experiment.option("loss_must_fall"))
     if must_fall and risen:

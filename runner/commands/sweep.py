@@ -1,6 +1,7 @@
 """`twolayer sweep`: many runs from one file, each done once, resumed where they were left."""
 
 import contextlib
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,17 @@ import typer
 from ..errors import UserError
 from ..options import Impls, Results, split_names, with_settings
 from ..output import emit
-from .common import DIVERGED, FAILED, INTERRUPTED, OK, say, table_text
+from .common import (
+    DIVERGED,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    also_loaded,
+    patience,
+    say,
+    say_notes,
+    table_text,
+)
 from .run import stoppable
 
 if TYPE_CHECKING:
@@ -72,6 +83,15 @@ def sweep(
         Path | None,
         typer.Option("--scheduler-file", metavar="FILE", help="Its scheduler file, instead."),
     ] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            "--wait",
+            metavar="DURATION",
+            help="How long to wait for Dask workers when there are none.",
+            show_default="until they come",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")
     ] = False,
@@ -84,10 +104,13 @@ def sweep(
 
     if retry not in (None, "failed"):
         raise UserError(f"--retry: must be failed (got {retry!r})")
-    asked = _load(file, assignments, options, impl, max(1, usable_cores() // jobs))
+    wait_s = _duration(wait)
+    with patience(f"checking every combination of {file} …", quiet):
+        asked = _load(file, assignments, options, impl, max(1, usable_cores() // jobs))
     wanted = _condition(only)
     store = Store(results, asked.experiment.name)
-    finished = Finished.of(store)
+    implementations = [each for each, _ in asked.implementations]
+    finished = Finished.of(store, implementations)
     limit = asked.experiment.option("memory_limit")
     session = Session(
         store,
@@ -99,20 +122,29 @@ def sweep(
         cancel=threading.Event(),
     )
     campaign = Campaign(session, finished, retry=retry is not None, fresh=fresh)
-    outlook = _Outlook(asked, wanted, campaign)
+    with patience(f"looking which of {asked.size:,} runs are finished …", quiet):
+        outlook = _Outlook(asked, wanted, campaign)
     if plan:
         emit(f"{table_text(outlook.table(jobs))}\n\n{outlook.words(jobs)}")
         return
     store.prepare()
+    say_notes(implementations, quiet)
+    for note in finished.stale() if outlook.todo else ():
+        say(f"note: {note}; those do not count", quiet)
     for note in finished.elsewhere():
         say(f"note: {note}; --fresh runs them again", quiet)
     say(outlook.words(jobs), quiet)
-    with _performers(session, outlook.hosts, scheduler, scheduler_file, quiet) as run_all:
-        session.watcher = watcher = tally(outlook.todo.total(), quiet=quiet)
-        with watcher, stoppable(session):
-            for record in campaign.run(asked.runs(wanted), run_all):
-                if record.outcome != "interrupted":
-                    finished.add(record)
+    session.watcher = watcher = tally(outlook.todo.total(), quiet=quiet)
+    performers = _performers(session, outlook.hosts, scheduler, scheduler_file, wait_s)
+    remarked: dict[str, None] = {}
+    with stoppable(session), performers as run_all, watcher:
+        for record in campaign.run(asked.runs(wanted), run_all):
+            if record.outcome != "interrupted":
+                finished.add(record)
+            notes = (f"note: {record.impl}: {note}" for note in record.notes)
+            remarked |= dict.fromkeys([*notes, *also_loaded(record)])
+    for remark in remarked:
+        say(remark, quiet)
     raise typer.Exit(_end(session, outlook, finished, file, quiet))
 
 
@@ -129,6 +161,15 @@ def _load(
     path = find_config(file, FOLDER, option="")
     experiment = load(path, assignments, options, split_names(impl), sweep.KEYS)
     return sweep.make(experiment, cores)
+
+
+def _duration(text: str | None) -> float:
+    from ..rules import DURATION
+
+    try:
+        return DURATION.check(text) if text is not None else float("inf")
+    except ValueError as error:
+        raise UserError(f"--wait: {error} (got {text!r})") from None
 
 
 def _condition(text: str | None) -> "Condition | None":
@@ -206,7 +247,7 @@ def _performers(
     needed: "HostsNeeded",
     address: str | None,
     file: Path | None,
-    quiet: bool,
+    wait_s: float,
 ) -> "Iterator[RunAll]":
     """What performs the runs: processes of this machine, or the workers of a Dask cluster."""
     if address is None and file is None:
@@ -214,9 +255,8 @@ def _performers(
         return
     from ..cluster import connect
 
-    with connect(address, file) as cluster:
-        say(cluster.words(), quiet)
-        yield lambda runs: cluster.run_all(session, runs)
+    with connect(address, file, session, wait_s) as cluster:
+        yield cluster.run_all
 
 
 def _end(
@@ -230,6 +270,10 @@ def _end(
     emit(f"{outcomes.total()} of {len(outlook.keys)} runs finished: {counts or 'none'}")
     if session.jobs > 1:
         say("taken with neighbours: times of these runs do not compare with others", quiet)
+    if session.broken:
+        kept = f"{outcomes.total()} of {len(outlook.keys)} runs finished and kept"
+        emit(f"{session.broken}; {kept}", sys.stderr)
+        return FAILED
     if session.interrupted:
         say(f"interrupted; to go on: twolayer sweep {file}", quiet)
         return INTERRUPTED

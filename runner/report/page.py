@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -55,14 +56,17 @@ def write(store: Store, path: Path | None = None) -> Path:
     It appears whole or not at all. Raises UserError if there is nothing to report, if what
     draws it is not installed, or where it can't be written.
     """
-    text = page(gather(store, latest(store.folder)))
     path = path or store.folder / "report.html"
+    if path.exists() and not path.is_file():  # /dev/null would be a file from then on
+        raise UserError(f"{path}: can't be written: it is not a regular file")
+    text = page(gather(store, latest(store.folder)))
     temporary = path.parent / temporary_name()
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(text.encode(errors="replace"))
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise UserError(f"{path}: can't be written: {error.strerror}") from None
     return path
 

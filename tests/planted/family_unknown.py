@@ -1,0 +1,10 @@
+"""Names a reference that there is not."""
+
+FAMILY = "rmsprop"
+
+
+def train(cfg):
+    *_, w1, w2 = cfg.problem()
+    for _ in cfg.steps():
+        yield 1.0
+    return w1, w2
