@@ -606,7 +606,7 @@ def test_another_source_version_and_machine(tmp_path):
     found, (what,) = compare("a", "b", cwd=tmp_path)
     assert found["pairs"][0]["bit_equal"] is True
     assert what == {
-        ("source", "sha256"): ("a" * 10, "b" * 10),
+        ("source", "sha256 of made_up.py"): ("a" * 10, "b" * 10),
         ("source", "git commit"): (None, "c"),
         ("source", "git dirty"): (None, False),
         ("versions", "numpy"): ("2.0", "2.1"),
