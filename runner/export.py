@@ -6,13 +6,12 @@ run beside the loss. A run without a loss has one row, whose epoch and loss are 
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -21,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from .errors import UserError
 from .query import Condition
 from .record import Record
-from .results import COLUMNS, SETTINGS, Stored, exact, read, row
-from .store import Store, read_run, temporary_name
+from .results import COLUMNS, SETTINGS, Stored, as_csv, exact, read, row
+from .store import Store, read_losses, temporary_name
 
 if TYPE_CHECKING:
     import pyarrow
@@ -63,8 +62,8 @@ class Export:
     def whole(self) -> Iterator[Stored]:
         """The runs with their losses, one in memory at a time."""
         for run in self.runs:
-            if record := read_run(run.folder):
-                yield Stored(run.folder, record)
+            if (losses := read_losses(run.folder)) is not None:
+                yield replace(run, record=replace(run.record, losses=losses))
 
 
 Writer = Callable[[Export, Path], None]
@@ -125,22 +124,14 @@ def _missing(to: str, error: ImportError) -> UserError:
 # --- tables
 
 
-def _tidy(run: Stored) -> Iterator[tuple[Any, ...]]:
-    """A run's rows, in the order of TIDY."""
-    values = tuple(row(run).values())
-    for epoch, loss in enumerate(run.record.losses):
-        yield (*values, epoch, loss)
-    if not run.record.losses:
-        yield (*values, None, None)
-
-
 def _csv(export: Export, path: Path) -> None:
     """As `twolayer results --format csv`; a loss has every digit, or is nan, inf or -inf."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(TIDY)
+        file.write(",".join(TIDY) + "\n")
         for run in export.whole():
-            writer.writerows(map(exact, values) for values in _tidy(run))
+            same = as_csv([row(run)], COLUMNS).partition("\n")[2]  # in all rows of the run
+            lines = (f"{same},{i},{loss!r}\n" for i, loss in enumerate(run.record.losses))
+            file.writelines(lines if run.record.losses else [f"{same},,\n"])
 
 
 def _jsonl(export: Export, path: Path) -> None:
@@ -164,16 +155,38 @@ def _parquet(export: Export, path: Path) -> None:
     except ImportError as error:
         raise _missing("parquet", error) from None
     schema = pyarrow.schema([(name, _arrow_type(name)) for name in TIDY])
-    rows = chain.from_iterable(map(_tidy, export.whole()))
+    runs = export.whole()
     try:
         with path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
-            while batch := list(islice(rows, _BATCH)):
-                columns = zip(TIDY, zip(*batch, strict=True), strict=True)
-                arrays = [pyarrow.array(_typed(*each), _arrow_type(each[0])) for each in columns]
-                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+            while batch := list(_some(runs)):
+                writer.write_table(_arrow(batch, schema))
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError, UnicodeError) as error:
         # A seed beyond 64 bits, say, or a result.json that was edited.
         raise UserError(f"--to parquet: can't be said in this format: {error}") from None
+
+
+def _some(runs: Iterator[Stored]) -> Iterator[Stored]:
+    """The next runs, until they have _BATCH rows."""
+    rows = 0
+    while rows < _BATCH and (run := next(runs, None)):
+        rows += max(1, len(run.record.losses))
+        yield run
+
+
+def _arrow(runs: Sequence[Stored], schema: pyarrow.Schema) -> pyarrow.Table:
+    import pyarrow
+
+    losses: list[Sequence[float | None]] = [run.record.losses or [None] for run in runs]
+    whose = [number for number, own in enumerate(losses) for _ in own]
+    columns = zip(*(row(run).values() for run in runs), strict=True)
+    arrays = [
+        pyarrow.array(_typed(name, values), _arrow_type(name)).take(pyarrow.array(whose))
+        for name, values in zip(COLUMNS, columns, strict=True)
+    ]
+    epochs = [None if loss is None else i for own in losses for i, loss in enumerate(own)]
+    arrays.append(pyarrow.array(epochs, _arrow_type("epoch")))
+    arrays.append(pyarrow.array(chain.from_iterable(losses), _arrow_type("loss")))
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
 def _arrow_type(name: str) -> pyarrow.DataType:
@@ -187,8 +200,8 @@ def _arrow_type(name: str) -> pyarrow.DataType:
 
 
 def _typed(name: str, values: tuple[Any, ...]) -> list[Any]:
-    """The values of a column; `auto` threads, of a run that never started, are missing."""
-    return [None if name == "threads" and value == "auto" else value for value in values]
+    """The values of a column; where `auto` stands for a number, it is missing."""
+    return [None if name in _WHOLE and value == "auto" else value for value in values]
 
 
 # --- trackers

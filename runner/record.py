@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .output import printable
@@ -71,7 +71,7 @@ class Record:
 
     def summary(self) -> dict[str, Any]:
         """The fields of result.json."""
-        values = asdict(self)
+        values = dict(vars(self))
         del values["losses"], values["log"]
         return {"schema": values.pop("schema"), **values}
 

@@ -73,6 +73,12 @@ def known_experiments(results: Path) -> list[str]:
     return known
 
 
+def latest(runs: Sequence[Stored]) -> list[Stored]:
+    """The runs of the latest call of `twolayer run` or `sweep`, in their order."""
+    last = max((run.record.invocation for run in runs), default="")
+    return [run for run in runs if run.record.invocation == last]
+
+
 def newest(runs: Iterable[Stored], identity: Callable[[Record], object]) -> list[Stored]:
     """Of the attempts (oldest first) at each thing the one that counts.
 
@@ -170,6 +176,24 @@ def best(rows: Iterable[Row], count: int) -> list[Row]:
     """The rows of runs that ended as ok with the lowest final losses."""
     good = [each for each in rows if each["outcome"] == "ok" and each["final_loss"] is not None]
     return ordered(good, "final_loss")[:count]
+
+
+def spread(rows: Iterable[Row]) -> Table:
+    """The runs of each implementation: how many, and the range of what the ok ones came to."""
+    groups: dict[str, list[Row]] = {}
+    for each in rows:
+        groups.setdefault(each["impl"], []).append(each)
+    header = ["impl", "runs", "ok", "lowest loss", "median loss", "highest loss", "median µs/step"]
+    body = []
+    for impl, own in groups.items():
+        good = [each for each in own if each["outcome"] == "ok"]
+        losses = [each["final_loss"] for each in good if each["final_loss"] is not None]
+        steps = [each["step_us"] for each in good if each["step_us"] is not None]
+        of = (min, statistics.median, max) if losses else ()
+        cells = [number(pick(losses)) for pick in of] or ["-"] * 3
+        step = shown("step_us", statistics.median(steps) if steps else None)
+        body.append([printable(impl), str(len(own)), str(len(good)), *cells, step])
+    return Table(header, body, frozenset({0}))
 
 
 def overview(store: Store) -> tuple[Row, int]:

@@ -56,7 +56,11 @@ class Config:
         AutoOr(Whole(1, 1024)),
         "CPU threads of every framework; auto is the cores it may use",
     )
-    log_every: int = _setting(100, Whole(1), "epochs between two rows of the loss table")
+    log_every: int | str = _setting(
+        "auto",
+        AutoOr(Whole(1)),
+        "epochs between two rows of the loss table; auto gives about ten rows",
+    )
 
     def __post_init__(self) -> None:
         for setting in fields(self):

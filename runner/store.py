@@ -104,13 +104,6 @@ class Store:
         """Every whole record, in no particular order."""
         return filter(None, map(read_run, self.folders()))
 
-    def latest(self) -> list[Record]:
-        """The records of the latest call of `twolayer run`, in the order they were made."""
-        found = [(folder, record) for folder in self.folders() if (record := read_summary(folder))]
-        last = max((record.invocation for _, record in found), default="")
-        whole = (read_run(folder) for folder, record in found if record.invocation == last)
-        return sorted(filter(None, whole), key=lambda record: record.started_at)
-
     def write_table(self, records: Iterable[Record]) -> None:
         """Write results.csv, one row a run: derived, so it may be deleted at any time."""
         text = io.StringIO()
@@ -137,14 +130,25 @@ def experiments(results: Path) -> list[str]:
 
 def read_run(folder: Path) -> Record | None:
     """The record in a run's folder; None if it is not one (any more)."""
-    record = read_summary(folder)
+    record, losses = read_summary(folder), read_losses(folder)
+    if record is None or losses is None:
+        return None
     try:
-        if record:
-            record.losses = _read_losses(folder / "losses.csv")
-            record.log = (folder / "log.txt").read_text(encoding="utf-8")
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        record.losses, record.log = losses, (folder / "log.txt").read_text(encoding="utf-8")
+    except (OSError, ValueError):
         return None
     return record
+
+
+def read_losses(folder: Path) -> list[float] | None:
+    """The losses in a run's folder; None if they can't be read."""
+    try:
+        with open(f"{folder}/losses.csv", encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            column = next(lines, []).index("loss")
+            return [float(line[column]) for line in lines if line]
+    except (OSError, ValueError, IndexError, csv.Error):
+        return None
 
 
 def read_summary(folder: Path) -> Record | None:
@@ -212,11 +216,6 @@ def _config_yaml(record: Record) -> str:
 
 def _losses_csv(losses: list[float]) -> str:
     return "epoch,loss\n" + "".join(f"{i},{loss!r}\n" for i, loss in enumerate(losses))
-
-
-def _read_losses(path: Path) -> list[float]:
-    with path.open(newline="") as file:
-        return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
 def _write_synced(path: Path, text: str) -> None:

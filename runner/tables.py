@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -146,13 +147,20 @@ def losses(
 
 
 def _epochs(records: Sequence[Record]) -> list[int]:
-    """The epochs that any record prints: each `log_every`th, and the one where it diverged."""
+    """The epochs that any record prints: each `log_every`th of its own, and its last."""
+    auto = _step(max((len(record.losses) for record in records), default=0))
     epochs: set[int] = set()
     for record in records:
-        epochs.update(range(0, len(record.losses), record.config["log_every"]))
-        if record.outcome == "diverged" and record.losses:
-            epochs.add(len(record.losses) - 1)
+        every = record.config.get("log_every", "auto")
+        own = range(len(record.losses))
+        epochs.update(own[:: auto if every == "auto" else every], own[-1:])
     return sorted(epochs)
+
+
+def _step(epochs: int) -> int:
+    """The first of 1, 2, 5, 10, 20, … that makes about ten rows of so many epochs."""
+    steps = (int(factor * 10**power) for power in itertools.count() for factor in (1, 2, 5))
+    return next(step for step in steps if step * 10 >= epochs)
 
 
 def _loss_at(record: Record, epoch: int) -> float | None:

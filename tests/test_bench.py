@@ -22,8 +22,8 @@ FEW = ("--rounds", "2", "--blocks", "2")
 
 
 def bench(folder, *words, **more):
-    """Run `twolayer bench` on the small problem; returns the CompletedProcess."""
-    return twolayer("bench", *small(folder), *words, cwd=folder, **more)
+    """Run `twolayer bench` on the small problem, hardly warm; returns the CompletedProcess."""
+    return twolayer("bench", *small(folder), "--warmup", "0.1", *words, cwd=folder, **more)
 
 
 def kept(folder, name="small"):
@@ -37,17 +37,17 @@ def kept(folder, name="small"):
 
 def test_rounds_are_fresh_processes_in_shuffled_order(tmp_path):
     impls = planted("numpy_manual", "plain_floats", "chunks")
-    done = bench(tmp_path, *impls, "--threads", "1", "--rounds", "6", "--format", "json")
+    done = bench(tmp_path, *impls, "--threads", "1", "--rounds", "4", "--format", "json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     cells = {cell["label"]: cell for cell in found["cells"]}
     assert list(cells) == ["numpy_manual", "plain_floats", "chunks"]
     for cell in cells.values():
-        assert [each["number"] for each in cell["rounds"]] == list(range(6))
+        assert [each["number"] for each in cell["rounds"]] == list(range(4))
         assert all(len(each["blocks_us"]) == 5 for each in cell["rounds"])
         assert all(each["warmup_steps"] > 0 for each in cell["rounds"])
         assert cell["step_us"]["low"] <= cell["step_us"]["value"] <= cell["step_us"]["high"]
-    orders = {tuple(cells[name]["rounds"][n]["place"] for name in cells) for n in range(6)}
+    orders = {tuple(cells[name]["rounds"][n]["place"] for name in cells) for n in range(4)}
     assert len(orders) > 1
     assert all(sorted(order) == [0, 1, 2] for order in orders)
     assert cells["numpy_manual"]["ratio"] == {"value": 1.0, "low": 1.0, "high": 1.0}
@@ -58,7 +58,7 @@ def test_the_order_comes_from_its_seed(tmp_path):
     impls = planted("numpy_manual", "plain_floats", "chunks")
 
     def order(seed):
-        bench(tmp_path, *impls, "--rounds", "3", "--blocks", "1", "--order-seed", seed, "-q")
+        bench(tmp_path, *impls, "--rounds", "1", "--blocks", "1", "--order-seed", seed, "-q")
         return [[each.place for each in cell.rounds] for cell in kept(tmp_path).cells]
 
     assert order("1") == order("1") != order("2")
@@ -401,7 +401,8 @@ def test_a_framework_that_is_missing_is_a_row(tmp_path):
 
 
 def test_an_interrupt_keeps_what_was_measured(tmp_path):
-    command = start("bench", *small(tmp_path), *ALONE, "--rounds", "1000", cwd=tmp_path)
+    words = (*small(tmp_path), *ALONE, "--budget", "1h", "--blocks", "1")
+    command = start("bench", *words, cwd=tmp_path)
     folder = tmp_path / "results" / "small" / "bench"
 
     def two_rounds():
@@ -419,11 +420,10 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
     assert left_behind(tmp_path) == []
 
 
-def test_a_budget_decides_how_many_rounds_there_are(tmp_path):
-    bench(tmp_path, *ALONE, "--budget", "3s", "--blocks", "1")
-    many = len(kept(tmp_path).cells[0].rounds)
-    bench(tmp_path, *ALONE, "--budget", "0.01", "--blocks", "1")
-    assert many > len(kept(tmp_path).cells[0].rounds) == 1
+def test_a_budget_that_is_spent_ends_it_after_a_round(tmp_path):
+    """One that is not leaves room for more: the interrupted bench has an hour, and two rounds."""
+    assert bench(tmp_path, *ALONE, "--budget", "0.01", "--blocks", "1").returncode == 0
+    assert len(kept(tmp_path).cells[0].rounds) == 1
 
 
 @pytest.mark.parametrize(
@@ -472,10 +472,17 @@ def test_a_pipe_gets_lines_and_quiet_gets_none(tmp_path):
 # --- the gate
 
 
-def made_slower(folder, factor, **changes):
-    """Measure, and write a baseline in which all took 1 / factor of the time."""
-    bench(folder, *ALONE, "--rounds", "4", "-q")
-    found = kept(folder)
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The text of a bench."""
+    folder = tmp_path_factory.mktemp("measured")
+    assert bench(folder, *ALONE, "--rounds", "4", "-q").returncode == 0
+    return kept(folder).text()
+
+
+def made_slower(folder, measured, factor, **changes):
+    """Write a baseline in which all took 1 / factor of the time."""
+    found = parse(measured, "")
     for cell in found.cells:
         for each in cell.rounds:
             each.blocks_us = [time / factor for time in each.blocks_us]
@@ -484,8 +491,8 @@ def made_slower(folder, factor, **changes):
     return "--baseline", "base.json"
 
 
-def test_slower_than_the_baseline_is_exit_5_once_a_rerun_confirms_it(tmp_path):
-    baseline = made_slower(tmp_path, 3)
+def test_slower_than_the_baseline_is_exit_5_once_a_rerun_confirms_it(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 100)
     done = bench(tmp_path, *ALONE, *baseline, "--rounds", "4", "--max-slowdown", "1.5")
     assert done.returncode == 5
     assert "SLOWER" in done.stdout
@@ -493,18 +500,18 @@ def test_slower_than_the_baseline_is_exit_5_once_a_rerun_confirms_it(tmp_path):
     assert len(kept(tmp_path).cells[0].rounds) == 8
 
 
-def test_no_slower_than_the_baseline_is_exit_0(tmp_path):
-    baseline = made_slower(tmp_path, 1 / 3)
+def test_no_slower_than_the_baseline_is_exit_0(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 1 / 100)
     done = bench(tmp_path, *ALONE, *baseline, "--rounds", "4", "--max-slowdown", "1.5")
     assert done.returncode == 0
     assert "measuring again" not in done.stderr
 
 
-def test_too_noisy_to_say_is_exit_6(tmp_path):
-    baseline = made_slower(tmp_path, 1)
+def test_too_noisy_to_say_is_exit_6(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 1)
     noisy = parse((tmp_path / "base.json").read_text(), "")
     for each in noisy.cells[0].rounds:
-        factor = 10 if each.number % 2 else 0.1
+        factor = 100 if each.number % 2 else 0.01
         each.blocks_us = [time * factor for time in each.blocks_us]
     (tmp_path / "base.json").write_text(noisy.text())
     done = bench(tmp_path, *ALONE, *baseline, "--rounds", "4")
@@ -512,18 +519,18 @@ def test_too_noisy_to_say_is_exit_6(tmp_path):
     assert "too noisy to say" in done.stdout
 
 
-def test_a_baseline_from_another_machine_is_refused_unless_asked_for(tmp_path):
-    baseline = made_slower(tmp_path, 1 / 3, cpu="another processor")
+def test_a_baseline_from_another_machine_is_refused_unless_asked_for(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 1 / 100, cpu="another processor")
     done = bench(tmp_path, *ALONE, *baseline)
     assert done.returncode == 2
     assert "another machine" in done.stderr
     assert "--other-machine" in done.stderr
-    done = bench(tmp_path, *ALONE, *baseline, "--other-machine", "--max-slowdown", "1.5")
+    done = bench(tmp_path, *ALONE, *FEW, *baseline, "--other-machine", "--max-slowdown", "1.5")
     assert done.returncode == 0
 
 
-def test_a_baseline_of_other_work_is_refused(tmp_path):
-    baseline = made_slower(tmp_path, 1)
+def test_a_baseline_of_other_work_is_refused(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 1)
     done = bench(tmp_path, *ALONE, *baseline, "--H", "5")
     assert (done.returncode, "with H 4" in done.stderr) == (2, True)
     done = bench(tmp_path, "--impl", "autograd", "--threads", "1", *baseline)
@@ -571,7 +578,7 @@ def repository(tmp_path):
 
 
 def test_a_revision_is_measured_in_the_same_rounds(repository):
-    words = ("--impl", "./mine.py", "--threads", "1", "--rounds", "5")
+    words = ("--impl", "./mine.py", "--threads", "1", "--rounds", "4", "--blocks", "2")
     done = bench(repository, *words, "--against", "HEAD")
     assert done.returncode == 5, done.stdout + done.stderr
     now, then = kept(repository).cells

@@ -251,6 +251,17 @@ def test_a_learning_rate_off_by_a_millionth_is_outside(store):
     assert max(chart.series[0].y) > 1
 
 
+def test_of_many_runs_a_sample_is_judged_as_far_as_that_takes_seconds(store):
+    for seed in range(13):
+        about = {"lr": 1e-3, "dtype": "float64", "seed": seed} | from_source("numpy_manual")
+        kept(store, losses=trained(seed=seed), **about)
+    kept(store, losses=(2.0, 1e-9), N=300_000_000, **from_source("numpy_manual"))
+    chart = chart_data.chart("parity", store, None)
+    best, *others = (row[-1] for row in chart.table.rows)
+    assert (best[:20], others) == ("not judged: the refe", ["inside"] * 2)
+    assert "2 of 14 runs are judged, chosen as for the loss chart; the rest of" in chart.note
+
+
 def test_a_run_that_ended_early_is_judged_as_far_as_it_got(store):
     source = from_source("numpy_manual")
     kept(store, losses=trained()[:7], outcome="timeout", lr=1e-3, dtype="float64", **source)

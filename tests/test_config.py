@@ -96,7 +96,7 @@ SETTING_MISTAKES = [
     ),
     ("seed: -1", "2:7: seed: must be 0 or more (got -1)"),
     ("seed: random", "2:7: seed: must be a whole number, 0 or more (got 'random')"),
-    ("log_every: 0", "2:12: log_every: must be 1 or more (got 0)"),
+    ("log_every: 0", "2:12: log_every: must be 1 or more, or auto (got 0)"),
     ("threads: 0", "2:10: threads: must be between 1 and 1024, or auto (got 0)"),
     (
         "threads: all",
@@ -511,7 +511,10 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
         (("--set", "eta=1"), {"--set eta: is not a setting here; write lr"}),
         (("--N", "0"), {"--N: must be 1 or more (got 0)"}),
         (("--D-in", "1.5"), {"--D-in: must be a whole number, 1 or more (got 1.5)"}),
-        (("--log-every", ""), {"--log-every: must be a whole number, 1 or more (got nothing)"}),
+        (
+            ("--log-every", ""),
+            {"--log-every: must be a whole number, 1 or more, or auto (got nothing)"},
+        ),
         (("--timeout", "0"), {f"--timeout: {DURATION} (got 0)"}),
         (("--memory-limit", "much"), {f"--memory-limit: {SIZE} (got 'much')"}),
         (("--name", "a/b"), {f"--name: {NAME} (got 'a/b')"}),

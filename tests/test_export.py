@@ -100,9 +100,8 @@ def check_table(rows, store):
     assert {row["folder"] for row in rows} == set(runs)
     for name, run in runs.items():
         mine = [row for row in rows if row["folder"] == name]
-        known = results.row(results.Stored(store.runs / name, run))
-        if known["threads"] == "auto":
-            known["threads"] = None
+        found = results.row(results.Stored(store.runs / name, run))
+        known = {column: None if value == "auto" else value for column, value in found.items()}
         for row in mine:
             assert {column: row[column] for column in results.COLUMNS} == known
         if run.losses:

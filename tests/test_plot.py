@@ -36,6 +36,8 @@ def folder(tmp_path_factory):
         "parallel": "sample: {n: 6, lr: {log_uniform: [1e-4, 1e2]}, H: {choice: [4, 8]}, "
         "init: {choice: [normal, uniform]}}}",
         "width": "grid: {H: [4, 8, 12]}}",
+        "mixed": "runs: [{lr: 1e-4, H: 4, D_in: 5, D_out: 1, seed: 0, dtype: float32, epochs: 9}, "
+        "{lr: 1e-3, H: 8, D_in: 6, D_out: 2, seed: 11, dtype: float64, epochs: 20}]}",
     }
     for name, axes in sweeps.items():
         (cwd / f"{name}.yaml").write_text(sizes + axes)
@@ -73,6 +75,7 @@ def timed():
 
 ALL = [
     ("small", "losses"),
+    ("mixed", "losses"),
     ("small", "parity"),
     ("small", "steps"),
     ("line", "sweep"),

@@ -485,6 +485,57 @@ def test_show_without_a_name_takes_the_latest(real):
     assert seeds == {0, 1, 2}
 
 
+# --- the loss table
+
+
+def epochs_shown(folder, *records):
+    """The epochs that have a row in the loss table of some runs."""
+    keep(folder, "one", *records)
+    rows = list(
+        csv.DictReader(succeed("show", "one", "--format", "csv", cwd=folder).stdout.split())
+    )
+    return [int(row["epoch"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("length", "step"), [(1, 1), (7, 1), (20, 2), (50, 5), (200, 20), (1000, 100), (3000, 500)]
+)
+def test_about_ten_epochs_have_a_row_and_the_last_does(tmp_path, length, step):
+    run = synthetic(losses=[1.0] * length)
+    assert epochs_shown(tmp_path, run) == sorted({*range(0, length, step), length - 1})
+
+
+def test_the_longest_run_sets_the_step_and_each_has_its_last_epoch(tmp_path):
+    old = synthetic("old", losses=[1.0] * 300, log_every=250)
+    lengths = {"long": 1000, "half": 500, "short": 12}
+    runs = [synthetic(name, losses=[1.0] * length) for name, length in lengths.items()]
+    made_before = synthetic("made_before", losses=[1.0] * 3)
+    del made_before.config["log_every"]
+    shown = epochs_shown(tmp_path, *runs, old, made_before)
+    assert shown == sorted({*range(0, 1000, 100), 999, 499, 11, 250, 299, 2})
+
+
+# --- a summary of many
+
+
+def test_show_summarises_more_runs_than_fit_a_screen(tmp_path):
+    losses = [1.0, 0.5]
+    ok = [synthetic(loss=2.0 + seed, seed=seed, losses=losses) for seed in range(39)]
+    keep(tmp_path, "many", *ok, synthetic("other", "diverged", loss=None, losses=losses))
+    assert re.search(r"^epoch ", succeed("show", cwd=tmp_path).stdout)
+    keep(tmp_path, "many", synthetic("other", "failed", loss=None, seed=1, minute=1))
+    shown = succeed("show", cwd=tmp_path).stdout
+    assert shown.startswith("41 runs: 39 ok, 1 diverged, 1 failed\n")
+    lines = [line.split() for line in shown.splitlines()]
+    low, middle, high = "2.0000e+00", "2.1000e+01", "4.0000e+01"
+    assert ["made_up", "39", "39", low, middle, high, "10.0"] in lines
+    assert ["other", "2", "0", "-", "-", "-", "-"] in lines
+    assert [line[1] for line in lines if line[:1] == ["made_up"]][1:] == list("01234")  # the best
+    ways = [line.partition("#")[0].split()[1:] for line in shown.splitlines()[-4:]]
+    *_, table = [succeed(*words, cwd=tmp_path).stdout for words in ways]
+    assert table.splitlines()[0].count(",") == 41
+
+
 # --- diff
 
 
@@ -555,7 +606,7 @@ def test_another_source_version_and_machine(tmp_path):
     found, (what,) = compare("a", "b", cwd=tmp_path)
     assert found["pairs"][0]["bit_equal"] is True
     assert what == {
-        ("source", "sha256"): ("a" * 10, "b" * 10),
+        ("source", "sha256 of made_up.py"): ("a" * 10, "b" * 10),
         ("source", "git commit"): (None, "c"),
         ("source", "git dirty"): (None, False),
         ("versions", "numpy"): ("2.0", "2.1"),
@@ -607,7 +658,7 @@ def test_experiments_are_paired_by_settings_or_where_there_is_one_each(tmp_path)
     assert [name.partition("-")[0] for name in found["only_a"]] == ["alone", "made_up"]
     assert len(found["only_b"]) == 1
     lines = succeed("diff", "a", "b", cwd=tmp_path).stdout
-    assert re.search(r"^settings: log_every +100 +7 +made_up$", lines, re.M)
+    assert re.search(r"^settings: log_every +auto +7 +made_up$", lines, re.M)
 
 
 def test_nothing_to_compare(tmp_path):

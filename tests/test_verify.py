@@ -12,6 +12,7 @@ import mutants
 import numpy as np
 import pytest
 from command import left_behind, planted, small, start, twolayer, wait_for
+from test_contract import one_thread as one_thread
 from twolayer import Config, catalogue, reference, tasks, verify
 from twolayer.errors import UserError
 from twolayer.plan import Run

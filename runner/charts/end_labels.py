@@ -25,7 +25,7 @@ CROSS: dict[str, Any] = {"marker": "x", "markeredgewidth": 1.4, "linestyle": "no
 
 
 NARROW = 22
-"""How many characters wide an ending may be."""
+"""How many characters wide an ending may be, and a name that can be broken: `sgd lr=1e-05 N=8`."""
 
 SHRUNK = (1.0, 0.85, 0.7, 0.6)
 """How much smaller than other text labels may be."""
@@ -36,7 +36,8 @@ ALMOST = 0.98
 
 def text(series: Series) -> str:
     """What a curve is called, and how it ended if not as ok."""
-    return "\n".join([drawing.words(series.name), *textwrap.wrap(series.ending, NARROW)])
+    name = textwrap.wrap(series.name, NARROW, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([*map(drawing.words, name), *textwrap.wrap(series.ending, NARROW)])
 
 
 def leaving(points: Sequence[tuple[float, float]], top: float, log_y: bool) -> tuple[float, float]:

@@ -26,8 +26,9 @@ from ..store import Store, temporary_name
 from .losses import Chosen, select
 from .material import Material, whole
 
-WORK = 4e12
-"""Floating-point operations that the reference may take in all: tens of seconds."""
+WORK, SAMPLE_WORK = 4e12, 3e11
+"""Floating-point operations that the reference may take in all: tens of seconds, or, where the
+runs are a sample of many, a few seconds."""
 
 STEP_WORK = 1e6
 """What a step costs however small it is, in the same unit."""
@@ -120,7 +121,8 @@ def judged(material: Material) -> list[Judged]:
         except _NotJudgedError as reason:
             done[each.run.folder] = Judged(each, why_not=str(reason))
     known = _kept(material.store)
-    fresh = _judge_all([case for case in cases if case.key not in known])
+    work = WORK if len(chosen) == len(material.runs) else SAMPLE_WORK
+    fresh = _judge_all([case for case in cases if case.key not in known], work)
     if fresh:
         _keep(material.store, known | fresh)
     for case in cases:
@@ -155,12 +157,11 @@ def _case(chosen: Chosen) -> _Case:
 # --- against the reference
 
 
-def _judge_all(cases: Sequence[_Case]) -> dict[str, Finding]:
-    """The findings by the keys of the cases, as far as WORK goes."""
+def _judge_all(cases: Sequence[_Case], left: float) -> dict[str, Finding]:
+    """The findings by the keys of the cases, as far as so much work goes."""
     done: dict[str, Finding] = {}
-    left = WORK
     with threadpool_limits(1):  # several threads gain little here, and lose much if others run
-        for group in _groups(cases):
+        for group in sorted(_groups(cases), key=len, reverse=True):
             config = _longest(group)
             work = (verify.PERMUTATIONS + 1) * config.epochs * _step(config, group[0].family)
             if work <= left:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -56,12 +55,11 @@ def losses(material: Material) -> Chart | None:
 
 
 def _logged(record: Record, epochs: int) -> dict[str, Any]:
-    """Its settings; where `log_every` is too coarse for a table of so many epochs, a finer one."""
-    every = record.config.get("log_every", 1)
-    if epochs // every >= FEWEST_ROWS:
+    """Its settings; where `log_every` is too coarse for a table of so many epochs, `auto`."""
+    every = record.config.get("log_every", "auto")
+    if every == "auto" or epochs // every >= FEWEST_ROWS:
         return record.config
-    steps = (factor * 10**power for power in itertools.count() for factor in (1, 2, 5))
-    return record.config | {"log_every": next(step for step in steps if step * 10 >= epochs)}
+    return record.config | {"log_every": "auto"}
 
 
 def curve(label: str, record: Record, look: Look) -> Series:

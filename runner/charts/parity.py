@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..errors import listed
 from ..tables import Table, number
 from .chart import Chart, Look, Series
-from .judging import HIGHEST, LOWEST, Finding, Judged, judged
+from .judging import HIGHEST, LOWEST, TOO_LONG, Finding, Judged, judged
 from .losses import drawn_as
 from .material import Material
 
@@ -50,7 +50,12 @@ def _note(material: Material, found: Sequence[Judged]) -> str:
         "where rounding decides the loss."
     ]
     if len(found) < len(material.runs):
-        parts.append(f"Judged are the {len(found)} runs of the loss chart.")
+        count = sum(each.finding is not None for each in found)
+        left = any(each.why_not == TOO_LONG for each in found)
+        rest = "; the rest of that chart is left to later reports and to `twolayer verify`" * left
+        are = "is" if count == 1 else "are"
+        of = f"{count} of {len(material.runs):,} runs {are} judged"
+        parts.append(f"{of}, chosen as for the loss chart{rest}.")
     at = {y for each in found if each.finding for _, y in each.finding.points}
     ends = [f"below {LOWEST:g}"] * (LOWEST in at) + [f"beyond {HIGHEST:g}"] * (HIGHEST in at)
     if ends:

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from ..tables import Table
 
 
+MOST_RUNS = 40
+"""Of more runs than this `show` gives a summary."""
+
+BEST = 5
+"""Runs that a summary lists."""
+
 # --- show
 
 
@@ -94,13 +100,44 @@ def show(
 
 def _show_latest(name: str | None, results: Path, format: Format, published: bool) -> None:
     from ..config import find_config, load
+    from ..results import latest, read, row
+    from ..store import read_run
 
     store = latest_store(name, results)
-    records = store.latest()
-    if not records:
+    found, skipped = read(store)
+    _note_skipped(skipped, store.runs)
+    runs = latest(found)
+    if not runs:
         raise UserError(f"{store.folder}: holds no finished run")
     beside = published_beside(load(find_config("notebook"))) if published else None
-    show_records(records, format, beside)
+    if len(runs) > MOST_RUNS and not beside and format in (Format.table, Format.markdown):
+        _show_summary(store, [row(run) for run in runs], format)
+    else:
+        show_records([each for run in runs if (each := read_run(run.folder))], format, beside)
+
+
+def _show_summary(store: "Store", rows: "list[Row]", format: Format) -> None:
+    """What many runs came to, and the commands that show more of them."""
+    from collections import Counter
+
+    from ..results import best, default_columns, differing, spread, table
+
+    outcomes = Counter(each["outcome"] for each in rows).most_common()
+    counts = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes)
+    parts = [f"{len(rows):,} runs: {counts}", _drawn(spread(rows), format)]
+    if lowest := best(rows, BEST):
+        columns = [*default_columns(rows), "folder"]
+        parts += ["the lowest final losses:", _drawn(table(lowest, columns), format)]
+    name, by = store.folder.name, next(iter(differing(rows)), "outcome")
+    ways = {
+        f"twolayer results {name}": "all of them; --where picks some",
+        f"twolayer show {name} --best 20": "more of the best",
+        f"twolayer show {name} --rows {by} --cols impl": "averages",
+        f"twolayer show {name} --format csv": "the losses of all",
+    }
+    width = max(map(len, ways))
+    more = "\n".join(f"{command:{width}}  # {what}" for command, what in ways.items())
+    emit("\n\n".join([*parts, fenced(more) if format is Format.markdown else more]))
 
 
 def _show_averages(

@@ -77,7 +77,7 @@ def _bench_size(bench: Bench) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _parity(material: Material, judged: Sequence[Judged]) -> str:
@@ -85,7 +85,7 @@ def _parity(material: Material, judged: Sequence[Judged]) -> str:
     if not held:
         return ""
     outside = [each for each in held if each.outside]
-    of = f"{len(held)} of {len(material.runs)}" if len(held) < len(material.runs) else "All"
+    of = f"{len(held)} of {len(material.runs):,}" if len(held) < len(material.runs) else "All"
     if not outside:
         all_of_them = " all" if of != "All" and len(held) > 1 else ""
         return f"{of} judged against the reference,{all_of_them} inside the band of rounding."
@@ -321,15 +321,11 @@ def _alike(material: Material) -> Iterator[Material]:
     """The implementations in groups that went through the same points."""
     groups: dict[object, list[str]] = {}
     for impl in material.impls:
-        rows = [row for row in material.rows if row["impl"] == impl]
-        points = frozenset(repr([_config(material, r)[n] for n in material.varied]) for r in rows)
+        configs = (run.record.config for run in material.runs if run.record.impl == impl)
+        points = frozenset(repr([config[n] for n in material.varied]) for config in configs)
         groups.setdefault(points, []).append(impl)
     for impls in groups.values():
         yield replace(material, runs=[r for r in material.runs if r.record.impl in impls])
-
-
-def _config(material: Material, row: dict[str, Any]) -> dict[str, Any]:
-    return next(r.record.config for r in material.runs if r.folder.name == row["folder"])
 
 
 def _sweep(material: Material, file: str) -> str:

@@ -13,11 +13,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from twolayer import Config, machine
 from twolayer.catalogue import LESSON
 from twolayer.machine import usable_cores
-from twolayer.packages import versions
-from twolayer.record import Record
 from twolayer.store import Store
 from twolayer.supervisor import thread_environment
 from twolayer.tables import Table
@@ -99,53 +96,62 @@ def campaign() -> None:
     show("all ten", [found])
 
 
-def reading() -> None:
-    """Seconds that listing 20,000 runs takes, each measured five times."""
+STORED = 20_000
+
+
+def stored() -> None:
+    """What looks at 20,000 stored runs, over `twolayer results` of them; lines of `show`."""
     with tempfile.TemporaryDirectory() as folder:
-        _synthetic(Path(folder), 20_000)
+        results = Path(folder)
+        _store(results, STORED)
+
+        def over(limit: float, *words: str, out: str = "") -> Ratio:
+            def ours() -> float:
+                for path in (results / (out or "none"), results / "many" / "parity.json"):
+                    path.unlink(missing_ok=True)
+                made = ["--out", str(results / out)] if out else []
+                return wall_s(twolayer(*words, *made, "--results", folder))
+
+            listed = twolayer("results", "many", "--results", folder)
+            return ratio(" ".join(words), ours, lambda: wall_s(listed), limit=limit, pairs=3)
+
         condition = ["--where", "lr < 1e-5 and seed < 3", "--sort=-final_loss"]
-        commands = {
-            "results synthetic": ["results", "synthetic"],
-            "results synthetic --where … --sort …": ["results", "synthetic", *condition],
-            "results (experiments, sizes)": ["results"],
-            "show synthetic --rows lr": ["show", "synthetic", "--rows", "lr"],
-        }
-        rows = []
-        for name, words in commands.items():
-            command = twolayer(*words, "--results", folder)
-            times = sorted(wall_s(command) for _ in range(5))
-            rows.append([name, f"{times[2]:.2f}", f"{times[0]:.2f} to {times[-1]:.2f}"])
-    header = ["20,000 runs", "median s", "of five"]
-    print(Table(header, rows, frozenset({0})).text(100), end="\n\n", flush=True)
+        found = [
+            over(1.5, "results", "many", *condition),
+            over(1.5, "results"),
+            over(1.5, "show", "many"),
+            over(1.5, "show", "many", "--rows", "lr"),
+            over(5, "export", "many", "--to", "csv", out="many.csv"),
+            over(5, "export", "many", "--to", "jsonl", out="many.jsonl"),
+            over(5, "export", "many", "--to", "parquet", out="many.parquet"),
+            over(9, "report", "many", out="many.html"),
+        ]
+        show(f"{STORED:,} runs, over `results many`", found)
+        command = twolayer("show", "many", "--results", folder)
+        shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        print(f"show many: {shown.count(chr(10))} lines\n", flush=True)
 
 
-def _synthetic(results: Path, count: int) -> None:
-    """Write runs as Store does, but for syncing each to the disk."""
-    epochs = 1000
-    losses = [1e7 * 0.99**epoch for epoch in range(epochs)]
-    store = Store(results, "synthetic")
-    record = Record(
-        impl="numpy_manual",
-        outcome="ok",
-        config=Config(epochs=epochs).values(),
-        epochs_done=epochs,
-        train_s=1.0,
-        step_us={"median": 1000.0, "p10": 900.0, "p90": 1100.0},
-        framework="numpy",
-        versions=versions(["numpy"]),
-        machine=machine.describe(),
-        losses=losses,
-    )
-    first = store.write(record)
+def _store(results: Path, count: int) -> None:
+    """Write runs as Store does, but for syncing each to the disk: a few real ones, altered."""
+    words = ["--impl", "numpy_manual,torch_manual,autograd,sgd", "--epochs", "20", "--quiet"]
+    wall_s(twolayer("run", *words, "--name", "few", "--results", str(results)))
+    runs, folders = Store(results, "many").runs, Store(results, "few").folders()
+    runs.mkdir(parents=True)
     for number in range(count):
-        folder = store.runs / f"numpy_manual-{number:010x}"
+        real, point = folders[number % len(folders)], number // len(folders)
+        record = json.loads((real / "result.json").read_text())
+        record["config"] |= {"seed": point % 10, "lr": (1 + point // 10 % 50) * 1e-7}
+        record["config"]["H"] = 100 + point // 500
+        record["final_loss"] *= 1 + point / count
+        record["outcome"] = "interrupted" if number % 100 == 0 else "ok"
+        record["key"] = f"{record['impl']}-{number:010x}"
+        folder = runs / record["key"]
         folder.mkdir()
-        record.config |= {"seed": number % 100, "lr": (1 + number // 100) * 1e-7}
-        record.final_loss = float(number)
-        (folder / "result.json").write_text(json.dumps(record.summary(), indent=1))
+        (folder / "result.json").write_text(json.dumps(record, indent=1) + "\n")
         for name in ("config.yaml", "losses.csv", "log.txt"):
-            shutil.copy(first / name, folder / name)
-    shutil.rmtree(first)
+            shutil.copyfile(real / name, folder / name)
+    shutil.rmtree(results / "few")
 
 
 SWEEP = """
@@ -219,7 +225,7 @@ BENCHMARKS = {
     "campaign": campaign,
     "overhead": overhead,
     "sweeps": sweeps,
-    "reading": reading,
+    "stored": stored,
 }
 
 if __name__ == "__main__":
