@@ -32,6 +32,7 @@ class Finished:
         outcomes: the outcome that counts, by run key: ok if any attempt was.
         step_s: seconds per epoch of finished runs, by implementation.
         made_with: how many were made by each version of a framework and on each machine.
+        beside: the hashes of files that runs loaded besides, as they are now.
         changed: how many, by implementation, were made from files that have changed since.
     """
 
@@ -40,6 +41,7 @@ class Finished:
     outcomes: dict[str, str] = field(default_factory=dict)
     step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     made_with: Counter[tuple[str, str]] = field(default_factory=Counter)
+    beside: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     changed: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     @classmethod
@@ -68,10 +70,13 @@ class Finished:
         if record.impl not in self.implementations:
             return []
         sources = self.implementations[record.impl].sources
-        found = record.also_loaded.keys() - sources.sha256.keys()
-        now = sources.sha256 | sources.beside(found)
-        then = record.source_sha256 | record.also_loaded
-        return sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+        for name in record.also_loaded.keys() - self.beside[record.impl].keys():
+            self.beside[record.impl][name] = sources.hash_beside(name)
+        beside, now, then = self.beside[record.impl], sources.sha256, record.source_sha256
+        known = {name for name in {*now, *then} if now.get(name) != then.get(name)}
+        # One that is not here is no news: another machine may have it.
+        loaded = {n for n, was in record.also_loaded.items() if beside[n] not in ("", was)}
+        return sorted(known | loaded)
 
     def has(self, key: str, retry: bool = False) -> bool:
         """Whether a run need not be done; with `retry`, one that failed is to be."""

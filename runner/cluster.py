@@ -147,6 +147,8 @@ class Task:
 
     def settle(self, future: Future[dict[str, Any]]) -> None:
         """Pass on how it ended, unless it was taken back or has lost its worker."""
+        if future is not self.future:  # of an earlier attempt
+            return
         if future.cancelled() or type(future.exception()).__name__ == "KilledWorker":
             self.gone = True
         else:
@@ -417,7 +419,7 @@ def _with_sources(order: dict[str, Any]) -> dict[str, Any]:
         there = spec and spec.origin and Implementation("", Path(spec.origin), job["module"], "")
         if not there or there.sha256 != sha256:
             raise RuntimeError(f"{job['module']} on this worker is not what was submitted")
-        files = [os.path.realpath(path) for path in there.sources.files]
+        files = [str(path) for path in there.sources.files]
         return order | {"job": job | {"source": str(there.source), "files": files}}
     folder = _own_folder() / sha256
     for name, content in order["contents"].items():

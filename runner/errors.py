@@ -32,8 +32,7 @@ class Mistake:
 
     def __str__(self) -> str:
         named = self.key and not self.origin.startswith("--")  # an option names itself
-        text = f"{self.origin}: {self.key + ': ' if named else ''}{self.message}"
-        return printable(" ".join(text.splitlines()))  # a key may have line breaks in it
+        return printable(f"{self.origin}: {self.key + ': ' if named else ''}{self.message}")
 
 
 class ConfigError(UserError):

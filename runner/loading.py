@@ -9,13 +9,16 @@ import os
 import site
 import sys
 import sysconfig
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from .catalogue import BUILT_IN
+from .errors import UserError
 from .sources import file_sha256, relative
 
 
@@ -31,8 +34,12 @@ def load_module(job: dict[str, Any]) -> Any:
     name = job["module"] or _free_name(source)
     if not job["installed"]:
         sys.path.append(str(source.parent))
-    if job["module"]:
-        return importlib.import_module(name)
+    module = importlib.import_module(name) if job["module"] else _from_file(name, source)
+    _check_unchanged(job)
+    return module
+
+
+def _from_file(name: str, source: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, source)
     if spec is None or spec.loader is None:
         raise ImportError(f"{source} is not a Python file")
@@ -40,6 +47,13 @@ def load_module(job: dict[str, Any]) -> Any:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _check_unchanged(job: dict[str, Any]) -> None:
+    """Raise UserError if a file is not what the run is recorded as: it was edited meanwhile."""
+    for path, (name, sha256) in zip(job["files"], job["sha256"].items(), strict=True):
+        if file_sha256(path) != sha256:
+            raise UserError(f"{name} was edited after this command began; call it again")
 
 
 def _free_name(source: Path) -> str:
@@ -68,12 +82,14 @@ class Loaded:
     """The local files that a run loads although its source does not show it.
 
     Those are modules (by importlib, exec or a path set at run time) and data files. What is
-    installed, is hidden, or was made by the run itself is not local.
+    installed or was made by the run itself is not local; nor is what is hidden or temporary,
+    unless the implementation is there, too.
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.source = Path(job["source"])
-        self.known = set(job["files"])
+        self.known = {os.path.realpath(path) for path in job["files"]}
+        self.tree = os.path.commonpath([os.path.dirname(path) for path in self.known])
         self.before = set(sys.modules)
         self.opened: set[str] = set()
         self.begun = time.time()
@@ -85,33 +101,53 @@ class Loaded:
         if event == "open":
             path, _, flags = args
             if isinstance(path, str) and not flags & (os.O_WRONLY | os.O_RDWR):
-                self.opened.add(os.path.abspath(path))
+                with contextlib.suppress(OSError):  # the working folder may be gone
+                    self.opened.add(os.path.abspath(path))
 
     def sha256(self) -> dict[str, str]:
-        """The hash of each file, by its path from the implementation's folder."""
+        """The hash of each file, by its path from the implementation's folder.
+
+        A file that is not in the implementation's tree has its whole path for a name.
+        """
         modules = (sys.modules[name] for name in set(sys.modules) - self.before)
-        files = {getattr(module, "__file__", None) for module in modules}
-        paths = {os.path.realpath(path) for path in {*files, *self.opened} if path}
+        files = {getattr(module, "__dict__", {}).get("__file__") for module in modules}
+        paths = {os.path.realpath(path) for path in {*self.opened, *_texts(files)}}
         found = {}
         for path in sorted(path for path in paths - self.known if self.is_local(path)):
+            inside = path.startswith(os.path.join(self.tree, ""))
             with contextlib.suppress(OSError):  # it may be gone by now
-                found[relative(path, self.source.parent)] = file_sha256(path)
+                name = relative(path, self.source.parent) if inside else path
+                found[name] = file_sha256(path)
         return found
 
     def is_local(self, path: str) -> bool:
-        parts = path.split(os.sep)
+        inside = path.startswith(os.path.join(self.tree, ""))
+        parts = (path.removeprefix(self.tree) if inside else path).split(os.sep)
         if "__pycache__" in parts or any(part.startswith(".") for part in parts):
             return False
-        if path.startswith(_not_local()):
+        if path.startswith(_folders(_installed() if inside else (*_installed(), *_elsewhere()))):
             return False
         return os.path.isfile(path) and os.stat(path).st_mtime < self.begun
 
 
-def _not_local() -> tuple[str, ...]:
-    """The folders of the system, of Python, of installed packages and of twolayer."""
-    system = ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sys", "/usr/lib", "/usr/share")
-    installed = (*sysconfig.get_paths().values(), *site.getsitepackages(), sys.prefix)
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str))
+
+
+def _installed() -> Iterator[str]:
+    """The folders of Python, of installed packages and of twolayer."""
     ours = (module for name, module in sys.modules.items() if name in ("twolayer", BUILT_IN))
-    twolayer = (os.path.dirname(str(module.__file__)) for module in ours)
-    folders = (*system, *installed, sys.base_prefix, *twolayer)
-    return tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
+    yield from (os.path.dirname(str(module.__file__)) for module in ours)
+    yield from (sys.prefix, sys.base_prefix, site.getusersitepackages())
+    yield from sysconfig.get_paths().values()
+
+
+def _elsewhere() -> Iterator[str]:
+    """The folders of the system and of temporary files."""
+    yield from ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sys", "/usr")
+    with contextlib.suppress(OSError):  # there may be none
+        yield tempfile.gettempdir()
+
+
+def _folders(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(os.path.join(os.path.realpath(path), "") for path in paths)

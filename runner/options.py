@@ -90,7 +90,6 @@ class HelpfulCommand(TyperCommand):
     """A command that has an answer to what other tools' users type."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        said = list(args)
         ctx.allow_extra_args = any(parameter.name == "impl" for parameter in self.params)
         try:
             extra = super().parse_args(ctx, args)
@@ -98,8 +97,9 @@ class HelpfulCommand(TyperCommand):
             self._explain(getattr(error, "option_name", ""))
             raise
         if extra and not ctx.resilient_parsing:
-            words, meant = " ".join(extra), self._meant(said, extra)
-            raise UserError(f"{words}: must be the value of an option; write {meant}")
+            meant = shlex.join(part for word in extra for part in (_option_of(word), word))
+            words = " ".join(extra)
+            raise UserError(f"{words}: must be the value of an option; write {self.name} … {meant}")
         return extra
 
     def _explain(self, option: str) -> None:
@@ -107,21 +107,16 @@ class HelpfulCommand(TyperCommand):
         from .config import elsewhere
 
         options = [each for parameter in self.params for each in parameter.opts]
-        if option not in options and (hint := elsewhere(option, [*options, "--impls"])):
+        impls = ["--impls"] if "--impl" in options else []
+        if option not in options and (hint := elsewhere(option, [*options, *impls])):
             raise UserError(f"{option}: is not an option{hint.replace('--impls', '--impl')}")
 
-    def _meant(self, said: list[str], extra: list[str]) -> str:
-        """The command that has options in place of the `extra` words."""
-        kept = [word for word in said if word not in extra]
-        settings = [part for word in extra if "=" in word for part in ("--set", word)]
-        files = [part for word in extra if _is_yaml(word) for part in ("--config", word)]
-        names = [word for word in extra if "=" not in word and not _is_yaml(word)]
-        impls = ["--impl", ",".join(names)] if names else []
-        return shlex.join(["twolayer", str(self.name), *kept, *files, *impls, *settings])
 
-
-def _is_yaml(word: str) -> bool:
-    return word.endswith((".yaml", ".yml"))
+def _option_of(word: str) -> str:
+    """The option that a word without one is the value of, as its form tells."""
+    if "=" in word:
+        return "--set"
+    return "--config" if word.endswith((".yaml", ".yml")) else "--impl"
 
 
 def with_settings(

@@ -38,6 +38,8 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 
 def printable(text: str) -> str:
     """A line of text without what could steer a terminal, end the line or turn it around."""
+    if text.isprintable():  # nearly always, and a hundred times as fast
+        return text
     return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+from dataclasses import replace
 from pathlib import Path
 
 from .config import shown, shown_path
@@ -28,7 +30,10 @@ def read_published(path: Path) -> Published:
     except csv.Error as error:
         raise UserError(f"{reader.name}: is not CSV: {error}") from None
     if reader.mistakes:
-        raise ConfigError(reader.mistakes[:_SHOWN])
+        more = len(reader.mistakes) - _SHOWN
+        note = f"and {more} more like these" if more > 0 else ""
+        shown = reader.mistakes[:_SHOWN]
+        raise ConfigError([*shown[:-1], replace(shown[-1], note=note)])
     return reader.published
 
 
@@ -82,10 +87,17 @@ class _Reader:
             self.wrong(line, "epoch", f"{epoch} of {impl} is given twice; keep one")
         try:
             if loss:
-                losses[epoch] = float(loss)
+                losses[epoch] = _finite(loss)
         except ValueError:
             message = f"must be a number, or empty where there is none (got {shown(row['loss'])})"
             self.wrong(line, "loss", message)
+
+
+def _finite(text: str) -> float:
+    """A loss as people write it. Raises ValueError for nan, inf and 1_000."""
+    if not math.isfinite(number := float(text)) or "_" in text:
+        raise ValueError
+    return number
 
 
 def _cells(line: str, divider: str) -> list[str]:

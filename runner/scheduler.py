@@ -198,6 +198,7 @@ def perform(
     if cancelled is not None and cancelled.is_set():
         return {"outcome": "interrupted", "error": None, "started_at": begun}
     host = hosts.get((tuple(order["frameworks"]), order["threads"]), tuple(order["modules"]))
+    host.wait_ready(cancelled)  # an import that ends the process is for the run to tell
     result = supervise(
         host, order["job"], timeout_s=order["timeout_s"], cancelled=cancelled, notify=notify
     )
@@ -214,7 +215,8 @@ def job(run: Run, memory_limit: int | None) -> dict[str, Any]:
         "installed": bool(implementation.module),
         "built_in": implementation.built_in,
         "roots": {name: str(folder) for name, folder in implementation.sources.roots.items()},
-        "files": [os.path.realpath(path) for path in implementation.sources.files],
+        "files": [str(path) for path in implementation.sources.files],
+        "sha256": implementation.sources.sha256,
         "framework": implementation.framework,
         "imports": list(implementation.imports),
         "preload": list(implementation.preload),

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.machinery import all_suffixes
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from . import frameworks
@@ -43,10 +43,10 @@ class Sources:
         """The hash of each file, by its path from the implementation's folder."""
         return {relative(path, self.files[0].parent): file_sha256(path) for path in self.files}
 
-    def beside(self, names: Iterable[str]) -> dict[str, str]:
-        """The same of other files, named by their path from the implementation's folder."""
-        paths = {name: self.files[0].parent / name for name in names}
-        return {name: file_sha256(path) for name, path in paths.items() if path.is_file()}
+    def hash_beside(self, name: str) -> str:
+        """The same of another file, by its path from the implementation's folder; "" if none."""
+        path = self.files[0].parent / name
+        return file_sha256(path) if path.is_file() else ""
 
 
 def relative(path: Path | str, folder: Path) -> str:
@@ -181,11 +181,15 @@ def _chain(folder: Path, parts: Sequence[str]) -> list[Path]:
         package = folder / part / "__init__.py"
         if package.is_file():
             found.append(package)
-        elif not (folder / part).is_dir():
-            files = (folder / f"{part}{suffix}" for suffix in all_suffixes())
-            return [*found, *[file for file in files if file.is_file()][:1]]
+        elif modules := [f for f in _modules(folder, part) if f.is_file()]:
+            return [*found, modules[0]]
         folder = folder / part
     return found
+
+
+def _modules(folder: Path, name: str) -> Iterator[Path]:
+    """The files that a module can be, in the order in which Python looks for them."""
+    return (folder / f"{name}{suffix}" for suffix in (*EXTENSION_SUFFIXES, ".py", ".pyc"))
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

@@ -214,7 +214,7 @@ class Training:
         outcome = self.outcome(error, bad)
         marks = self.clock.mark_ns[:]
         steps = self.clock.mark_steps[: len(marks)]
-        if marks and not self.clock.waits:
+        if marks and not self.clock.waits and self.clock.pulled > steps[-1]:
             steps.append(self.clock.pulled)
             marks.append(ended)
         first = marks[0] if marks else ended

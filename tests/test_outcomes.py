@@ -64,7 +64,7 @@ good = Ending("ok", losses=20)
 ENDINGS = {
     "raises": raised("ValueError", "the planted mistake", losses=3),
     "raises_at_import": raised("RuntimeError", "the planted mistake"),
-    "exits": raised("SystemExit", "planted exit", losses=1),
+    "exits": Ending("failed", "SystemExit", "sys.exit('planted exit')", losses=1),
     "exits_hard": Ending("failed", "Exited", "exited with status 3"),
     "speaks_in_escapes": raised("ValueError", "raised", losses=1),
     "segfaults": crashed("SIGSEGV", "SIGSEGV", "SIGSEGV"),

@@ -151,6 +151,32 @@ def test_a_helper_that_changed_makes_another_run(tmp_path):
     assert "changed" not in twolayer(*words, cwd=tmp_path).stderr
 
 
+EDITS = """\
+import pathlib
+
+import numpy as np
+
+helper = pathlib.Path(__file__).parent / "helper.py"
+if "0.9" in helper.read_text():
+    helper.write_text("SCALE = 0.5\\n")
+from helper import SCALE
+"""
+
+
+def test_a_file_that_is_edited_meanwhile_is_not_recorded_as_what_it_was(tmp_path):
+    """Between the hash and the import."""
+    write(tmp_path, mine=f"{EDITS}{TRAIN}", helper=SCALE)
+    done = twolayer("run", "--impl", "./mine.py", *small(tmp_path), cwd=tmp_path)
+    assert done.returncode == 3
+    assert "helper.py was edited after this command began; call it again" in done.stdout
+
+
+def test_a_module_is_found_before_a_folder_that_is_no_package(tmp_path):
+    """As Python does; a folder of data may have the name of a helper."""
+    write(tmp_path, mine="import util\n", util=SCALE, util__data="")
+    assert names(tmp_path / "mine.py") == {"mine.py", "util.py"}
+
+
 SIZES = "N: 5\nH: 4\nD_in: 6\nD_out: 3\nepochs: 5\nthreads: 1\n"
 RESULTS = "results/s/runs/*/result.json"
 HIDDEN = """\
@@ -164,7 +190,11 @@ importlib.import_module("hel" + "per")
 
 
 def test_a_file_that_the_source_does_not_show_is_said_recorded_and_compared(tmp_path):
-    """Once a call; a sweep sees that it has changed, and runs are finished again after that."""
+    """Once a call; a sweep sees that it has changed, and runs are finished again after that.
+
+    Also where the whole project is in a hidden folder.
+    """
+    tmp_path = tmp_path / ".hidden"
     write(tmp_path, mine=f"{HIDDEN}{TRAIN}", helper=SCALE)
     (tmp_path / "data.json").write_text("0.9")
     (tmp_path / "s.yaml").write_text(f"{SIZES}impls: ./mine.py\ngrid: {{seed: [0, 1]}}\n")

@@ -79,8 +79,11 @@ class BlockTimer:
                 since, until = step, step + self.block_steps
                 gc.collect()
                 begun = time.perf_counter_ns()
-            elif step >= until and not 0 < step - self.yielded < contract.MOST_AHEAD:
-                raise contract.out_of_step(step, self.yielded)
+            elif step >= until:
+                if self.stopped:
+                    return
+                if self.yielded > step or step - until >= contract.MOST_AHEAD:
+                    raise contract.out_of_step(step, self.yielded)
             yield step
 
     def ended(self, elapsed_ns: int, steps: int, step: int) -> bool:

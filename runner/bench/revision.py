@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
+import os
 import subprocess
 import tarfile
 from pathlib import Path
@@ -31,8 +33,9 @@ def _at(run: Run, revision: str, folder: Path) -> Run:
     commit = _git(root, run.name, "rev-parse", "--verify", "--quiet", wanted).decode().strip()
     inside = source.relative_to(root)
     _git(root, run.name, "cat-file", "-e", f"{commit}:{inside}")
-    _unpack(root, commit, inside.parent, folder / root.name, run.name)
-    found = catalogue.from_file(folder / root.name / inside)
+    target = folder / hashlib.sha256(os.fsencode(root)).hexdigest()[:8] / root.name
+    _unpack(root, commit, inside.parent, target, run.name)
+    found = catalogue.from_file(target / inside)
     implementation = dataclasses.replace(found, name=run.name)
     for name, value in run.config.values().items():
         if reason := implementation.refusal(name, value):
@@ -45,9 +48,9 @@ def _at(run: Run, revision: str, folder: Path) -> Run:
 
 def _unpack(root: Path, commit: str, inside: Path, target: Path, name: str) -> None:
     """Unpack an implementation's folder, and all Python of a commit: whatever it may import."""
-    paths = (f"{inside}", ":(glob)**/*.py")
+    paths = [f"{inside}"] if target.is_dir() else [f"{inside}", ":(glob)**/*.py"]
     archive = _git(root, name, "archive", "--format=tar", commit, "--", *paths)
-    target.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(target, filter="data")
 

@@ -91,6 +91,8 @@ def check(
 
     limit = seconds("--timeout", timeout)
     found = [catalogue.find(name) for name in impls if Path(name).name != "__init__.py"]
+    if not found:
+        raise UserError(f"{impls[0]}: a package's __init__.py is no implementation")
     for item in found:
         if hints := frameworks.missing(item.imports):
             raise UserError(f"{item.name}: {hints}")

@@ -272,6 +272,6 @@ def _end(
         say(f"interrupted; to go on: twolayer sweep {file}", quiet)
         return INTERRUPTED
     say(f"results are in {session.store.folder}", quiet)
-    if set(outcomes) & set(FAILURES):
+    if set(outcomes) & set(FAILURES) or outcomes.total() < len(outlook.keys):
         return FAILED
     return DIVERGED if "diverged" in outcomes else OK
