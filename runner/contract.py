@@ -126,9 +126,10 @@ def out_of_step(pulled: int, yielded: int) -> ContractError:
     """What to raise where losses run ahead of the steps, or stay more than MOST_AHEAD behind."""
     if yielded > pulled:
         return miscounted(pulled, yielded)
+    steps = "a step" if pulled - yielded == 1 else f"{pulled - yielded} steps"
     return ContractError(
-        f"it pulled {pulled - yielded} steps before their losses came, so that it can be neither "
-        f"timed nor stopped; {PULL_CHUNKS}"
+        f"it pulled {steps} before their losses came, so that it can be neither timed nor stopped; "
+        f"{PULL_CHUNKS}"
     )
 
 

@@ -106,7 +106,8 @@ class HelpfulCommand(TyperCommand):
         """Raise UserError if there is something to say of an option that does not exist."""
         from .config import elsewhere
 
-        options = [each for parameter in self.params for each in parameter.opts]
+        given = (each for parameter in self.params for each in parameter.opts)
+        options = [each for each in given if each.startswith("-")]
         impls = ["--impls"] if "--impl" in options else []
         if option not in options and (hint := elsewhere(option, [*options, *impls])):
             raise UserError(f"{option}: is not an option{hint.replace('--impls', '--impl')}")

@@ -80,7 +80,8 @@ def _result(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
 def notes(trained: Trained, cfg: TimedConfig, framework: str) -> Iterator[str]:
     """What is to be said of a run beside its numbers."""
     if trained.outcome == "ok" and trained.step_us is None:
-        yield f"its steps are not timed, it pulled them all at once; {contract.PULL_CHUNKS}"
+        said = "its steps are not timed: their losses never catch up with them"
+        yield f"{said}; {contract.PULL_CHUNKS}"
     if trained.computed_dtype:
         hint = "; in JAX, set jax_enable_x64" if framework == "jax" else ""
         yield f"asked for {cfg.dtype}, computed in {trained.computed_dtype}{hint}"
