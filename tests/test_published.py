@@ -75,7 +75,7 @@ def test_what_can_not_is_refused_with_its_line_and_what_is_wanted(tmp_path, cont
 
 def test_a_file_of_mistakes_shows_the_first_ten(tmp_path):
     """And how many more there are."""
-    with pytest.raises(UserError, match="and 4990 more like these$") as caught:
+    with pytest.raises(UserError, match=r"and 4990 more like these$") as caught:
         read(tmp_path, HEADER + "a,x,1\n" * 5000)
     assert len(str(caught.value).splitlines()) == 11
 

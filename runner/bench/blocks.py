@@ -82,7 +82,7 @@ class BlockTimer:
             elif step >= until:
                 if self.stopped:
                     return
-                if self.yielded > step or step - until >= contract.MOST_AHEAD:
+                if self.yielded > step or step - until + 1 >= contract.MOST_AHEAD:
                     raise contract.out_of_step(step, self.yielded)
             yield step
 
