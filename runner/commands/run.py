@@ -58,8 +58,8 @@ def run(
     from ..store import Store
 
     experiment = load_experiment(config, assignments, options, impl)
-    beside = published_beside(experiment) if published else None
     runs = plan.make(experiment)
+    beside = published_beside(experiment) if published else None
     say_notes((each.implementation for each in runs), quiet)
     store = Store(results, experiment.name)
     store.prepare()
