@@ -115,11 +115,11 @@ def find_config(name: str, folder: str = "", option: str = "--config ") -> Path:
     Raises UserError if there is none.
     """
     why, known = no_file(name), config_names(folder)
+    if name in known:  # ours, whatever lies here by that name: `./bench` is the file
+        return configs_folder() / folder / f"{name}.yaml"
     if not why:
         return Path(name)
     if why == MISSING:
-        if name in known:
-            return configs_folder() / folder / f"{name}.yaml"
         why += nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
     raise UserError(f"{option}{name}: {why}")
 

@@ -44,7 +44,7 @@ def perform(
         result = {"outcome": "failed", "error": describe(error)}
         print(result["error"]["traceback"] or "", end="", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(ValueError, OSError):  # closed by the run
+        with contextlib.suppress(Exception):  # closed, or replaced, by the run
             stream.flush()
     send(events, {"event": "result", "result": result})
     os._exit(0)  # a framework's threads would hold up, or crash, an ordinary exit

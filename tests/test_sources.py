@@ -259,6 +259,15 @@ def test_an_exit_while_importing_is_explained(tmp_path, command):
     assert said in done.stdout
 
 
+def test_a_folder_of_a_presets_name_is_not_the_preset(tmp_path):
+    """Nor is a run lost that has put something else in the place of its output."""
+    (tmp_path / "notebook").mkdir()
+    tee = "import sys\n\n\nclass Tee:\n    def write(self, text):\n        pass\n\n\n"
+    write(tmp_path, mine=f"{tee}sys.stdout = Tee()\n{SCALE}{TRAIN}")
+    done = twolayer("run", "--impl", "./mine.py", "--N", "5", "--epochs", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 UNLUCKY = ("numpy", "torch", "random", "twolayer", "threadpoolctl", "yaml")
 
 
