@@ -179,7 +179,7 @@ class Campaign:
 
 
 def _waiting(claims: Claims, keys: list[str]) -> str:
-    """`12 runs are being done by another sweep, process 4711 on this host; waiting for them`."""
+    """`12 runs are being done by another sweep, process 4711 on this host; waiting`."""
     pids = [str(pid) for pid in sorted(claims.holders(keys))]
     what = "1 run is" if len(keys) == 1 else f"{len(keys)} runs are"
     where = f", process{'es' * (len(pids) > 1)} {listed(pids)} on this host" if pids else ""

@@ -110,7 +110,7 @@ class Loaded:
         A file that is not in the implementation's tree has its whole path for a name.
         """
         modules = (sys.modules[name] for name in set(sys.modules) - self.before)
-        files = {getattr(module, "__dict__", {}).get("__file__") for module in modules}
+        files = [getattr(module, "__dict__", {}).get("__file__") for module in modules]
         paths = {os.path.realpath(path) for path in {*self.opened, *_texts(files)}}
         found = {}
         for path in sorted(path for path in paths - self.known if self.is_local(path)):
