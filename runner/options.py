@@ -99,7 +99,9 @@ class HelpfulCommand(TyperCommand):
         if extra and not ctx.resilient_parsing:
             meant = shlex.join(part for word in extra for part in (_option_of(word), word))
             words = " ".join(extra)
-            raise UserError(f"{words}: must be the value of an option; write {self.name} … {meant}")
+            raise UserError(
+                f"{words}: must be the value of an option; write twolayer {self.name} … {meant}"
+            )
         return extra
 
     def _explain(self, option: str) -> None:

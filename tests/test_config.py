@@ -574,21 +574,21 @@ def test_mistakes_on_the_command_line_are_all_said_and_nothing_is_written(tmp_pa
     [
         (
             ("run", "autograd"),
-            "autograd: must be the value of an option; write run … --impl autograd",
+            "autograd: must be the value of an option; write twolayer run … --impl autograd",
         ),
         (
             ("run", "--impl", "autograd", "lr=1e-5", "sgd.N=5"),
             "lr=1e-5 sgd.N=5: must be the value of an option; "
-            "write run … --set lr=1e-5 --set sgd.N=5",
+            "write twolayer run … --set lr=1e-5 --set sgd.N=5",
         ),
         (
             ("config", "x.yaml", "sgd", "adam"),
             "x.yaml sgd adam: must be the value of an option; "
-            "write config … --config x.yaml --impl sgd --impl adam",
+            "write twolayer config … --config x.yaml --impl sgd --impl adam",
         ),
         (
             ("sweep", "examples", "sgd"),
-            "sgd: must be the value of an option; write sweep … --impl sgd",
+            "sgd: must be the value of an option; write twolayer sweep … --impl sgd",
         ),
         (("verify", "--input-size", "3"), "--input-size: is not an option here; write --D-in"),
         (("bench", "--model", "sgd"), "--model: is not an option here; write --impl"),
