@@ -22,9 +22,9 @@ class Sources:
     """An implementation's file and every local module that it imports, at any remove.
 
     A local module lies in a folder that Python would search for this file: the file's own, that
-    of the package it is part of, one that it puts on `sys.path`, or, for an installed module,
-    its package. What comes with Python, and every framework that the runner knows, is never
-    local, whatever a file beside it is called.
+    of the package it is part of, one that it or PYTHONPATH puts on `sys.path`, or, for an
+    installed module, its package. What comes with Python, and every framework that the runner
+    knows, is never local, whatever a file beside it is called.
 
     Attributes:
         files: the files, the implementation's first.
@@ -81,6 +81,8 @@ class _Reader:
         self.roots: dict[str, Path] = {}
         self.packages: dict[str, None] = {}
         self.only, self.folders = _installed(source, module) if module else _around(source)
+        self.root = self.folders[-1]
+        self.folders += [folder for folder in _on_the_path() if folder not in self.folders]
 
     def sources(self) -> Sources:
         self.follow(self.source, self.tree)
@@ -93,15 +95,15 @@ class _Reader:
 
     def as_part_of_its_package(self) -> None:
         """A file that imports from its own package is imported as part of it."""
-        parts = self.source.relative_to(self.folders[-1]).with_suffix("").parts
+        parts = self.source.relative_to(self.root).with_suffix("").parts
         if len(parts) > 1 and (parts[0] in self.roots or _is_relative(self.tree)):
             self.module = ".".join(parts)
-            self.roots[parts[0]] = self.folders[-1]
+            self.roots[parts[0]] = self.root
             self.add_packages(parts)
 
     def add_packages(self, parts: Sequence[str]) -> None:
         """Add the packages that a module is part of: they are imported with it."""
-        for path in _chain(self.folders[-1], parts[:-1]):
+        for path in _chain(self.root, parts[:-1]):
             self.add(path)
 
     def follow(self, path: Path, tree: ast.Module) -> None:
@@ -172,6 +174,14 @@ def _around(source: Path) -> tuple[str, list[Path]]:
             break
         root = root.parent
     return "", list(dict.fromkeys((source.parent, root)))
+
+
+def _on_the_path() -> Iterator[Path]:
+    """The folders of users' own modules that are on `sys.path`, by PYTHONPATH or a .pth file."""
+    for place in map(Path, sys.path):
+        own = not any(place.is_relative_to(each) for each in (sys.prefix, sys.base_prefix))
+        if own and place.is_dir() and not any(part in INSTALLED for part in place.parts):
+            yield place.resolve()
 
 
 def _chain(folder: Path, parts: Sequence[str]) -> list[Path]:

@@ -7,6 +7,7 @@ import pytest
 from command import small, stored, twolayer
 from twolayer import catalogue, plan
 from twolayer.bench import revision
+from twolayer.errors import UserError
 from twolayer.settings import Config
 
 TRAIN = """\
@@ -351,3 +352,16 @@ def test_a_revision_is_measured_with_what_it_imported_then(tmp_path):
     assert now["mine.py"] == before["mine.py"]
     assert now["../libs/utl.py"] != before["../libs/utl.py"]
     assert then.key != run.key
+
+
+def test_what_pythonpath_brings_is_in_the_identity_and_no_revision(tmp_path, monkeypatch):
+    """Its folder is the work tree's, whatever the revision."""
+    write(tmp_path, impls__mine=f"from utl import SCALE\n{TRAIN}", src__utl=SCALE)
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@b.c")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "one")):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    assert names(tmp_path / "impls" / "mine.py") == {"mine.py", "../src/utl.py"}
+    run = plan.Run(catalogue.from_file(tmp_path / "impls" / "mine.py"), Config())
+    with pytest.raises(UserError, match=r"mine would import .*/src/utl\.py as it is now"):
+        revision.at_revision([run], "HEAD", tmp_path / "there")

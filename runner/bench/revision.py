@@ -37,6 +37,12 @@ def _at(run: Run, revision: str, folder: Path) -> Run:
     _unpack(root, commit, inside.parent, target, run.name)
     found = catalogue.from_file(target / inside)
     implementation = dataclasses.replace(found, name=run.name)
+    for path in implementation.sources.files:
+        if path.is_relative_to(root) and not path.is_relative_to(target):
+            raise UserError(
+                f"--against {revision}: {run.name} would import {path} as it is now; put its "
+                "folder on sys.path in the file itself, not by PYTHONPATH"
+            )
     for name, value in run.config.values().items():
         if reason := implementation.refusal(name, value):
             raise UserError(
