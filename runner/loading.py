@@ -12,9 +12,9 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from .catalogue import BUILT_IN
@@ -40,12 +40,12 @@ def load_module(job: dict[str, Any]) -> Any:
 
 
 def _from_file(name: str, source: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, source)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{source} is not a Python file")
+    loader = _FromSource(name, str(source))
+    spec = importlib.util.spec_from_file_location(name, source, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
 
 
@@ -64,6 +64,14 @@ def _free_name(source: Path) -> str:
     return name
 
 
+class _FromSource(SourceFileLoader):
+    """Compiles the file that is there, as it was hashed: a .pyc can be of an earlier one."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 class _Local:
     """Finds local modules in their folders before anything installed of the same name."""
 
@@ -73,9 +81,13 @@ class _Local:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: Any = None
     ) -> ModuleSpec | None:
-        if path is not None or name not in self.roots:
+        top = name.partition(".")[0]
+        if top not in self.roots:
             return None
-        return PathFinder.find_spec(name, [self.roots[name]], target)
+        spec = PathFinder.find_spec(name, path or [self.roots[top]], target)
+        if spec and spec.origin and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _FromSource(name, spec.origin)
+        return spec
 
 
 class Loaded:

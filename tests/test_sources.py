@@ -1,6 +1,9 @@
 """Which files a run executes: found without importing, in its identity, wherever it runs."""
 
 import json
+import os
+import py_compile
+import shutil
 import subprocess
 
 import pytest
@@ -170,6 +173,23 @@ def test_a_file_that_is_edited_meanwhile_is_not_recorded_as_what_it_was(tmp_path
     done = twolayer("run", "--impl", "./mine.py", *small(tmp_path), cwd=tmp_path)
     assert done.returncode == 3
     assert "helper.py was edited after this command began; call it again" in done.stdout
+
+
+def test_what_was_compiled_of_another_source_is_not_run(tmp_path):
+    """Of the same size and time, as a copy that keeps times can be: the hash is of the source."""
+    write(tmp_path, mine=f"import helper\n{TRAIN}".replace("SCALE", "helper.SCALE"), helper=SCALE)
+    helper = tmp_path / "helper.py"
+    os.utime(helper, (10**9, 10**9))
+    py_compile.compile(str(helper))
+    helper.write_text("SCALE = 0.5\n")
+    os.utime(helper, (10**9, 10**9))
+    words = ("run", "--impl", "./mine.py", *small(tmp_path))
+    twolayer(*words, cwd=tmp_path)
+    stale = stored(tmp_path)["mine"]["losses"]
+    shutil.rmtree(tmp_path / "__pycache__")
+    shutil.rmtree(tmp_path / "results")
+    twolayer(*words, cwd=tmp_path)
+    assert stored(tmp_path)["mine"]["losses"] == stale
 
 
 def test_a_module_is_found_before_a_folder_that_is_no_package(tmp_path):
