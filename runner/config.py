@@ -78,6 +78,7 @@ class Experiment:
     path: Path
     options: dict[str, Assigned] = field(default_factory=dict)
     impls: list[Assigned] = field(default_factory=list)
+    listed: list[Assigned] = field(default_factory=list)  # in the file, before --impl
     published: Assigned | None = None
     common: dict[str, Assigned] = field(default_factory=dict)
     overrides: dict[str, dict[str, Assigned]] = field(default_factory=dict)
@@ -256,6 +257,7 @@ class _Loader:
                 self.experiment.options[said.key] = assigned
 
     def choose(self, impls: Iterable[str] | None, origin: str) -> None:
+        self.experiment.listed = self.experiment.impls
         if impls is not None:
             self.experiment.impls = [Assigned(name, "--impl") for name in dict.fromkeys(impls)]
             if not self.experiment.impls:

@@ -158,8 +158,10 @@ class Planner:
     def unused_names(self) -> None:
         """An override for an implementation that doesn't exist is a typo, not a wish."""
         e = self.experiment
-        chosen = {Path(str(a.value)).stem if "." in str(a.value) else a.value for a in e.impls}
-        known = {*catalogue.names(), *chosen, *self.names}
+        values = [str(assigned.value) for assigned in (*e.listed, *e.impls)]
+        files = {Path(value).stem for value in values if value.endswith(".py")}
+        known = {*catalogue.names(), *files, *self.names}
+        known |= {name for name in e.named_at if name.rpartition("/")[2] in files}
         for impl, settings in e.said.items():
             if impl in known and impl not in self.names and settings and not self.mistakes:
                 origin = next(a.origin for a in settings.values())

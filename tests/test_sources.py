@@ -325,6 +325,18 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     assert (done.returncode, "mine is listed more than once" in done.stderr) == (2, True)
 
 
+def test_a_config_may_override_files_that_are_not_chosen(tmp_path):
+    """As it may override ours; a name that nothing has is a typo still."""
+    write(tmp_path, before__mine=f"{SCALE}{TRAIN}", after__mine=f"{SCALE}{TRAIN}")
+    config = {"impls": ["before/mine.py", "after/mine.py"], "overrides": {"after/mine": {"N": 3}}}
+    (tmp_path / "c.yaml").write_text(json.dumps(config))
+    done = twolayer("config", "--config", "c.yaml", "--impl", "numpy_manual", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "c.yaml").write_text(json.dumps(config).replace('after/mine"', 'after/mime"'))
+    done = twolayer("config", "--config", "c.yaml", "--impl", "numpy_manual", cwd=tmp_path)
+    assert (done.returncode, "after/mime: is not an implementation" in done.stderr) == (2, True)
+
+
 def test_a_file_called_like_ours_is_not_ours(tmp_path):
     """It has no part in the preset's settings for ours."""
     write(tmp_path, nets__adam=f"{SCALE}{TRAIN}")

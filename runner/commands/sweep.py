@@ -1,6 +1,7 @@
 """`twolayer sweep`: many runs from one file, each done once, resumed where they were left."""
 
 import contextlib
+import shlex
 import sys
 import threading
 from collections import Counter
@@ -148,7 +149,7 @@ def sweep(
             remarked |= dict.fromkeys([*notes, *also_loaded(record)])
     for remark in remarked:
         say(remark, quiet)
-    raise typer.Exit(_end(session, outlook, finished, file, quiet))
+    raise typer.Exit(_end(session, outlook, finished, quiet))
 
 
 def _load(
@@ -253,9 +254,7 @@ def _performers(
         yield cluster.run_all
 
 
-def _end(
-    session: "Session", outlook: _Outlook, finished: "Finished", file: str, quiet: bool
-) -> int:
+def _end(session: "Session", outlook: _Outlook, finished: "Finished", quiet: bool) -> int:
     """Say how it ended; returns the exit code."""
     from ..record import FAILURES
 
@@ -269,7 +268,7 @@ def _end(
         emit(f"{session.broken}; {kept}", sys.stderr)
         return FAILED
     if session.interrupted:
-        say(f"interrupted; to go on: twolayer sweep {file}", quiet)
+        say(f"interrupted; to go on: {shlex.join(['twolayer', *sys.argv[1:]])}", quiet)
         return INTERRUPTED
     say(f"results are in {session.store.folder}", quiet)
     if set(outcomes) & set(FAILURES) or outcomes.total() < len(outlook.keys):
