@@ -404,6 +404,7 @@ BROKEN = {
         "they must be real floating-point arrays of the shapes handed out"
     ),
     "breaks_off": "it ended after 10 of 20 steps (breaks_off.py:8); ",
+    "returns_early": "it ended after 6 of 20 steps; the loop must go on until cfg.steps() ends",
 }
 ALL_AT_ONCE = "`islice(steps, 100)`"
 FEW = ("--rounds", "1", "--blocks", "1", "--warmup", "0.1")
