@@ -38,14 +38,15 @@ def main() -> None:
     adopt_orphans()
     with leaving_with(control):
         imports = import_all(sys.argv[1:])
-    from . import tasks
+    from . import tasks  # noqa: F401 - what most forks need, imported once
+    from . import worker
 
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object
     control.sendall(b"r")  # ready
     job = Host(control).serve()
     if job:  # only ever true in a forked child
-        tasks.perform(*job, imports)
+        worker.perform(*job, imports)
     os._exit(0)  # nothing here needs a framework's slow farewell
 
 

@@ -11,7 +11,9 @@ from .config import shown, shown_path
 from .document import scalar, text_of
 from .errors import ConfigError, Mistake, UserError
 from .rules import Whole
-from .tables import Published
+
+Published = dict[str, dict[int, float]]
+"""Losses by implementation and epoch."""
 
 COLUMNS = ("implementation", "epoch", "loss")
 _SHOWN = 10

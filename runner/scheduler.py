@@ -209,7 +209,7 @@ def job(run: Run, memory_limit: int | None) -> dict[str, Any]:
     """What the process that trains is told."""
     implementation = run.implementation
     return {
-        "task": "train",
+        "task": "twolayer.training.tasks:train",
         "source": str(implementation.source),
         "module": implementation.sources.module,
         "installed": bool(implementation.module),

@@ -25,11 +25,11 @@ from typing import get_args, get_origin, get_type_hints
 
 import yaml
 
-from .bench.measurement import FOLDER as BENCHES
 from .errors import UserError
 from .record import Record
 
-RUNS = "runs"
+RUNS, BENCHES = "runs", "bench"
+"""The folders of an experiment: one of runs, one of benches."""
 TEMPORARY = ".tmp-"
 _COLUMNS = (
     *("impl", "outcome", "final_loss", "epochs_done", "import_s", "setup_s", "train_s"),

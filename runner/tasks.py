@@ -1,26 +1,22 @@
-"""What a process that has been forked for one job does with it."""
+"""The jobs of the contract: train once, and try the rules."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_info
 
-from . import contract, frameworks, worker
-from .contract import ContractError, Train
+from . import contract, frameworks
+from .contract import ContractError
 from .errors import listed
 from .loading import Loaded, load_module
-from .rules import Value
-from .training import TimedConfig, Trained, Training, measure
-from .worker import Leash, Send, Task, describe, peak_bytes, status_bytes
+from .training import TimedConfig, Trained, Training
+from .worker import Leash, Send, describe, peak_bytes, status_bytes
 
 
 def train(
@@ -44,11 +40,11 @@ def train(
 
     def so_far(outcome: str) -> dict[str, Any]:
         trained = dataclasses.replace(run.result(), outcome=outcome)
-        return _result(trained, cfg) | known | {"peak_bytes": peak_bytes()}
+        return summed_up(trained, cfg) | known | {"peak_bytes": peak_bytes()}
 
     leash.hold(cfg.clock, so_far)
     trained = run.measure(entry_point(module))
-    return _result(trained, cfg) | {
+    return summed_up(trained, cfg) | {
         **known,
         "notes": list(notes(trained, cfg, main)),
         "peak_bytes": peak_bytes(),
@@ -58,14 +54,15 @@ def train(
     }
 
 
-def _result(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
+def summed_up(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
+    """A training as data for a record."""
     finite = [loss for loss in trained.losses if math.isfinite(loss)]
-    error = describe(trained.error) if trained.error else None
+    reason = describe(trained.error) if trained.error else None
     if trained.outcome == "diverged":
-        error = _divergence(trained.losses, finite)
+        reason = _divergence(trained.losses, finite)
     return {
         "outcome": trained.outcome,
-        "error": error,
+        "error": reason,
         "epochs_done": len(finite),
         "final_loss": finite[-1] if finite else None,
         "losses": [_json(loss) for loss in trained.losses],
@@ -89,10 +86,11 @@ def notes(trained: Trained, cfg: TimedConfig, framework: str) -> Iterator[str]:
 
 def _divergence(losses: list[float], finite: list[float]) -> dict[str, Any]:
     last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
-    return _error("Diverged", f"loss is {losses[-1]} at epoch {len(losses) - 1}; {last}")
+    return error("Diverged", f"loss is {losses[-1]} at epoch {len(losses) - 1}; {last}")
 
 
-def _error(kind: str, message: str) -> dict[str, Any]:
+def error(kind: str, message: str) -> dict[str, Any]:
+    """What went wrong as data, as `describe` gives it of an exception."""
     return {"type": kind, "message": message, "traceback": None, "signal": None}
 
 
@@ -139,112 +137,9 @@ def check(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Se
     return {"outcome": "ok", "error": None, "verdicts": verdicts, "borrowed": borrowed(job)}
 
 
-class _Silenced(TimedConfig):
-    """Settings whose problem has the first hidden unit at exactly 0."""
-
-    def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
-        from .evidence import silence_unit
-
-        return silence_unit(super().problem(middle=middle), bias=self.bias)
-
-
-def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
-    """Train once for each of the requests of `verify.Case.requests`; returns what came of it.
-
-    The time that the job may take is counted anew from the start of each training.
-    """
-    train = entry_point(load_module(job))
-    frameworks.set_tf32(job["framework"], allowed=job["tf32"])
-    device = frameworks.resolve_device(job["device"], job["framework"])
-    fixed = {"device": device, "threads": job["threads"]}
-    results = []
-    for request in job["requests"]:
-        send({"event": "anew"})
-        results += train_each(train, [request], fixed)
-    return {"outcome": "ok", "error": None, "results": results, "borrowed": borrowed(job)}
-
-
 def borrowed(job: dict[str, Any]) -> str:
     """Whether an implementation has imported work of ours, that it could pass off as its own."""
     ours = ("twolayer.reference", "twolayer.impls.")
     if found := sorted(m for m in sys.modules if m.startswith(ours) and m != job["module"]):
         return f"it imports {listed(found)}: that it agrees with ours proves nothing"
     return ""
-
-
-def train_each(
-    train: Train, requests: Sequence[dict[str, Any]], fixed: dict[str, Value]
-) -> list[dict[str, Any]]:
-    """Train once a request, with the settings in `fixed` in place of the request's."""
-    from .evidence import pack
-
-    results = []
-    for request in requests:
-        kind = _Silenced if request.get("zero_unit") else TimedConfig
-        cfg = kind(**request["config"] | fixed)
-        trained = measure(train, cfg)
-        weights = [] if trained.error else [pack(weight) for weight in trained.weights]
-        results.append(_result(trained, cfg) | {"weights": weights})
-    return results
-
-
-def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
-    """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
-    from .bench import workload
-    from .bench.blocks import Amount, BlockTimer, barrier, time_blocks
-
-    main = job["framework"]
-    begun = time.perf_counter()
-    module = load_module(job)
-    train = entry_point(module)
-    import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
-    device = frameworks.resolve_device(job["config"]["device"], main)
-    values = job["config"] | {"device": device, "threads": job["threads"]}
-
-    def timed(sizes: dict[str, int], amount: Amount) -> dict[str, Any]:
-        timer = BlockTimer(amount, barrier(device))
-        leash.hold(timer, lambda reason: {"outcome": reason, "error": None})
-        return time_blocks(train, values | sizes, timer)
-
-    start_bytes = status_bytes("VmRSS")
-    result = {"error": None} | timed({}, Amount(**job["amount"]))
-    result |= {"peak_bytes": peak_bytes() - start_bytes, "import_s": import_s, "device": device}
-    result["threads"] = frameworks.threads_in_use(main)
-    if result["outcome"] == "diverged":
-        message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
-        result["error"] = _error("Diverged", message)
-    elif result["outcome"] == "ok":
-        result["flops"] = workload.said(module, TimedConfig(**values))
-    if result["outcome"] == "ok" and job["dispatch"]:
-        with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
-            small = timed(dict.fromkeys(SIZES, 1), Amount(blocks=3, warmup_s=1.0))
-            result["dispatch_us"] = statistics.median(small["blocks_us"])
-    return result
-
-
-SIZES = ("N", "H", "D_in", "D_out")
-
-
-def rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
-    """Measure the machine with the framework at hand, or with NumPy if it can't."""
-    from .bench.rates import PROBES, measure
-
-    main, config = job["framework"], job["config"]
-    by = main if main in PROBES else "numpy"
-    device = frameworks.resolve_device(config["device"], by)
-    found = measure(by, device, config["dtype"])
-    return {"outcome": "ok", "error": None, "rates": found, "by": by}
-
-
-TASKS: dict[str, Task] = {
-    "train": train,
-    "check": check,
-    "trainings": trainings,
-    "blocks": blocks,
-    "rates": rates,
-}
-
-
-def perform(commands: int, events: int, log: int, imports: dict[str, float]) -> None:
-    """Do the job that comes down `commands`, and end the process."""
-    worker.perform(commands, events, log, imports, TASKS)

@@ -75,7 +75,7 @@ class Case:
     def job(self) -> dict[str, Any]:
         """What to change in the job of a run, so that its process does these trainings."""
         requests, device = self.requests(), self.config.device
-        return {"task": "trainings", "requests": requests, "device": device}
+        return {"task": "twolayer.verify.tasks:trainings", "requests": requests, "device": device}
 
 
 def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:

@@ -7,6 +7,7 @@ import faulthandler
 import io
 import json
 import os
+import pkgutil
 import signal
 import sys
 import threading
@@ -26,9 +27,12 @@ Task = Callable[[dict[str, Any], dict[str, float], "Leash", Send], dict[str, Any
 
 
 def perform(
-    commands: int, events: int, log: int, imports: dict[str, float], tasks: dict[str, Task]
+    commands: int, events: int, log: int, imports: dict[str, float]
 ) -> None:
-    """Do the one job that comes down `commands`, and end the process."""
+    """Do the one job that comes down `commands`, and end the process.
+
+    The job names the function that does it, as `twolayer.training.tasks:train`.
+    """
     null = os.open(os.devnull, os.O_RDONLY)
     for fd, wanted in ((null, 0), (log, 1), (log, 2)):
         os.dup2(fd, wanted)
@@ -39,7 +43,8 @@ def perform(
     leash.watch()
     try:
         limit_memory(job["memory_limit"])
-        result = tasks[job["task"]](job, imports, leash, lambda m: send(events, m))
+        task: Task = pkgutil.resolve_name(job["task"])
+        result = task(job, imports, leash, lambda m: send(events, m))
     except BaseException as error:
         result = {"outcome": "failed", "error": describe(error)}
         print(result["error"]["traceback"] or "", end="", file=sys.stderr)

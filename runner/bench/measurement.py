@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..store import BENCHES
 
 SCHEMA = 1
-FOLDER = "bench"
 
 Rounds = Mapping[int, Sequence[float]]
 """Blocks by the number of their round."""
@@ -202,7 +202,7 @@ class Keeper:
     @property
     def path(self) -> Path:
         stamp = self.started_at.partition("+")[0].replace(":", "-")
-        return self.experiment / FOLDER / f"{stamp}.json"
+        return self.experiment / BENCHES / f"{stamp}.json"
 
     def save(self, bench: Bench) -> None:
         """Write the bench in place of its former state. Raises UserError if that can't be."""
@@ -285,7 +285,7 @@ def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def stored(experiment: Path) -> Iterator[Path]:
     """The files of an experiment's benches, from the oldest to the newest."""
-    return iter(sorted((experiment / FOLDER).glob("[!.]*.json")))
+    return iter(sorted((experiment / BENCHES).glob("[!.]*.json")))
 
 
 def latest(experiment: Path) -> Bench | None:

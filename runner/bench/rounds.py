@@ -180,12 +180,12 @@ class Rounds:
     def blocks_job(self, number: int) -> dict[str, Any]:
         amount = {"blocks": self.method.blocks, "warmup_s": self.method.warmup_s}
         dispatch = number < PROBED_ROUNDS and not self.campaign.bench.axis
-        return {"task": "blocks", "amount": amount, "dispatch": dispatch}
+        return {"task": "twolayer.bench.tasks:blocks", "amount": amount, "dispatch": dispatch}
 
     def probe(self, todo: Sequence[Entry]) -> None:
         """Measure what the machine can do, with every framework that is here anyway."""
         for run in {each.cell.framework: each.run for each in todo}.values():
-            result = self.perform(run, {"task": "rates"})
+            result = self.perform(run, {"task": "twolayer.bench.tasks:rates"})
             if result["outcome"] == "ok":
                 self.campaign.rates.setdefault(result["by"], []).append(result["rates"])
 

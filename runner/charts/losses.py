@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .. import tables
+from .. import record_tables
 from ..errors import listed
 from ..output import printable
 from ..record import Record
@@ -47,7 +47,7 @@ def losses(material: Material) -> Chart | None:
         title="Loss",
         x_label="epoch",
         y_label="loss",
-        table=tables.losses(named),
+        table=record_tables.losses(named),
         series=[curve(each.name, record, drawn[each.name]) for each, record in found],
         log_y=True,
         note=note.strip(),

@@ -127,20 +127,20 @@ def published_beside(experiment: "Experiment") -> "Published":
 
 
 def show_records(records: "list[Record]", format: Format, published: "Published | None") -> None:
-    from .. import tables
+    from .. import record_tables
 
     if format is Format.json:
         emit(json.dumps([record.full() for record in records], indent=1, allow_nan=False))
         return
     exact = format is Format.csv
-    table = tables.losses(records, published, exact=exact)
+    table = record_tables.losses(records, published, exact=exact)
     if exact:
         emit(table.csv())
         return
     draw = table_markdown if format is Format.markdown else table_text
     if records:
-        emit(f"{draw(table)}\n\n{draw(tables.summary(records))}")
-    for said in filter(None, (tables.notes(records), tables.failures(records))):
+        emit(f"{draw(table)}\n\n{draw(record_tables.summary(records))}")
+    for said in filter(None, (record_tables.notes(records), record_tables.failures(records))):
         emit(f"\n{fenced(said) if format is Format.markdown else said}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from .. import tables
+from .. import record_tables
 from ..bench.measurement import Bench, Cell
 from ..charts.judging import Judged
 from ..charts.material import Material, whole
@@ -163,7 +163,7 @@ def troubles(material: Material) -> tuple[list[Trouble], Table | None]:
 
 
 def _trouble(label: str, record: Record) -> Trouble:
-    _, *lines = tables.failures([record]).splitlines()
+    _, *lines = record_tables.failures([record]).splitlines()
     return Trouble(label, record.outcome, record.reason, [line[4:] for line in lines])
 
 

@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, results, tables
+from .. import __version__, record_tables, results
 from ..bench.measurement import latest
 from ..charts.chart import Chart, Series
 from ..charts.data import others
@@ -173,7 +173,7 @@ def _legend(chart: Chart) -> dict[str, str] | None:
 def _runs(material: Material) -> Table:
     if len(material.runs) > MOST_RUNS:
         return results.table(material.rows, results.default_columns(material.rows))
-    return tables.summary([replace(whole(r), impl=material.label(r)) for r in material.runs])
+    return record_tables.summary([replace(whole(r), impl=material.label(r)) for r in material.runs])
 
 
 DASHES = ("", "7 4", "2 3", "7 3 2 3", "12 4")
