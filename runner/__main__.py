@@ -8,7 +8,7 @@ def main() -> None:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:  # not ignored, as it is in the background of a shell
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from .cli import main
+    from .cli.app import main
 
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)

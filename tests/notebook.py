@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from twolayer.catalogue import LESSON as LESSON
-from twolayer.config import Experiment, find_config, load
-from twolayer.published import read_published
-from twolayer.settings import Config
+from twolayer.config.catalogue import LESSON as LESSON
+from twolayer.config.experiment import Experiment, find_config, load
+from twolayer.config.published import read_published
+from twolayer.config.settings import Config
 from twolayer.tables import Table, number
 
 CELLS = read_published(Path(__file__).parent.parent / "configs" / "notebook_losses.csv")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from twolayer import catalogue
+from twolayer.config import catalogue
 
 ROOT = Path(__file__).parent.parent
 TREE = ("pyproject.toml", "README.md", "LICENSE", "runner", "impls", "configs")

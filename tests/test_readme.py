@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from twolayer import catalogue, check, cli, config, document, settings
-from twolayer.commands import common
+from twolayer.cli import app as cli
+from twolayer.cli import common
+from twolayer.config import catalogue, document, settings
+from twolayer.config import experiment as config
+from twolayer.training import check
 from typer.main import get_command
 
 ROOT = Path(__file__).parent.parent

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ..config.settings import Config
 from ..errors import listed
-from ..settings import Config
 from . import intervals, workload
 from .measurement import Bench, Cell, Fit, Interval, Rates, Round
 

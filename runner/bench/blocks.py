@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import contract
-from ..contract import ContractError, Train, begin, count
-from ..rules import Value
-from ..training import TimedConfig, as_floats, host_value
+from ..config.rules import Value
+from ..training import contract
+from ..training.contract import ContractError, Train, begin, count
+from ..training.loop import TimedConfig, as_floats, host_value
 
 BLOCK_NS = 20_000_000
 """The least length of a block: the clock and a stray interrupt are nothing beside it."""

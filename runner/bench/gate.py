@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..config.settings import SHOWN_ONLY
 from ..errors import UserError, listed
-from ..settings import SHOWN_ONLY
 from ..tables import Table
 from . import intervals
 from .measurement import Bench, Cell, Interval

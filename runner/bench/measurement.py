@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..store import BENCHES
+from ..results.store import BENCHES
 
 SCHEMA = 1
 

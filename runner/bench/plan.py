@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .. import plan
-from ..config import Assignment, Experiment
+from ..config import plan
+from ..config.experiment import Assignment, Experiment
+from ..config.plan import Run
 from ..errors import UserError, listed, nearest
-from ..plan import Run
 from . import revision, rounds
 from .measurement import Round
 from .rounds import Entry

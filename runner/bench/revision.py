@@ -10,10 +10,10 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from .. import catalogue
+from ..config import catalogue
+from ..config.plan import Run
 from ..errors import UserError
 from ..machine import git
-from ..plan import Run
 
 
 def at_revision(runs: list[Run], revision: str, folder: Path) -> list[Run]:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .. import machine, packages
-from ..plan import Run, host_key, hosts_needed
-from ..scheduler import job
-from ..supervisor import Hosts, supervise
+from ..config.plan import Run, host_key, hosts_needed
+from ..engine.scheduler import job
+from ..engine.supervisor import Hosts, supervise
 from . import analysis, workload
 from .measurement import Bench, Cell, Keeper, Round
 

@@ -7,11 +7,11 @@ import statistics
 import time
 from typing import Any
 
-from .. import frameworks
-from ..loading import load_module
-from ..tasks import entry_point, error
-from ..training import TimedConfig
-from ..worker import Leash, Send, peak_bytes, status_bytes
+from ..config import frameworks
+from ..training.loading import load_module
+from ..training.loop import TimedConfig
+from ..training.tasks import entry_point, error
+from ..training.worker import Leash, Send, peak_bytes, status_bytes
 from . import workload
 from .blocks import Amount, BlockTimer, barrier, time_blocks
 from .rates import PROBES, measure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..contract import ContractError
-from ..rules import Number
-from ..settings import Config
+from ..config.rules import Number
+from ..config.settings import Config
+from ..training.contract import ContractError
 
 MIDDLE_LAYERS = 1.5
 """How often DynamicNet's middle layer is applied, on average."""

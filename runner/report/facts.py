@@ -12,17 +12,17 @@ from typing import Any
 
 import yaml
 
-from .. import record_tables
 from ..bench.measurement import Bench, Cell
-from ..charts.judging import Judged
-from ..charts.material import Material, whole
-from ..charts.times import comparable, compared
+from ..config.plan import human_bytes
+from ..config.settings import DEFAULTS
 from ..errors import listed
-from ..plan import human_bytes
-from ..record import FAILURES, Record
-from ..results import best
-from ..settings import DEFAULTS
+from ..results import tables as record_tables
+from ..results.record import FAILURES, Record
+from ..results.rows import best
 from ..tables import Table
+from .judging import Judged
+from .material import Material, whole
+from .times import comparable, compared
 
 MOST_LOGS = 20
 WIDTH = 88

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from ..charts.chart import Axis, Chart, Grid, Series
-from ..charts.scales import Scale, across, drawable, up
-from ..charts.sweep import brief, told_apart
 from ..errors import UserError
+from .chart import Axis, Chart, Grid, Series
+from .scales import Scale, across, drawable, up
+from .sweeps import brief, told_apart
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = (

@@ -16,18 +16,20 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, record_tables, results
+from .. import __version__
 from ..bench.measurement import latest
-from ..charts.chart import Chart, Series
-from ..charts.data import others
-from ..charts.judging import Judged, judged
-from ..charts.material import Material, gather, whole
-from ..charts.parity import drawn
 from ..errors import UserError
-from ..store import Store, temporary_name
+from ..results import rows as results
+from ..results import tables as record_tables
+from ..results.store import Store, temporary_name
 from ..tables import Table, number
 from . import facts as report_facts
 from . import figures as report_figures
+from .chart import Chart, Series
+from .data import others
+from .judging import Judged, judged
+from .material import Material, gather, whole
+from .parity import drawn
 
 OPEN_ROWS = 16
 """Tables of up to so many rows stand open."""

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from twolayer.catalogue import LESSON
+from twolayer.config.catalogue import LESSON
+from twolayer.engine.supervisor import thread_environment
 from twolayer.machine import usable_cores
-from twolayer.store import Store
-from twolayer.supervisor import thread_environment
+from twolayer.results.store import Store
 from twolayer.tables import Table
-
-from .measure import Ratio, ratio, show, twolayer, wall_s
+from twolayer.tests.measure import Ratio, ratio, show, twolayer, wall_s
 
 HELLO = """
 import typer

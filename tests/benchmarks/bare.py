@@ -8,7 +8,7 @@ import sys
 import time
 
 from twolayer import Config
-from twolayer.config import find_config, load
+from twolayer.config.experiment import find_config, load
 
 
 class Bare(Config):

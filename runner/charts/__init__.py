@@ -1,1 +1,0 @@
-"""What is drawn of an experiment, and what draws it: matplotlib, or characters."""

@@ -1,0 +1,176 @@
+"""Command-line options that several commands share, made from the tables of settings."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from ..config.rules import Rule
+from ..config.settings import HELP, OPTIONS, RULES
+from ..errors import UserError
+
+SETTINGS_PANEL = "Settings of every implementation, in place of the config's"
+
+
+def complete_impls(incomplete: str) -> list[str]:
+    """Names of implementations, after the last comma."""
+    from ..config import catalogue
+
+    before, comma, last = incomplete.rpartition(",")
+    taken = before.split(",")
+    names = (name for name in catalogue.names() if name not in taken)
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+
+def complete_configs(incomplete: str) -> list[str]:
+    """Configs that come with twolayer, and YAML files and folders here."""
+    from ..config.experiment import config_names
+
+    names = [name for name in config_names() if name.startswith(incomplete)]
+    return sorted([*names, *complete_files(incomplete)])
+
+
+def complete_files(incomplete: str) -> list[str]:
+    """YAML files and folders here."""
+    folder = incomplete[: incomplete.rfind("/") + 1]
+    found = [p for p in Path(folder or ".").glob("*") if p.is_dir() or p.suffix == ".yaml"]
+    here = (f"{folder}{p.name}{'/' * p.is_dir()}" for p in found if not p.name.startswith("."))
+    return sorted(name for name in here if name.startswith(incomplete))
+
+
+Impls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--impl",
+        "-i",
+        metavar="NAME",
+        help="Implementation, by name or as ./path.py. Repeat it or use commas.",
+        autocompletion=complete_impls,
+        show_default="all in the config",
+    ),
+]
+ConfigFile = Annotated[
+    str,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="YAML config, or the name of one that comes with twolayer.",
+        autocompletion=complete_configs,
+    ),
+]
+Results = Annotated[
+    Path, typer.Option("--results", metavar="DIR", help="Folder that results are kept in.")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3).",
+    ),
+]
+
+
+def split_names(impls: list[str] | None) -> list[str] | None:
+    """`--impl a,b --impl c` as a list; None if the option was not given."""
+    if not impls:
+        return None
+    return [name.strip() for each in impls for name in each.split(",") if name.strip()]
+
+
+class HelpfulCommand(TyperCommand):
+    """A command that has an answer to what other tools' users type."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = any(parameter.name == "impl" for parameter in self.params)
+        try:
+            extra = super().parse_args(ctx, args)
+        except Exception as error:
+            self._explain(getattr(error, "option_name", ""))
+            raise
+        if extra and not ctx.resilient_parsing:
+            meant = shlex.join(part for word in extra for part in (_option_of(word), word))
+            words = " ".join(extra)
+            raise UserError(
+                f"{words}: must be the value of an option; write twolayer {self.name} … {meant}"
+            )
+        return extra
+
+    def _explain(self, option: str) -> None:
+        """Raise UserError if there is something to say of an option that does not exist."""
+        from ..config.experiment import elsewhere
+
+        given = (each for parameter in self.params for each in parameter.opts)
+        options = [each for each in given if each.startswith("-")]
+        impls = ["--impls"] if "--impl" in options else []
+        if option not in options and (hint := elsewhere(option, [*options, *impls])):
+            raise UserError(f"{option}: is not an option{hint.replace('--impls', '--impl')}")
+
+
+def _option_of(word: str) -> str:
+    """The option that a word without one is the value of, as its form tells."""
+    if "=" in word:
+        return "--set"
+    return "--config" if word.endswith((".yaml", ".yml")) else "--impl"
+
+
+def with_settings(
+    *options: str, without: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for every setting, and for some keys of config.OPTIONS.
+
+    Settings that mean nothing to it are left `without`. The command gets what was said as
+    `assignments` and `options`, both lists of Assignment. Its module must not postpone its
+    annotations: typer reads them.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = [p for p in signature.parameters.values() if p.name not in ("assignments", "options")]
+        offered = [name for name in RULES if name not in without]
+        added = [_parameter(n, RULES[n], HELP[n], SETTINGS_PANEL) for n in offered]
+        added += [_parameter(n, *OPTIONS[n], None) for n in options]
+
+        @functools.wraps(command)
+        def with_them(**values: Any) -> None:
+            from ..config.experiment import Assignment, parse_set
+
+            said = {name: values.pop(name) for name in (*offered, *options)}
+            each = [
+                Assignment("", name, text, f"--{name.replace('_', '-')}")
+                for name, text in said.items()
+                if text is not None
+            ]
+            sets = [parse_set(text) for text in values.pop("sets") or ()]
+            values["assignments"] = [a for a in each if a.key in RULES] + sets
+            values["options"] = [a for a in each if a.key in OPTIONS]
+            command(**values)
+
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *added)]
+        sets = inspect.Parameter(
+            "sets", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sets
+        )
+        with_them.__signature__ = inspect.Signature([*parameters, sets])  # type: ignore[attr-defined]
+        with_them.__annotations__ = {p.name: p.annotation for p in (*parameters, sets)}
+        del with_them.__wrapped__
+        return with_them
+
+    return decorate
+
+
+def _parameter(name: str, rule: Rule, help: str, panel: str | None) -> inspect.Parameter:
+    option = typer.Option(
+        f"--{name.replace('_', '-')}", metavar=rule.metavar, help=help, rich_help_panel=panel
+    )
+    annotation = Annotated[str | None, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )

@@ -1,0 +1,87 @@
+"""`twolayer verify`: whether it is the same computation, with numbers."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..output import emit
+from .common import (
+    DIVERGED,
+    OK,
+    Format,
+    FormatOption,
+    finite,
+    load_experiment,
+    paragraphs,
+    say,
+    say_notes,
+    table_markdown,
+    table_text,
+    why,
+)
+from .options import ConfigFile, Impls, with_settings
+
+if TYPE_CHECKING:
+    from ..config.experiment import Assignment
+
+
+@with_settings("name", "timeout", "memory_limit")
+def verify(
+    assignments: "list[Assignment]",
+    options: "list[Assignment]",
+    impl: Impls = None,
+    config: ConfigFile = "notebook",
+    format: FormatOption = Format.table,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", metavar="FILE", help="Draw deviations (.png, .svg or .pdf)."),
+    ] = None,
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="On a GPU, let float32 products round to TF32.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress, only the verdicts.")
+    ] = False,
+) -> None:
+    import dataclasses
+
+    from ..config import plan
+    from ..engine import scheduler
+    from ..verify.bounds import cases, judge, notes, table
+    from ..verify.evidence import Verdict
+
+    if figure is not None:
+        from ..report.drawing import check_file
+
+        check_file(figure, "--figure")
+    experiment = load_experiment(config, assignments, options, impl)
+    configured = plan.make(experiment)
+    say_notes((run.implementation for run in configured), quiet)
+    common = plan.make(dataclasses.replace(experiment, overrides={}))
+    todo = list(cases(common, configured))
+    work = [(case.run, case.job() | {"tf32": tf32}) for case in todo]
+    memory = experiment.option("memory_limit")
+    limits = experiment.option("timeout"), int(memory) if memory else None
+    verdicts = []
+    for case, result in zip(todo, scheduler.perform_each(work, *limits), strict=True):
+        if "results" in result:
+            verdict = judge(case, result["results"], result["borrowed"])
+        else:
+            reason = f"does not train: {why(result)}"
+            verdict = Verdict(case.run.name, case.family, case.start, {}, reasons=[reason])
+        verdicts.append(verdict)
+        say(f"[{len(verdicts):2}/{len(todo)}] {case.run.name} ({case.start})", quiet)
+    if format is Format.json:
+        emit(json.dumps(finite([v.summary() for v in verdicts]), indent=1, allow_nan=False))
+    elif format is Format.csv:
+        emit(table(verdicts).csv())
+    else:
+        draw = table_markdown if format is Format.markdown else table_text
+        emit(f"{draw(table(verdicts))}\n\n{paragraphs(notes(verdicts))}".rstrip())
+    if figure is not None:
+        from ..report.figure import deviations
+
+        deviations(verdicts, figure)
+    raise typer.Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)

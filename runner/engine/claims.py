@@ -1,0 +1,80 @@
+"""Which process is at which run, so that two sweeps into one experiment never do the same.
+
+A claim is a lock on one byte of the file `.claims`, at a place that the run's hash gives. The
+system drops the locks of a process that dies, however it dies, so nothing is ever left behind
+and nobody needs to decide whether a claim is stale.
+
+Some file systems have no locks (NFS and Lustre can be mounted without). There every claim is
+granted: nothing else could tell a sweep that is at work from one that was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import UserError
+
+HELD = (errno.EACCES, errno.EAGAIN)
+"""How the system says that another process has a lock; all else is that there are none."""
+
+FLOCK = "hhqqi"
+"""Linux's `struct flock`: type, whence, start, length, pid."""
+
+
+class Claims:
+    """The claims of this process on the runs of an experiment. One per process and experiment:
+    the system forgets all locks of a process on a file when any handle on it is closed.
+
+    `no_locks` says why there are none, once a claim has met that. Raises UserError if the
+    folder can't be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.handle = os.open(folder / ".claims", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UserError(f"{folder}: can't be written: {error.strerror}") from None
+        self.no_locks = ""
+
+    def acquire(self, key: str) -> bool:
+        """Claim a run; False if another process has."""
+        try:
+            fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key))
+        except OSError as error:
+            if error.errno in HELD:
+                return False
+            self.no_locks = str(error.strerror)
+        return True
+
+    def release(self, key: str) -> None:
+        """Give a claim back, after its result is on disk."""
+        if not self.no_locks:
+            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _place(key))
+
+    def holders(self, keys: Iterable[str]) -> set[int]:
+        """The processes of this host that have claims on some of these runs, where known."""
+        return {pid for key in keys if (pid := self._holder(key)) > 0}
+
+    def _holder(self, key: str) -> int:
+        if sys.platform != "linux":
+            return 0
+        asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _place(key), 1, 0)
+        with contextlib.suppress(OSError):
+            kind, *_, pid = struct.unpack(FLOCK, fcntl.fcntl(self.handle, fcntl.F_GETLK, asked))
+            return 0 if kind == fcntl.F_UNLCK else int(pid)
+        return 0
+
+    def close(self) -> None:
+        os.close(self.handle)
+
+
+def _place(key: str) -> int:
+    return int(key.rpartition("-")[2], 16)

@@ -1,0 +1,215 @@
+"""The host: a process with the frameworks imported, forked once for each run.
+
+A host is started as ``python -P -m twolayer.engine.host MODULE…`` with a socket as its standard
+input. It imports the modules, says so, and then forks a process for each run that it is sent:
+importing a framework takes seconds, forking a process that has imported it milliseconds. A
+host never computes anything itself, since a process that has cannot be forked safely.
+
+multiprocessing's forkserver does the same once per program; here there is one host per
+framework and thread count, usable from a daemonic process, that reaps and reports its runs.
+
+A run is sent as three pipes: `commands` (the job, then perhaps a request to stop; its end
+means that nobody waits for the run any more, so it is killed), `events` and `log`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+
+from ..training.pipes import send
+
+PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
+
+
+def main() -> None:
+    """Be a host, until the other end of standard input goes away."""
+    control = socket.socket(fileno=os.dup(0))
+    adopt_orphans()
+    with leaving_with(control):
+        imports = import_all(sys.argv[1:])
+    from ..training import (
+        tasks,  # noqa: F401 - what most forks need, imported once
+        worker,
+    )
+
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy every page that holds an object
+    control.sendall(b"r")  # ready
+    job = Host(control).serve()
+    if job:  # only ever true in a forked child
+        worker.perform(*job, imports)
+    os._exit(0)  # nothing here needs a framework's slow farewell
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever a run leaves behind, detached or not (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants() -> list[int]:
+    """The processes whose parent is this one."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+@contextlib.contextmanager
+def leaving_with(control: socket.socket) -> Iterator[None]:
+    """End this process at once if the requester goes away, while it is busy with imports.
+
+    The thread that sees to it is gone at the end: a process with threads is not to be forked.
+    """
+    done, finish = os.pipe()
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(done, select.POLLIN)
+        poll.register(control, 0)  # its end, not the first request
+        if any(fd != done for fd, _ in poll.poll()):
+            os._exit(1)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.write(finish, b".")
+        thread.join()
+        os.close(done)
+        os.close(finish)
+
+
+def import_all(modules: list[str]) -> dict[str, float]:
+    """Import modules; returns the seconds that each took.
+
+    If one fails the process ends: the run that needs it imports it again, and tells why. Here
+    it would fail for another reason then, since what it had imported stays.
+    """
+    seconds = {}
+    for module in modules:
+        begun = time.perf_counter()
+        try:
+            importlib.import_module(module)
+        except (Exception, SystemExit):
+            os._exit(1)
+        seconds[module] = time.perf_counter() - begun
+    return seconds
+
+
+class Host:
+    """Forks runs on request, reaps them, and kills those that nobody waits for."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.runs: dict[int, tuple[int, int]] = {}  # pid: (commands, events)
+        self.poll = select.poll()
+        self.poll.register(control, select.POLLIN)
+        self.woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        self.poll.register(self.woken, select.POLLIN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+
+    def serve(self) -> tuple[int, int, int] | None:
+        """Serve until the requester is gone (None), or return as the child, with its pipes."""
+        while True:
+            for fd, _ in self.poll.poll():
+                if fd == self.woken:
+                    os.read(fd, 4096)
+                    self.reap()
+                elif fd == self.control.fileno():
+                    pipes = self.receive()
+                    if pipes is None:
+                        self.end()
+                        return None
+                    if self.fork(pipes):
+                        return pipes
+                else:
+                    self.abandon(fd)
+
+    def receive(self) -> tuple[int, int, int] | None:
+        _, fds, _, _ = socket.recv_fds(self.control, 1, 3)
+        return (fds[0], fds[1], fds[2]) if len(fds) == 3 else None
+
+    def fork(self, pipes: tuple[int, int, int]) -> bool:
+        commands, events, log = pipes
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # BLAS threads survive a fork; see its atfork handler
+            pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            self.leave()
+            return True
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)  # here as well: a kill may come before the child gets to it
+        os.close(log)
+        self.runs[pid] = (commands, events)
+        self.poll.register(commands, 0)  # only its end is of interest here
+        send(events, {"event": "started", "pid": pid})
+        return False
+
+    def leave(self) -> None:
+        """In the child: let go of all that is the host's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self.control.close()
+        for fds in self.runs.values():
+            for fd in fds:
+                os.close(fd)
+
+    def reap(self) -> None:
+        for pid in list(self.runs):
+            done, status, _ = os.wait4(pid, os.WNOHANG)
+            if done:
+                self.kill(pid)  # what it left behind in its process group
+                commands, events = self.runs.pop(pid)
+                with contextlib.suppress(KeyError):
+                    self.poll.unregister(commands)
+                send(events, {"event": "exited", "status": os.waitstatus_to_exitcode(status)})
+                os.close(commands)
+                os.close(events)
+        if not self.runs:
+            self.end_orphans()
+
+    def end_orphans(self) -> None:
+        """Kill what runs have left behind; only while none is under way it is clear whose it is."""
+        for _ in range(10):  # what dies may leave children of its own
+            for pid in descendants():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+
+    def abandon(self, commands: int) -> None:
+        for pid, fds in self.runs.items():
+            if fds[0] == commands:
+                self.kill(pid)
+                self.poll.unregister(commands)
+
+    def kill(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        for pid in self.runs:
+            self.kill(pid)
+        self.end_orphans()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What is kept of one run: the fields of result.json, and the losses beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..output import printable
+
+SCHEMA = 1
+FAILURES = ("failed", "crashed", "timeout", "out_of_memory")
+
+
+@dataclass
+class Record:
+    """One run, finished one way or another. Times in seconds, sizes in bytes.
+
+    Attributes:
+        outcome: ok, diverged, failed, timeout, crashed, out_of_memory or interrupted.
+        error: None, or type, message, traceback and signal.
+        config: the resolved settings.
+        epochs_done: steps whose loss was finite.
+        final_loss: the last finite loss, taken before that step's update.
+        import_s: import of its frameworks and of its own file.
+        setup_s: from the call of train(cfg) to its first step.
+        train_s: from the first step until the final weights are on the host.
+        step_us: median, p10 and p90 of the time of a step, in µs; None if no step was timed.
+        computed_dtype: the type that was computed in, if it is not the one asked for.
+        notes: sentences to be shown beside the numbers above.
+        peak_bytes: most memory resident at once; start_bytes of it before train(cfg).
+        source_sha256: the hash of each local file that it executes, by its path from the first.
+        also_loaded: the same of files that it loaded although its source does not show it.
+        neighbours: how many other runs were under way; times with and without don't compare.
+        invocation: which call of twolayer it was part of.
+        losses: one per epoch; a diverged run's end with the one that is not finite.
+        log: what it printed (its beginning and end, if that was much).
+    """
+
+    impl: str
+    outcome: str
+    config: dict[str, Any]
+    error: dict[str, Any] | None = None
+    epochs_done: int = 0
+    final_loss: float | None = None
+    import_s: float | None = None
+    setup_s: float | None = None
+    train_s: float | None = None
+    step_us: dict[str, float] | None = None
+    peak_bytes: int | None = None
+    start_bytes: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    computed_dtype: str | None = None
+    notes: list[str] = field(default_factory=list)
+    gpu: dict[str, str] | None = None
+    framework: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    git: dict[str, Any] | None = None
+    source: str = ""
+    source_sha256: dict[str, str] = field(default_factory=dict)
+    also_loaded: dict[str, str] = field(default_factory=dict)
+    key: str = ""
+    neighbours: int | None = None
+    invocation: str = ""
+    started_at: str = ""
+    schema: int = SCHEMA
+    losses: list[float] = field(default_factory=list)
+    log: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """The fields of result.json."""
+        values = dict(vars(self))
+        del values["losses"], values["log"]
+        return {"schema": values.pop("schema"), **values}
+
+    def full(self) -> dict[str, Any]:
+        """The fields of result.json and the losses; one that is not finite is None."""
+        losses = [loss if math.isfinite(loss) else None for loss in self.losses]
+        return self.summary() | {"losses": losses}
+
+    @classmethod
+    def from_summary(cls, values: dict[str, Any], losses: list[float], log: str) -> Record:
+        """The record whose `summary` and losses these are; fields it doesn't know are left."""
+        known = {f.name for f in fields(cls)} - {"losses", "log"}
+        if isinstance(sha256 := values.get("source_sha256"), str):  # of one file, as it once was
+            values = values | {"source_sha256": {f"{values.get('impl')}.py": sha256}}
+        return cls(**{k: v for k, v in values.items() if k in known}, losses=losses, log=log)
+
+    @property
+    def fell(self) -> bool:
+        """Whether the last loss is below the first."""
+        return len(self.losses) > 1 and self.losses[-1] < self.losses[0]
+
+    @property
+    def reason(self) -> str:
+        """Why the run did not end as ok, in one line."""
+        if not self.error:
+            return "" if self.outcome == "ok" else f"stopped at epoch {self.epochs_done}"
+        kind, message = self.error["type"], str(self.error["message"]).strip()
+        first = printable(message.partition("\n")[0])
+        if not self.error["traceback"]:
+            return first
+        return f"{kind}: {first}" if first else str(kind)

@@ -1,0 +1,132 @@
+"""The tables of records: losses, summary, and why a run is not ok."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from ..config.published import Published
+from ..output import printable
+from ..tables import Table, number, sparkline
+from .record import Record
+
+LOG_LINES = 8
+"""Lines of the output of a run that is not ok that are shown under the summary."""
+
+NOTEBOOK = "(notebook)"
+
+
+def losses(
+    records: Sequence[Record], published: Published | None = None, *, exact: bool = False
+) -> Table:
+    """Epochs down, implementations across; `published` losses stand beside ours.
+
+    `exact` writes every digit of a loss, else five significant ones.
+    """
+    published = published or {}
+    header = ["epoch"]
+    for record in records:
+        header.append(record.impl)
+        if record.impl in published:
+            header.append(f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK)
+    rows = []
+    for epoch in _epochs(records):
+        row = [str(epoch)]
+        for record in records:
+            row.append(_cell(_loss_at(record, epoch), exact))
+            if record.impl in published:
+                row.append(_cell(published[record.impl].get(epoch), exact))
+        rows.append(row)
+    beside = (column for column, name in enumerate(header) if name.endswith(NOTEBOOK))
+    return Table(header, rows, glued=frozenset(beside))
+
+
+def _epochs(records: Sequence[Record]) -> list[int]:
+    """The epochs that any record prints: each `log_every`th of its own, and its last."""
+    auto = _step(max((len(record.losses) for record in records), default=0))
+    epochs: set[int] = set()
+    for record in records:
+        every = record.config.get("log_every", "auto")
+        own = range(len(record.losses))
+        epochs.update(own[:: auto if every == "auto" else every], own[-1:])
+    return sorted(epochs)
+
+
+def _step(epochs: int) -> int:
+    """The first of 1, 2, 5, 10, 20, … that makes about ten rows of so many epochs."""
+    steps = (int(factor * 10**power) for power in itertools.count() for factor in (1, 2, 5))
+    return next(step for step in steps if step * 10 >= epochs)
+
+
+def _loss_at(record: Record, epoch: int) -> float | None:
+    return record.losses[epoch] if epoch < len(record.losses) else None
+
+
+def _cell(loss: float | None, exact: bool) -> str:
+    if loss is None:
+        return ""
+    return repr(loss) if exact else number(loss)
+
+
+def summary(records: Sequence[Record]) -> Table:
+    """One row a run: how it ended, what it came to, what it cost."""
+    header = (
+        *("implementation", "outcome", "final loss", "log loss", "import s", "set-up s"),
+        *("train s", "µs/step", "peak MB", "device", "threads"),
+    )
+    return Table(header, [_summary_row(record) for record in records], frozenset({0, 1, 3, 9}))
+
+
+def _summary_row(record: Record) -> list[str]:
+    return [
+        record.impl,
+        record.outcome,
+        number(record.final_loss),
+        sparkline(record.losses),
+        _fixed(record.import_s, 2),
+        _fixed(record.setup_s, 3),
+        _fixed(record.train_s, 3),
+        _fixed((record.step_us or {}).get("median"), 1),
+        _fixed(record.peak_bytes / 1e6 if record.peak_bytes else None, 0),
+        record.device or "-",
+        str(record.threads or "-"),
+    ]
+
+
+def _fixed(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:.{places}f}"
+
+
+def failures(records: Sequence[Record]) -> str:
+    """Why each run that is not ok is not, with the lines that tell most."""
+    paragraphs = []
+    for record in records:
+        if record.outcome != "ok":
+            lines = (f"    {printable(line)}" for line in _telling(record))
+            paragraphs.append(
+                "\n".join([f"{record.impl} {record.outcome}: {record.reason}", *lines])
+            )
+    return "\n".join(paragraphs)
+
+
+def notes(records: Sequence[Record]) -> str:
+    """What the numbers of the runs don't say of themselves, a line each."""
+    return "\n".join(f"{record.impl}: {note}" for record in records for note in record.notes)
+
+
+def _telling(record: Record) -> list[str]:
+    """The ends of what a run printed and of its traceback; of a crash, where it happened."""
+    lines = record.log.rstrip().splitlines()
+    crash = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
+    if crash is not None:
+        return lines[crash : crash + LOG_LINES]
+    trace = ((record.error or {}).get("traceback") or "").rstrip().splitlines()
+    if record.outcome != "failed" or (trace and lines[-1:] == trace[-1:]):
+        trace = []
+    return [*lines[-LOG_LINES:], *_from_a_frame(trace[-LOG_LINES:])]
+
+
+def _from_a_frame(trace: list[str]) -> list[str]:
+    """The end of a traceback, from a line that names a file on."""
+    frames = [i for i, line in enumerate(trace) if line.lstrip().startswith("File ")]
+    return trace[frames[0] :] if frames else trace

@@ -1,0 +1,239 @@
+"""The contract of an implementation in words: what breaks a rule raises the rule's sentence.
+
+Training, benchmarks and `check` all ask here, so that a broken rule is said in the same words
+everywhere, with the line of the implementation that is to blame.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import textwrap
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config.problem import weight_shapes
+from ..config.settings import Config
+from ..errors import UserError, listed
+
+Train = Callable[[Config], Iterator[Any]]
+Shapes = Sequence[tuple[int, ...]]
+
+MOST_AHEAD = 10_000
+"""How many steps may be pulled before the losses of those before have come: a compiled chunk."""
+
+ATTACHED = (
+    "its losses are attached to their graph, which keeps every step in memory; yield loss.detach()"
+)
+PULL_CHUNKS = (
+    "loop over cfg.steps() itself, or pull a chunk at a time (`islice(steps, 100)`) and yield "
+    "its losses"
+)
+_WEIGHTS = "they must be real floating-point arrays of the shapes handed out"
+
+
+class ContractError(UserError):
+    """An implementation broke a rule of the contract. The text says which, and what to write."""
+
+
+def begin(train: Train, cfg: Config) -> Generator[Any, None, Any]:
+    """Call `train`. Raises ContractError if that gives no generator."""
+    with contextlib.suppress(ValueError):  # what has no signature can be called all the same
+        try:
+            inspect.signature(train).bind(cfg)
+        except TypeError as error:
+            raise ContractError(f"train must take one argument, cfg: {error}") from None
+    generator = train(cfg)
+    if not isinstance(generator, Generator):
+        raise ContractError(
+            f"train(cfg) must yield its losses, it returned {_kind(generator)}"
+            f"{_place(train, ast.Return)}; write `yield loss` in a loop over cfg.steps()"
+        )
+    return generator
+
+
+def numbers(loss: Any) -> list[float]:
+    """What was yielded as floats, exactly: a number, or a 0-D or 1-D array of any framework.
+
+    Raises ContractError if it is something else.
+    """
+    dimensions = getattr(loss, "ndim", 0)
+    kind, reason = type(loss).__name__, ""
+    if dimensions > 1:
+        raise ContractError(
+            f"train(cfg) must yield numbers, got {kind} of shape {tuple(loss.shape)}; yield one "
+            f"number a step, like `loss.sum()`, or a 1-D array with a loss for each step pulled"
+        )
+    try:
+        values = loss.tolist() if hasattr(loss, "tolist") else np.asarray(loss).tolist()
+        each = values if dimensions else [values]
+        if each and all(hasattr(value, "__float__") for value in each):
+            return list(map(float, each))
+    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
+        reason = f": {error}"
+    if dimensions:
+        kind += f" of {loss.dtype}" if len(loss) else " of no losses"
+    raise ContractError(f"train(cfg) must yield numbers, got {kind}{reason}; yield the loss itself")
+
+
+def count(loss: Any) -> int:
+    """How many losses were yielded at once."""
+    return len(loss) if getattr(loss, "ndim", 0) == 1 else 1
+
+
+def check_pulled(train: Train, pulled: int) -> None:
+    """Raise ContractError if no step was pulled."""
+    if pulled:
+        return
+    said = "it never pulled a step from cfg.steps(); "
+    for node in _nodes(train):
+        if isinstance(node, ast.For) and any(isinstance(n, ast.Yield) for n in ast.walk(node)):
+            raise ContractError(
+                f"{said}in {_file(train)}, write `for _ in cfg.steps():` where line {node.lineno} "
+                f"loops over {ast.unparse(node.iter)}"
+            )
+    raise ContractError(f"{said}write `for _ in cfg.steps():` as the training loop")
+
+
+def check_counts(train: Train, pulled: int, yielded: int, epochs: int) -> None:
+    """Raise ContractError unless all steps were pulled and have a loss each."""
+    if pulled < epochs and 0 <= pulled - yielded <= 1:  # a return may follow a pull
+        raise ended_early(train, f"{yielded} of {epochs}")
+    if yielded != pulled:
+        raise miscounted(pulled, yielded)
+
+
+def ended_early(train: Train, steps: str) -> ContractError:
+    return ContractError(
+        f"it ended after {steps} steps{_place(train, ast.Break)}; "
+        f"the loop must go on until cfg.steps() ends"
+    )
+
+
+def miscounted(pulled: int, yielded: int) -> ContractError:
+    """What to raise where the losses are not as many as the steps."""
+    how = "many" if yielded > pulled else "few"
+    return ContractError(
+        f"it yields too {how} losses: {yielded} for {pulled} steps; yield one for each step pulled"
+    )
+
+
+def out_of_step(pulled: int, yielded: int) -> ContractError:
+    """What to raise where losses run ahead of the steps, or stay more than MOST_AHEAD behind."""
+    if yielded > pulled:
+        return miscounted(pulled, yielded)
+    steps = "a step" if pulled - yielded == 1 else f"{pulled - yielded} steps"
+    return ContractError(
+        f"it pulled {steps} before their losses came, so that it can be neither timed nor stopped; "
+        f"{PULL_CHUNKS}"
+    )
+
+
+def take_weights(
+    train: Train, cfg: Config, handed_out: Sequence[Shapes], returned: Any, loss: Any
+) -> list[np.ndarray]:
+    """What `train` returned as arrays of its own; `loss` is the last that it yielded.
+
+    Raises ContractError unless they are real floating-point arrays as they were handed out.
+    """
+    try:
+        weights = host_arrays(train, returned)
+    except ContractError as error:
+        if getattr(loss, "requires_grad", False):
+            raise ContractError(f"{error}; and {ATTACHED}") from None
+        raise
+    check_shapes(train, cfg, handed_out, weights)
+    return weights
+
+
+def host_arrays(train: Train, returned: Any) -> list[np.ndarray]:
+    """What `train` returned, as a list of NumPy arrays of its own.
+
+    Raises ContractError if it is not a sequence of host arrays of real floating-point numbers.
+    """
+    if fault := _fault(returned):
+        found, wanted = fault
+        raise ContractError(f"{found}{_place(train, ast.Return)}; {wanted}")
+    # NumPy itself knows no bfloat16, only the process that has imported ml_dtypes does.
+    return [np.array(w, np.float32 if w.dtype.kind == "V" else w.dtype) for w in returned]
+
+
+def _fault(returned: Any) -> tuple[str, str] | None:
+    """What is wrong with what was returned as weights, and what to return instead."""
+    if returned is None or (isinstance(returned, list | tuple) and not returned):
+        return "it returned no weights", "return them as NumPy arrays"
+    if not isinstance(returned, list | tuple):
+        return f"it returned {_kind(returned)}", "return the weights as a list of arrays"
+    for weight in returned:
+        if not isinstance(weight, np.ndarray):
+            torch = type(weight).__module__.partition(".")[0] == "torch"
+            write = "weight.numpy(force=True)" if torch else "np.asarray(weight)"
+            found = f"it returned {_kind(weight)} among its weights"
+            return found, f"return NumPy arrays: {write}"
+        if not weight.dtype.name.startswith(("float", "longdouble", "bfloat")):
+            return f"its weights are of type {weight.dtype}", _WEIGHTS
+    return None
+
+
+def check_shapes(
+    train: Train, cfg: Config, handed_out: Sequence[Shapes], weights: Sequence[np.ndarray]
+) -> None:
+    """Raise ContractError unless the weights have the order and shapes they came in.
+
+    If cfg.problem() was never called, those are the shapes that it would have handed out.
+    """
+    got = [weight.shape for weight in weights]
+    possible = handed_out[-1:] or [weight_shapes(cfg), weight_shapes(cfg, middle=True)]
+    if got in possible:
+        return
+    wanted = possible[0]
+    place, came = _place(train, ast.Return), _shapes(wanted)
+    if len(got) == len(wanted):
+        raise ContractError(f"its weights have shapes {_shapes(got)}{place}; {_WEIGHTS}, {came}")
+    how_many = "1 array" if len(got) == 1 else f"{len(got)} arrays"
+    said = f"it returned {how_many} where {len(wanted)} were handed out{place}"
+    if len(got) == 2 * len(wanted) and not cfg.bias:
+        said += "; if it has biases, reading cfg.bias in train declares them"
+    raise ContractError(f"{said}; return the weights as they came, {came}")
+
+
+def _kind(value: object) -> str:
+    """`a list`, `an ndarray`, `nothing`."""
+    name = type(value).__name__
+    return "nothing" if value is None else f"a{'n' if name[0].lower() in 'aeiou' else ''} {name}"
+
+
+def _shapes(shapes: Shapes) -> str:
+    return listed(map(str, shapes))
+
+
+def _file(train: Train) -> str:
+    return Path(inspect.getsourcefile(train) or "").name
+
+
+def _place(train: Train, kind: type[ast.stmt]) -> str:
+    """` (mine.py:7)`: where `train` has a statement of this kind, if it has just one."""
+    lines = [node.lineno for node in _nodes(train) if isinstance(node, kind)]
+    return f" ({_file(train)}:{lines[0]})" if len(lines) == 1 else ""
+
+
+def _nodes(train: Train) -> list[ast.stmt]:
+    """The statements of `train`, without those of functions in it; none if it has no source."""
+    try:
+        lines, first = inspect.getsourcelines(train)
+        (function,) = ast.parse(textwrap.dedent("".join(lines))).body
+    except (OSError, TypeError, ValueError, SyntaxError):
+        return []
+    ast.increment_lineno(function, first - 1)
+    found, todo = [], list(ast.iter_child_nodes(function))
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, ast.stmt):
+            found.append(node)
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            todo += ast.iter_child_nodes(node)
+    return sorted(found, key=lambda node: node.lineno)

@@ -1,0 +1,54 @@
+"""The job of `verify`: the trainings that a verdict needs, in the process forked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..config import frameworks
+from ..config.rules import Value
+from ..training.contract import Train
+from ..training.loading import load_module
+from ..training.loop import TimedConfig, measure
+from ..training.tasks import borrowed, entry_point, summed_up
+from ..training.worker import Leash, Send
+from .evidence import pack, silence_unit
+
+
+class _Silenced(TimedConfig):
+    """Settings whose problem has the first hidden unit at exactly 0."""
+
+    def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
+        return silence_unit(super().problem(middle=middle), bias=self.bias)
+
+
+def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+    """Train once for each of the requests of `verify.Case.requests`; returns what came of it.
+
+    The time that the job may take is counted anew from the start of each training.
+    """
+    train = entry_point(load_module(job))
+    frameworks.set_tf32(job["framework"], allowed=job["tf32"])
+    device = frameworks.resolve_device(job["device"], job["framework"])
+    fixed = {"device": device, "threads": job["threads"]}
+    results = []
+    for request in job["requests"]:
+        send({"event": "anew"})
+        results += train_each(train, [request], fixed)
+    return {"outcome": "ok", "error": None, "results": results, "borrowed": borrowed(job)}
+
+
+def train_each(
+    train: Train, requests: Sequence[dict[str, Any]], fixed: dict[str, Value]
+) -> list[dict[str, Any]]:
+    """Train once a request, with the settings in `fixed` in place of the request's."""
+    results = []
+    for request in requests:
+        kind = _Silenced if request.get("zero_unit") else TimedConfig
+        cfg = kind(**request["config"] | fixed)
+        trained = measure(train, cfg)
+        weights = [] if trained.error else [pack(weight) for weight in trained.weights]
+        results.append(summed_up(trained, cfg) | {"weights": weights})
+    return results

@@ -1,0 +1,616 @@
+"""`twolayer bench`: what it measures, what it concludes, what it refuses, and its gate."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from command import left_behind, planted, small, start, twolayer, wait_for, without
+from twolayer.bench import analysis, gate, workload
+from twolayer.bench.blocks import Amount, BlockTimer, time_blocks
+from twolayer.bench.measurement import Bench, Cell, Interval, Rates, Round, parse
+from twolayer.bench.tables import notes
+from twolayer.config.settings import Config
+from twolayer.impls import autograd
+from twolayer.training.loop import ContractError
+
+ALONE = ("--threads", "1", "--impl", "numpy_manual")
+FEW = ("--rounds", "2", "--blocks", "2")
+
+
+def bench(folder, *words, **more):
+    """Run `twolayer bench` on the small problem, hardly warm; returns the CompletedProcess."""
+    return twolayer("bench", *small(folder), "--warmup", "0.1", *words, cwd=folder, **more)
+
+
+def kept(folder, name="small"):
+    """The newest bench on disk."""
+    *_, last = sorted((folder / "results" / name / "bench").iterdir())
+    return parse(last.read_text(), str(last))
+
+
+# --- what is measured
+
+
+def test_rounds_are_fresh_processes_in_shuffled_order(tmp_path):
+    impls = planted("numpy_manual", "plain_floats", "chunks")
+    done = bench(tmp_path, *impls, "--threads", "1", "--rounds", "4", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    cells = {cell["label"]: cell for cell in found["cells"]}
+    assert list(cells) == ["numpy_manual", "plain_floats", "chunks"]
+    for cell in cells.values():
+        assert [each["number"] for each in cell["rounds"]] == list(range(4))
+        assert all(len(each["blocks_us"]) == 5 for each in cell["rounds"])
+        assert all(each["warmup_steps"] > 0 for each in cell["rounds"])
+        assert cell["step_us"]["low"] <= cell["step_us"]["value"] <= cell["step_us"]["high"]
+    orders = {tuple(cells[name]["rounds"][n]["place"] for name in cells) for n in range(4)}
+    assert len(orders) > 1
+    assert all(sorted(order) == [0, 1, 2] for order in orders)
+    assert cells["numpy_manual"]["ratio"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert found == json.loads(kept(tmp_path).text())
+
+
+def test_the_order_comes_from_its_seed(tmp_path):
+    impls = planted("numpy_manual", "plain_floats", "chunks")
+
+    def order(seed):
+        bench(tmp_path, *impls, "--rounds", "1", "--blocks", "1", "--order-seed", seed, "-q")
+        return [[each.place for each in cell.rounds] for cell in kept(tmp_path).cells]
+
+    assert order("1") == order("1") != order("2")
+
+
+def test_what_is_not_the_steady_step_is_told_apart(tmp_path):
+    done = bench(tmp_path, *ALONE, *FEW, "--format", "json")
+    (cell,) = json.loads(done.stdout)["cells"]
+    for each in cell["rounds"]:
+        assert each["import_s"] > 0
+        assert each["setup_s"] > 0
+        assert each["first_us"] > 0
+        assert each["dispatch_us"] > 0
+        assert each["peak_bytes"] > 0
+        assert 0.1 < each["cpu_share"] < 1.5
+    rates = json.loads(done.stdout)["rates"]
+    assert rates["matmul_gflops"] > 0
+    assert rates["copy_gb_s"] > 0
+    assert rates["matmul_by"] == "numpy"
+    assert cell["gflops"] == pytest.approx(cell["flops"] / cell["step_us"]["value"] / 1e3)
+    assert cell["limit"] == "arithmetic"
+    assert cell["share"] == pytest.approx(cell["gflops"] / rates["matmul_gflops"])
+
+
+PARTICULAR = '''"""Holds 60 MB, and wants more than one example."""
+
+import numpy as np
+
+
+def train(cfg):
+    _, _, *weights = cfg.problem()
+    held = np.ones(60_000_000 // 8)
+    for _ in cfg.steps():
+        yield 1.0 / (cfg.N - 1)
+    return weights
+'''
+
+
+def test_memory_is_over_the_start_and_dispatch_is_left_out_where_it_can_not_be(tmp_path):
+    (tmp_path / "particular.py").write_text(PARTICULAR)
+    done = bench(tmp_path, "--impl", "./particular.py", "--threads", "1", *FEW)
+    assert done.returncode == 0, done.stdout
+    for each in kept(tmp_path).cells[0].rounds:
+        assert 60e6 <= each.peak_bytes < 90e6
+        assert each.dispatch_us is None
+
+
+def test_flops_are_those_that_torch_counts():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    cfg = Config(N=7, H=5, D_in=11, D_out=3, epochs=4)
+    with FlopCounterMode(display=False) as counter:
+        list(autograd.train(cfg))
+    assert counter.get_total_flops() == cfg.epochs * workload.flops(cfg, "sgd")
+
+
+def test_an_implementation_says_what_its_step_computes(tmp_path):
+    words = (*planted("gram_counted", "flops_negative"), "--rounds", "1", "--blocks", "1")
+    done = bench(tmp_path, *words, "--threads", "1", "--format", "json", "-q")
+    assert done.returncode == 3
+    counted, negative = json.loads(done.stdout)["cells"]
+    assert counted["flops"] == 2 * 8**2 * 4 + 3 * 2 * 8 * 4 * 2
+    message = "what flops(cfg) returns must be greater than 0 (got -1)"
+    assert negative["rounds"][0]["error"]["message"] == message
+
+
+def test_what_is_beyond_the_limit_has_no_share_of_it():
+    cells = [a_cell("less", steady(1.0)), a_cell("told", steady(1.0), flops=1e9)]
+    cells += [a_cell("as_said", steady(1.0), flops=1e5), a_cell("plain", steady(1e5))]
+    found = a_bench(cells)
+    found.rates = Rates(200.0, "numpy", 1e9)
+    analysis.conclude(found, {})
+    shares = [cell.share for cell in cells]
+    assert shares == [None, None, pytest.approx(0.5), pytest.approx(cells[3].flops / 1e8 / 200)]
+    assert cells[0].gflops is None
+    said = [note for note in notes(found) if "less arithmetic" in note]
+    assert said == [
+        "less does less arithmetic than the formula counts: by that it would be beyond the "
+        "machine's limit; a function flops(cfg) beside train can say what a step computes",
+        "told does less arithmetic than its flops(cfg) says: that is beyond the limit",
+    ]
+
+
+def test_memory_decides_only_for_what_no_cache_holds():
+    def limits(**sizes):
+        cell = a_cell("a", [[1e6]], config=Config(**sizes).values())
+        found = a_bench([cell], machine={"cache_bytes": 1 << 20})
+        found.rates = Rates(1000.0, "numpy", 1.0)
+        analysis.conclude(found, {})
+        return cell.limit, cell.share
+
+    cached, _ = limits(N=8, H=8, D_in=8, D_out=8)
+    beyond, share = limits(N=1, H=1000, D_in=10000, D_out=1)
+    assert (cached, beyond) == ("arithmetic", "memory")
+    cfg = Config(N=1, H=1000, D_in=10000, D_out=1)
+    attainable = workload.flops(cfg, "sgd") / workload.traffic_bytes(cfg, "sgd")  # at 1 GB/s
+    assert share == pytest.approx(workload.flops(cfg, "sgd") / 1e6 / 1e3 / attainable)
+
+
+def timer(**amount):
+    return BlockTimer(Amount(**({"blocks": 2, "warmup_s": 1.0} | amount)), lambda: None)
+
+
+VALUES = Config(N=2, H=2, D_in=2, D_out=2, threads=1).values()
+
+
+def test_the_garbage_collector_is_quiet_in_a_block_and_back_afterwards():
+    import gc
+
+    seen = set()
+
+    def train(cfg):
+        for _ in cfg.steps():
+            seen.add(gc.isenabled())
+            yield 1.0
+
+    assert time_blocks(train, VALUES, timer())["outcome"] == "ok"
+    assert seen == {False}
+    assert gc.isenabled()
+
+
+def test_blocks_are_long_and_the_first_step_is_not_in_them():
+    import time
+
+    def train(cfg):
+        for step in cfg.steps():
+            time.sleep(0.05 if step == 0 else 0.0005)
+            yield 1.0
+
+    found = time_blocks(train, VALUES, timer(blocks=3))
+    assert found["first_us"] > 50_000
+    assert len(found["blocks_us"]) == 3
+    assert max(found["blocks_us"]) < 50_000
+    assert min(found["blocks_us"]) >= 500
+    assert found["block_steps"] >= 2
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_loop_that_takes_steps_in_chunks_is_cut_between_them(size):
+    import itertools
+
+    import numpy as np
+
+    pulled = []
+
+    def train(cfg):
+        steps = iter(cfg.steps())
+        while chunk := list(itertools.islice(steps, size)):
+            pulled.append(len(chunk))
+            yield np.ones(len(chunk))
+
+    found = time_blocks(train, VALUES, timer())
+    assert len(found["blocks_us"]) == 2
+    assert set(pulled) == {size}
+
+
+def test_training_that_stops_by_itself_is_not_timed():
+    def train(cfg):
+        for step in cfg.steps():
+            if step == 3:
+                return
+            yield 1.0
+
+    with pytest.raises(ContractError, match="it ended after only 3 steps"):
+        time_blocks(train, VALUES, timer())
+
+
+def test_training_that_stops_where_its_loss_is_no_number_has_diverged():
+    def train(cfg):
+        for step in cfg.steps():
+            yield 1.0 if step < 3 else float("nan")
+            if step == 3:
+                return
+
+    assert time_blocks(train, VALUES, timer()) == {"outcome": "diverged"}
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [((), "it pulled 10000 steps before their losses came"), ((1.0, 2.0), "too many losses: 2")],
+)
+def test_training_out_of_step_with_its_losses_is_refused(losses, said):
+    def train(cfg):
+        for _ in cfg.steps():
+            yield from losses
+
+    with pytest.raises(ContractError, match=said):
+        time_blocks(train, VALUES, timer())
+
+
+# --- what is concluded
+
+
+def a_cell(label, blocks, *, config=None, size=None, **more):
+    config = config or Config().values()
+    cfg = Config(**config)
+    made = [Round(number, 0, blocks_us=list(each), **more) for number, each in enumerate(blocks)]
+    return Cell(
+        *(label, label, "", "sgd", "numpy", config, "0" * 64, size),
+        flops=workload.flops(cfg, "sgd"),
+        bytes=workload.traffic_bytes(cfg, "sgd"),
+        rounds=made,
+    )
+
+
+def a_bench(cells, *, axis="", machine=None):
+    about = {"host": "here", "cpu": "some", "usable_cores": 2} | (machine or {})
+    return Bench("x", "2026-01-01T00:00:00", cells[0].label, axis, 0, 1, cells, machine=about)
+
+
+def steady(value, rounds=9, wobble=0.002):
+    return [[value * (1 + wobble * ((r + b) % 3 - 1)) for b in range(5)] for r in range(rounds)]
+
+
+def warnings_of(*cells, **more):
+    found = a_bench(list(cells), **more)
+    analysis.conclude(found, {})
+    return found.warnings
+
+
+def test_steady_rounds_on_a_quiet_machine_are_not_warned_of():
+    quiet = {"cpu_share": 1.0, "others_share": 0.0}
+    assert warnings_of(a_cell("a", steady(100), **quiet), a_cell("b", steady(120), **quiet)) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "words", "remedy"),
+    [
+        ([a_cell("a", steady(100, wobble=0.3), cpu_share=1.0)], "spread", "close other programs"),
+        ([a_cell("a", steady(100), cpu_share=1.0, others_share=0.5)], "other processes", "close"),
+        ([a_cell("a", steady(100), cpu_share=0.5)], "only 50%", "fewer --threads"),
+        ([a_cell("a", steady(100, 3), cpu_share=1.0)], "3 rounds is few", "more --rounds"),
+        ([a_cell("a", steady(100), cpu_share=1.0, settled=False)], "warm-up", "--warmup"),
+    ],
+    ids=["spread", "busy", "waiting", "few", "unsettled"],
+)
+def test_doubts_are_said_with_a_remedy(cells, words, remedy):
+    (warning,) = warnings_of(*cells)
+    assert words in warning
+    assert remedy in warning
+
+
+def test_a_drift_of_all_is_told_from_one_that_got_slower():
+    hot = [[100 * (1 + 0.02 * r)] * 5 for r in range(9)]
+    cells = [a_cell(name, hot, cpu_share=1.0) for name in "abc"]
+    assert any("cool down" in warning for warning in warnings_of(*cells))
+    cells[1:] = [a_cell(name, steady(100), cpu_share=1.0) for name in "bc"]
+    assert not any("cool down" in warning for warning in warnings_of(*cells))
+
+
+def test_a_cost_that_does_not_grow_along_a_line_is_said_to():
+    sizes = {10: 100, 20: 110, 40: 130, 80: 400}
+    cells = [a_cell("a", steady(time), size=size, cpu_share=1) for size, time in sizes.items()]
+    (warning,) = warnings_of(*cells, axis="N")
+    assert "straight line" in warning
+
+
+def test_other_work_is_not_compared_in_silence():
+    cells = [a_cell(name, steady(100), cpu_share=1) for name in "ab"]
+    cells[1].config |= {"dtype": "float64"}
+    (warning,) = warnings_of(*cells)
+    assert "not the same work: dtype is float32 for a; float64 for b" in warning
+
+
+def test_overlapping_intervals_are_not_ranked(tmp_path):
+    wide = [[100 + 30 * ((r * 7) % 5 - 2)] * 5 for r in range(9)]
+    cells = [a_cell("a", steady(100)), a_cell("b", wide), a_cell("c", steady(400))]
+    analysis.conclude(a_bench(cells), {})
+    assert [cell.rank for cell in cells] == [(1, 2), (1, 2), (3, 3)]
+
+
+# --- scaling
+
+
+def test_scaling_shows_times_by_size_and_a_fit(tmp_path):
+    done = bench(
+        tmp_path, *ALONE, *FEW, "--scale", "N=100,1000,10000", "--lr", "1e-12", "-f", "json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["axis"] == "N"
+    assert [cell["size"] for cell in found["cells"]] == [100, 1000, 10000]
+    assert [cell["config"]["N"] for cell in found["cells"]] == [100, 1000, 10000]
+    times = [cell["step_us"]["value"] for cell in found["cells"]]
+    assert times == sorted(times)
+    (fit,) = found["fits"]
+    assert fit["label"] == "numpy_manual"
+    assert 0 < fit["slope_us"]["value"] < times[-1] / 10000 * 1.5
+    shown = bench(tmp_path, *ALONE, *FEW, "--scale", "N=8..32")
+    assert [line.split()[0] for line in shown.stdout.splitlines()[2:5]] == ["8", "16", "32"]
+    assert "overhead µs" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "scale", ["", "N", "N=", "N=1", "N=0,1", "N=2,1", "N=1,1", "N=a,b", "N=1..", "M=1,2", "N=1.5,2"]
+)
+def test_a_scale_that_is_none_is_refused(tmp_path, scale):
+    done = bench(tmp_path, *ALONE, "--scale", scale)
+    assert done.returncode == 2
+    assert done.stderr.startswith("--scale: ")
+    assert done.stdout == ""
+    assert not (tmp_path / "results").exists()
+
+
+def test_sizes_that_do_not_fit_in_memory_are_refused(tmp_path):
+    done = bench(tmp_path, *ALONE, "--scale", "N=8,100000000000")
+    assert done.returncode == 2
+    assert "--scale: is too large" in done.stderr
+
+
+# --- failures
+
+
+def test_what_fails_is_a_row_and_the_others_go_on(tmp_path):
+    done = bench(tmp_path, *planted("raises", "numpy_manual"), *FEW)
+    assert done.returncode == 3
+    rows = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line}
+    assert float(rows["numpy_manual"]) > 0
+    assert "raises failed: " in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    cells = {cell.label: cell for cell in kept(tmp_path).cells}
+    assert len(cells["raises"].rounds) == 1
+    assert len(cells["numpy_manual"].rounds) == 2
+
+
+def test_losses_that_are_not_finite_are_no_training(tmp_path):
+    done = bench(tmp_path, *ALONE, *FEW, "--lr", "1e30")
+    assert done.returncode == 4
+    assert "numpy_manual diverged: the loss is no longer finite" in done.stdout
+
+
+def test_a_framework_that_is_missing_is_a_row(tmp_path):
+    done = bench(tmp_path, *small(tmp_path, impls=["needs_missing.py", "numpy_manual"]), *FEW)
+    assert done.returncode == 2  # not in this folder
+    source = planted("needs_missing")[1]
+    config = small(tmp_path, impls=[source, "numpy_manual"])
+    done = twolayer("bench", *config, *FEW, cwd=tmp_path, **without(tmp_path, "jax"))
+    assert done.returncode == 3
+    assert "needs_missing failed: jax is not installed; pip install jax" in done.stdout
+
+
+def test_an_interrupt_keeps_what_was_measured(tmp_path):
+    words = (*small(tmp_path), *ALONE, "--budget", "1h", "--blocks", "1")
+    command = start("bench", *words, cwd=tmp_path)
+    folder = tmp_path / "results" / "small" / "bench"
+
+    def two_rounds():
+        files = list(folder.glob("[!.]*.json"))
+        return files and len(parse(files[0].read_text(), "").cells[0].rounds) >= 2
+
+    assert wait_for(two_rounds)
+    command.send_signal(signal.SIGINT)
+    stdout, stderr = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert "interrupted" in stderr
+    assert "numpy_manual" in stdout
+    assert "measuring was stopped early" in stdout
+    assert len(kept(tmp_path).cells[0].good) >= 2
+    assert left_behind(tmp_path) == []
+
+
+def test_a_budget_that_is_spent_ends_it_after_a_round(tmp_path):
+    """One that is not leaves room for more: the interrupted bench has an hour, and two rounds."""
+    assert bench(tmp_path, *ALONE, "--budget", "0.01", "--blocks", "1").returncode == 0
+    assert len(kept(tmp_path).cells[0].rounds) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rounds", "3", "--budget", "3s"], "--rounds and --budget: choose one"),
+        (["--budget", "soon"], "--budget: must be"),
+        (["--max-slowdown", "1.1"], "--max-slowdown: needs --baseline or --against"),
+        (["--baseline", "a", "--max-slowdown", "-1"], "--max-slowdown: must be"),
+        (["--baseline", "a", "--against", "b"], "--against and --baseline: choose one"),
+        (["--baseline", "missing.json"], "missing.json: can't be read"),
+        (["--baseline", "small.yaml"], "small.yaml: is not a file of twolayer bench"),
+        (["--other-machine"], "--other-machine: needs --baseline"),
+        (["--over", "numpy_manuel"], "did you mean numpy_manual?"),
+        (["--lr", "0"], "--lr: must be greater than 0"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_runs(tmp_path, words, message):
+    done = bench(tmp_path, *ALONE, *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert done.stdout == ""
+    assert not (tmp_path / "results").exists()
+
+
+# --- formats
+
+
+def test_csv_has_every_digit_and_markdown_is_a_table(tmp_path):
+    done = bench(tmp_path, *ALONE, *FEW, "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    assert float(row["step_us"]) == kept(tmp_path).cells[0].step_us.value
+    done = bench(tmp_path, *ALONE, *FEW, "--format", "markdown")
+    assert done.stdout.startswith("| implementation | µs/step |")
+
+
+def test_a_pipe_gets_lines_and_quiet_gets_none(tmp_path):
+    done = bench(tmp_path, *ALONE, *FEW)
+    assert "round 1 of 2\nround 2 of 2\n" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert bench(tmp_path, *ALONE, *FEW, "-q").stderr == ""
+
+
+# --- the gate
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The text of a bench."""
+    folder = tmp_path_factory.mktemp("measured")
+    assert bench(folder, *ALONE, "--rounds", "4", "-q").returncode == 0
+    return kept(folder).text()
+
+
+def made_slower(folder, measured, factor, **changes):
+    """Write a baseline in which all took 1 / factor of the time."""
+    found = parse(measured, "")
+    for cell in found.cells:
+        for each in cell.rounds:
+            each.blocks_us = [time / factor for time in each.blocks_us]
+    found.machine |= changes
+    (folder / "base.json").write_text(found.text())
+    return "--baseline", "base.json"
+
+
+def test_slower_than_the_baseline_is_exit_5_once_a_rerun_confirms_it(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 100)
+    done = bench(tmp_path, *ALONE, *baseline, "--rounds", "4", "--max-slowdown", "1.5")
+    assert done.returncode == 5
+    assert "SLOWER" in done.stdout
+    assert "measuring again, to be sure: numpy_manual" in done.stderr
+    assert len(kept(tmp_path).cells[0].rounds) == 8
+
+
+def test_no_slower_than_the_baseline_is_exit_0(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 1 / 100)
+    done = bench(tmp_path, *ALONE, *baseline, "--rounds", "4", "--max-slowdown", "1.5")
+    assert done.returncode == 0
+    assert "measuring again" not in done.stderr
+
+
+def test_too_noisy_to_say_is_exit_6(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 1)
+    noisy = parse((tmp_path / "base.json").read_text(), "")
+    for each in noisy.cells[0].rounds:
+        factor = 100 if each.number % 2 else 0.01
+        each.blocks_us = [time * factor for time in each.blocks_us]
+    (tmp_path / "base.json").write_text(noisy.text())
+    done = bench(tmp_path, *ALONE, *baseline, "--rounds", "4")
+    assert done.returncode == 6
+    assert "too noisy to say" in done.stdout
+
+
+def test_a_baseline_from_another_machine_is_refused_unless_asked_for(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 1 / 100, cpu="another processor")
+    done = bench(tmp_path, *ALONE, *baseline)
+    assert done.returncode == 2
+    assert "another machine" in done.stderr
+    assert "--other-machine" in done.stderr
+    done = bench(tmp_path, *ALONE, *FEW, *baseline, "--other-machine", "--max-slowdown", "1.5")
+    assert done.returncode == 0
+
+
+def test_a_baseline_of_other_work_is_refused(tmp_path, measured):
+    baseline = made_slower(tmp_path, measured, 1)
+    done = bench(tmp_path, *ALONE, *baseline, "--H", "5")
+    assert (done.returncode, "with H 4" in done.stderr) == (2, True)
+    done = bench(tmp_path, "--impl", "autograd", "--threads", "1", *baseline)
+    assert (done.returncode, "no measurement of autograd" in done.stderr) == (2, True)
+    done = bench(tmp_path, "--impl", "numpy_manual", "--threads", "2", *baseline)
+    assert (done.returncode, "use --threads 1" in done.stderr) == (2, True)
+
+
+def test_two_measurements_must_agree_that_it_is_slower():
+    slower, unsure = (gate.judge("a", Interval(1.3, low, 1.4), 1.1) for low in (1.2, 1.0))
+    fine = gate.judge("a", Interval(1.0, 0.9, 1.05), 1.1)
+    assert [each.state for each in (slower, unsure, fine)] == ["slower", "unsure", "ok"]
+    assert gate.confirmed(slower, slower).state == "slower"
+    assert gate.confirmed(unsure, slower).state == "unsure"
+    assert gate.confirmed(slower, unsure).state == "unsure"
+    assert gate.confirmed(slower, fine).state == "ok"
+
+
+QUICK = '''"""Mine."""
+
+def train(cfg):
+    x, y, *weights = cfg.problem()
+    for _ in cfg.steps():
+        yield helper.cost()
+    return weights
+'''
+
+
+def git(folder, *words):
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository whose implementation became 20 times as slow, through its neighbour."""
+    (tmp_path / "mine.py").write_text(QUICK.replace("\n\ndef", "\n\nimport helper\n\n\ndef"))
+    helper = tmp_path / "helper.py"
+    helper.write_text("def cost():\n    return float(sum(range(500)))\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "quick")
+    helper.write_text("def cost():\n    return float(sum(range(10000)))\n")
+    return tmp_path
+
+
+def test_a_revision_is_measured_in_the_same_rounds(repository):
+    words = ("--impl", "./mine.py", "--threads", "1", "--rounds", "4", "--blocks", "2")
+    done = bench(repository, *words, "--against", "HEAD")
+    assert done.returncode == 5, done.stdout + done.stderr
+    now, then = kept(repository).cells
+    assert (now.label, then.label, then.revision) == ("mine", "mine@HEAD", "HEAD")
+    assert [each.number for each in now.rounds] == [each.number for each in then.rounds]
+    assert now.step_us.value > 3 * then.step_us.value
+    git(repository, "commit", "-qam", "slow")
+    done = bench(repository, *words, "--against", "HEAD", "--max-slowdown", "2")
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("revision", "message"),
+    [("nowhere", "nowhere is not a revision"), ("--all", "--against --all: is not a revision")],
+)
+def test_a_revision_that_is_none_is_refused(repository, revision, message):
+    done = bench(repository, "--impl", "./mine.py", f"--against={revision}")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (repository / "results").exists()
+
+
+def test_an_implementation_without_a_history_has_no_revisions(tmp_path):
+    (tmp_path / "mine.py").write_text(QUICK)
+    outside = {"GIT_CEILING_DIRECTORIES": os.fspath(tmp_path.parent)}
+    done = bench(tmp_path, "--impl", "./mine.py", "--against", "HEAD", **outside)
+    assert done.returncode == 2
+    assert "is in no git repository" in done.stderr
+
+
+def test_one_that_was_not_there_yet_is_refused(repository):
+    (repository / "new.py").write_text(QUICK)
+    done = bench(repository, "--impl", "./new.py", "--against", "HEAD")
+    assert done.returncode == 2
+    assert "new is not there yet" in done.stderr

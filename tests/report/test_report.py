@@ -1,0 +1,607 @@
+"""The report: one file that says it all, escaped, fetching nothing, and alive in a browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html.parser
+import json
+import math
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from command import COMMAND, planted, small, start, twolayer, wait_for
+from test_charts import bench, from_source, kept, swept, timed, trained
+from twolayer.bench import measurement
+from twolayer.report import data as chart_data
+from twolayer.report import page as report
+from twolayer.report.material import gather
+from twolayer.results.store import Store
+
+EVIL = (
+    "</script><script>alert(1)</script></style><img src=x onerror=alert(1)>\u2028%{x} {{x}} &amp;"
+)
+
+
+class Page(html.parser.HTMLParser):
+    """A page read as a browser does: its elements, the texts in them, its tables."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.text = ""
+        self.raw, self.cell = "", False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+        elif tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+        self.cell = tag in ("td", "th")
+        self.raw = tag if tag in ("script", "style") else ""
+
+    def handle_endtag(self, tag):
+        self.cell, self.raw = False, ""
+
+    def handle_data(self, data):
+        if self.raw == "script":
+            self.scripts[-1] += data
+        elif not self.raw:
+            self.text += data
+        if self.cell:
+            self.tables[-1][-1][-1] += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results", "x")
+
+
+def page_of(store):
+    return Page(report.write(store).read_text(encoding="utf-8"))
+
+
+def reported(folder, *words):
+    done = twolayer("report", *words, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Results of real runs, some of which went wrong, and of real sweeps, with their reports."""
+    cwd = tmp_path_factory.mktemp("report")
+    mixed = planted("numpy_manual", "autograd", "overflows", "nan_at_5", "raises", "segfaults")
+    assert twolayer("run", *small(cwd, lr=1e-3), *mixed, "--quiet", cwd=cwd).returncode == 3
+    sizes = "{N: 8, D_in: 5, D_out: 2, epochs: 20, impls: [numpy_manual, autograd], "
+    for name, axes in SWEEPS.items():
+        (cwd / f"{name}.yaml").write_text(f"{sizes}{axes}}}")
+        assert twolayer("sweep", f"{name}.yaml", "--quiet", cwd=cwd).returncode in (0, 4)
+    timings = cwd / "results" / "line" / "bench"
+    timings.mkdir()
+    found = bench("numpy_manual", "autograd", sizes=(10, 100, 1000), ratios=(1.0, 0.8))
+    (timings / "1.json").write_text(found.text())
+    for name in ("small", *SWEEPS):
+        reported(cwd, name)
+    return cwd
+
+
+SWEEPS = {
+    "line": "grid: {lr: {log: [1e-4, 1e2, 5]}, seed: {range: 2}}",
+    "heat": "grid: {lr: {log: [1e-4, 1e2, 5]}, H: [4, 8, 12]}",
+    "parallel": "sample: {n: 8, lr: {log_uniform: [1e-4, 1e2]}, H: {choice: [4, 8]}, "
+    "init: {choice: [normal, uniform]}}",
+}
+
+
+# --- the command
+
+
+def test_it_says_where_the_report_is_and_leaves_nothing_else(tmp_path):
+    assert twolayer("run", *small(tmp_path), "--impl", "numpy_manual", cwd=tmp_path).returncode == 0
+    experiment = tmp_path / "results" / "small"
+    before = {path.name for path in experiment.iterdir()}
+    assert reported(tmp_path) == "report: results/small/report.html\n"
+    assert {path.name for path in experiment.iterdir()} - before == {"report.html", "parity.json"}
+    first = (experiment / "report.html").read_bytes()
+    (experiment / "parity.json").unlink()
+    reported(tmp_path, "small", "--out", "elsewhere.html")
+    assert (tmp_path / "elsewhere.html").read_bytes() == first
+
+
+def test_a_bench_without_runs_is_an_experiment_too(tmp_path):
+    folder = tmp_path / "results" / "b" / "bench"
+    folder.mkdir(parents=True)
+    (folder / "2026-01-01T00-00-00.json").write_text(bench("slow", "fast").text())
+    assert reported(tmp_path) == reported(tmp_path, "b") == "report: results/b/report.html\n"
+    text = (tmp_path / "results" / "b" / "report.html").read_text()
+    assert "A bench: 2 implementations, 10 rounds." in Page(text).text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("smal",), "results: has no experiment smal (did you mean small?)"),
+        (("small", "--out", "no/such/folder.html"), "no/such/folder.html: can't be written: "),
+        (("small", "--out", "."), ".: can't be written: "),
+        (("small", "--out", "pipe.html"), "pipe.html: can't be written: it is not a regular file"),
+        (("small", "--results", "nowhere"), "nowhere: holds no experiments yet"),
+        (("broken",), "is not a file of twolayer bench"),
+    ],
+)
+def test_mistakes_are_said_in_a_line(folder, words, said):
+    broken = folder / "results" / "broken" / "bench"
+    broken.mkdir(parents=True, exist_ok=True)
+    (broken / "1.json").write_text("{}")
+    os.mkfifo(folder / "pipe.html")
+    done = twolayer("report", *words, cwd=folder)
+    assert (folder / "pipe.html").is_fifo()
+    (folder / "pipe.html").unlink()
+    shutil.rmtree(broken.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(folder.glob("**/.tmp-*"))
+
+
+@pytest.mark.parametrize("module", ["plotly", "jinja2"])
+def test_without_its_libraries_it_says_what_to_install(folder, tmp_path, module):
+    (tmp_path / f"{module}.py").write_text("raise ImportError")
+    done = twolayer("report", "small", cwd=folder, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr == f"report: needs {module}; pip install 'twolayer[report]'\n"
+
+
+def test_stopped_by_ctrl_c_it_leaves_no_half_file(folder, tmp_path):
+    shutil.copytree(folder / "results" / "small", tmp_path / "results" / "small")
+    (tmp_path / "results" / "small" / "report.html").write_text("before")
+    process = start("report", "small", cwd=tmp_path)
+    process.send_signal(2)
+    process.communicate(timeout=60)
+    found = (tmp_path / "results" / "small" / "report.html").read_text()
+    assert found == "before" or found.rstrip().endswith("</html>")
+
+
+# --- the file
+
+
+@pytest.mark.parametrize("name", ["small", *SWEEPS])
+def test_it_refers_to_nothing_outside_itself(folder, name):
+    text = (folder / "results" / name / "report.html").read_text()
+    page = Page(text)
+    for tag, attributes in page.elements:
+        assert not {"src", "srcset", "action", "formaction", "data", "poster"} & set(attributes), (
+            tag
+        )
+        assert attributes.get("href") in (None, "data:,"), tag
+        assert not [each for each in attributes if each.startswith("on")], tag
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_only_its_own_two_scripts_may_run(folder):
+    page = Page((folder / "results" / "small" / "report.html").read_text())
+    (policy,) = [
+        meta["content"]
+        for meta in page.all("meta")
+        if "Content-Security" in str(meta.get("http-equiv"))
+    ]
+    rules = dict(each.strip().split(" ", 1) for each in policy.split(";"))
+    data, *scripts = page.scripts
+    assert page.all("script")[0]["type"] == "application/json"
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"].split() == [f"'sha256-{each}'" for each in hashes]
+    assert set(rules) == {
+        *("default-src", "script-src", "style-src", "img-src", "base-uri", "form-action")
+    }
+    assert all(each["data"] for each in json.loads(data))
+
+
+@pytest.mark.parametrize("name", ["small", *SWEEPS])
+def test_every_chart_has_its_table(folder, name):
+    store = Store(folder / "results", name)
+    text = (store.folder / "report.html").read_text()
+    page = Page(text)
+    charts = chart_data.charts(store, measurement.latest(store.folder))
+    assert len(charts) >= 2
+    for chart in charts:
+        wanted = [list(chart.table.header), *map(list, chart.table.rows)]
+        assert wanted in page.tables, chart.key
+        assert f'<section id="{chart.key}">' in text
+    figures = json.loads(page.scripts[0])
+    assert len(page.all("div")) >= len(figures) >= len(charts)
+
+
+def test_what_people_wrote_is_text_and_nothing_else(store):
+    error = {"type": EVIL, "message": EVIL, "traceback": f"{EVIL}\n  File {EVIL}", "signal": None}
+    for outcome, losses in (("ok", (2.0, 1.0)), ("failed", (2.0,)), ("diverged", (2.0, math.nan))):
+        kept(
+            *(store, EVIL + outcome, losses, outcome),
+            error=None if outcome == "ok" else error,
+            log=EVIL,
+            versions={EVIL: EVIL},
+            machine={"host": EVIL, "cpu": EVIL},
+            framework=EVIL,
+            init=EVIL,
+            device=EVIL,
+            git={"commit": EVIL},
+            step_us=timed(),
+            source=f"/tmp/{EVIL}.py",
+        )
+    page = page_of(store)
+    assert len(page.all("script")) == 3
+    assert not page.all("img")
+    assert len(page.all("style")) == 1
+    shown = EVIL.replace("\u2028", "\N{REPLACEMENT CHARACTER}")
+    assert page.text.count(shown) >= 6
+    figures = json.loads(page.scripts[0])
+    names = [trace["name"] for trace in figures[0]["data"]]
+    assert names
+    assert not [name for name in names if "<" in name]
+    for each in figures[0]["data"]:
+        assert "%{x}" not in each.get("hovertemplate", "").split("epoch")[0]
+
+
+def test_names_of_implementations_do_not_end_a_sweep_file_early(store):
+    for lr in (1e-3, 1e-2):
+        kept(store, "END", lr=lr)
+        kept(store, "sgd\nEND\ntouch owned", lr=lr)
+    page_of(store)
+    commands = report_commands(store)
+    assert "\nEND\ntouch owned" not in commands
+
+
+def report_commands(store):
+    text = report.write(store).read_text()
+    return html.unescape(re.search(r'id="commands">.*?<pre[^>]*>(.*?)</pre>', text, re.S)[1])
+
+
+# --- the first thing to read
+
+
+def sentences(store):
+    return " ".join(
+        re.search(r"<p class=\"verdict\".*?</p>", report.write(store).read_text())[0].split()
+    )
+
+
+def verdict(store):
+    text = report.write(store).read_text()
+    (found,) = re.findall(r'<p class="verdict" data-mood="(\w+)">(.*?)</p>', text, re.S)
+    return found[0], html.unescape(re.sub(r"<[^>]*>", "", found[1]))
+
+
+def test_all_is_well(store):
+    kept(store, losses=trained(), lr=1e-3, dtype="float64", **from_source("numpy_manual"))
+    kept(store, "sgd", trained(), lr=1e-3, dtype="float64", **from_source("sgd"))
+    mood, words = verdict(store)
+    assert mood == "good"
+    assert words.startswith("2 runs, all ok. All judged against the reference, inside the band")
+
+
+def test_one_is_outside(store):
+    kept(store, losses=trained(), lr=1e-3, dtype="float64", **from_source("numpy_manual"))
+    kept(store, "sgd", trained(lr=2e-3), lr=1e-3, dtype="float64", **from_source("sgd"))
+    mood, words = verdict(store)
+    assert mood == "bad"
+    assert "1 of 2 judged inside the band of rounding; outside: sgd." in words
+
+
+def test_some_did_not_end_well(store):
+    kept(store)
+    kept(store, "sgd", (2.0, math.nan), "diverged")
+    assert verdict(store)[0] == "mixed"
+    kept(store, "adam", (2.0,), "out_of_memory")
+    mood, words = verdict(store)
+    assert mood == "bad"
+    assert words.startswith("3 runs: 1 ok, 1 out of memory and 1 diverged.")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "ratios", "said"),
+    [
+        (((2, 2), (1, 1)), (1.0, 0.5), "Fastest: b, 0.50 (0.45 to 0.55) of a's step."),
+        (((1, 1), (2, 2)), (1.0, 1.5), "Fastest: a; next b, 1.50 (1.35 to 1.65) of a's step."),
+        (
+            ((1, 2), (1, 2)),
+            (1.0, 0.99),
+            "Fastest: b or a, which can't be told apart; b, 0.99 (",
+        ),
+    ],
+)
+def test_the_fastest_is_named_with_its_interval_if_it_is_certain(store, ranks, ratios, said):
+    kept(store)
+    found = bench("a", "b", ratios=ratios)
+    for cell, rank in zip(found.cells, ranks, strict=True):
+        cell.rank = rank
+    (store.folder / "bench").mkdir()
+    (store.folder / "bench" / "1.json").write_text(found.text())
+    assert said in verdict(store)[1]
+
+
+def test_a_sweep_says_where_the_loss_is_lowest(store):
+    swept(store, lr=(1e-3, 1e-2, 1.0))
+    mood, words = verdict(store)
+    assert mood == "mixed"
+    assert "Lowest final loss: 1.00e+00, numpy_manual lr=0.001." in words
+
+
+# --- what went wrong, where it ran, how to run it again
+
+
+def test_runs_that_are_not_ok_are_shown_with_the_end_of_their_logs(folder):
+    page = Page((folder / "results" / "small" / "report.html").read_text())
+    for said in (
+        "three steps, then the end",
+        "ValueError: the planted mistake",
+        "the process was ended by SIGSEGV",
+        "Fatal Python error: Segmentation fault",
+        "loss is nan at epoch 5; the last finite loss is 0.2",
+    ):
+        assert said in page.text
+
+
+def test_hundreds_of_failures_are_a_table_and_few_logs(store):
+    for i in range(120):
+        kept(store, "sgd", (), "failed", seed=i, log=f"the log of {i}\n")
+    page = page_of(store)
+    assert page.text.count("the log of") == 20
+    assert max(len(table) for table in page.tables) >= 121
+
+
+def test_the_environment_says_what_differs(store):
+    kept(store, machine={"host": "one", "cores": 2, "usable_cores": 2}, versions={"numpy": "2.0"})
+    kept(store, "sgd", machine={"host": "two"}, versions={"numpy": "2.0"}, gpu={"name": "G"})
+    tables = page_of(store).tables
+    rows = {row[0]: row[1] for table in tables for row in table if len(row) == 2}
+    assert rows["host"] == "one (1 run), two (1 run)"
+    assert rows["numpy"] == "2.0"
+    assert rows["GPU"] == "G"
+
+
+def runs_in(folder, experiment):
+    return {path.name for path in (folder / "results" / experiment / "runs").iterdir()}
+
+
+@pytest.mark.parametrize("name", ["small", *SWEEPS])
+def test_the_commands_make_the_same_runs_again(folder, tmp_path, name):
+    commands = report_commands(Store(folder / "results", name))
+    wanted = commands[commands.index("cat >" if name in SWEEPS else "twolayer run") :]
+    script = wanted[: wanted.rindex("twolayer report")]
+    script = re.sub(r"^twolayer bench.*", "", script, flags=re.M)
+    command = f'twolayer() {{ {shlex.join(COMMAND)} "$@"; }}\n'
+    subprocess.run(["bash", "-c", command + script], cwd=tmp_path, capture_output=True, timeout=120)
+    assert runs_in(tmp_path, name) == runs_in(folder, name)
+
+
+def test_what_is_installed_is_what_was_installed(store):
+    versions = {
+        "python": "3.12",
+        "twolayer": "1",
+        "torch": "2.9+cpu",
+        "blas": "x",
+        "numpy": "2.1",
+    }
+    kept(store, versions=versions, git={"commit": "abc", "dirty": False})
+    commands = report_commands(store)
+    assert "git checkout abc\n" in commands
+    assert "python -m pip install . torch==2.9 numpy==2.1\n" in commands
+
+
+# --- in a browser
+
+
+CHROMIUM = next(
+    filter(
+        None,
+        map(
+            shutil.which,
+            ("chromium", "chromium-browser", "google-chrome", "chrome", "chrome-browser"),
+        ),
+    ),
+    None,
+)
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+)
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens a report; in the end, no page may have complained, asked for more, or popped up."""
+    pages, wrong = [], []
+
+    def open_report(path, width=1000, scheme="light", **options):
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, **options
+        )
+        page = context.new_page()
+        page.on("console", lambda said: wrong.append(f"console: {said.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda asked: requests.append(asked.url))
+        requests: list[str] = []
+        page.goto(path.as_uri())
+        pages.append((context, path.as_uri(), requests))
+        return page
+
+    yield open_report
+    for context, url, requests in pages:
+        context.close()
+        wrong += [f"request: {each}" for each in requests if each != url]
+    assert wrong == []
+
+
+def report_in(folder, name):
+    return folder / "results" / name / "report.html"
+
+
+def drawn(page, selector):
+    """How many elements that a selector finds are of some size."""
+    return page.evaluate(
+        "selector => [...document.querySelectorAll(selector)]"
+        ".filter(e => e.getBoundingClientRect().width > 0).length",
+        selector,
+    )
+
+
+@in_a_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 800, 1400])
+@pytest.mark.parametrize("name", ["small", *SWEEPS])
+def test_it_is_drawn_and_fits(folder, opened, name, width, scheme):
+    page = opened(report_in(folder, name), width, scheme)
+    figures = page.locator(".figure").count()
+    assert figures >= 2
+    assert drawn(page, ".figure > .plot-container .main-svg") >= figures
+    assert drawn(page, "#losses .scatterlayer path.js-line") >= 2
+    sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(sideways) == 0
+    overlapping = page.evaluate(OVERLAPS, "#losses, #parity")
+    assert overlapping == []
+
+
+OVERLAPS = """selector => {
+  const found = [];
+  for (const section of document.querySelectorAll(selector)) {
+    const boxes = [...section.querySelectorAll(".annotation text")].map(
+      (text) => [text.textContent, text.getBoundingClientRect()]);
+    boxes.forEach(([a, p], i) => boxes.slice(i + 1).forEach(([b, q]) => {
+      const across = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+      const down = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+      if (across > 1 && down > 4) found.push(`${a} on ${b}`);
+    }));
+  }
+  return found;
+}"""
+
+
+@in_a_browser
+def test_a_curve_can_be_switched_off_and_on(folder, opened):
+    page = opened(report_in(folder, "small"))
+    section = page.locator("#losses")
+    before = drawn(page, "#losses path.js-line")
+    key = section.get_by_role("button", name="numpy_manual")
+    label = section.locator(".annotation", has_text="numpy_manual")
+    assert (label.count(), key.get_attribute("aria-pressed")) == (1, "true")
+    key.click()
+    assert drawn(page, "#losses path.js-line") == before - 1
+    assert (label.count(), key.get_attribute("aria-pressed")) == (0, "false")
+    assert drawn(page, "#parity path.js-line") == before - 1 + 1  # its own keys
+    key.press("Enter")
+    assert drawn(page, "#losses path.js-line") == before
+    section.get_by_role("button", name="hide all").click()
+    assert drawn(page, "#losses path.js-line") == 0
+    section.get_by_role("button", name="show all").click()
+    assert drawn(page, "#losses path.js-line") == before
+
+
+@in_a_browser
+def test_pointing_at_a_curve_says_its_value(folder, opened):
+    page = opened(report_in(folder, "small"))
+    page.locator("#losses .figure").scroll_into_view_if_needed()
+    x, y = page.evaluate(MIDDLE, "#losses path.js-line")
+    page.mouse.move(x - 5, y)
+    page.mouse.move(x, y, steps=3)
+    hover = page.locator("#losses .hoverlayer .hovertext")
+    hover.first.wait_for(timeout=5000)
+    assert re.search(r"epoch \d+", hover.first.text_content())
+
+
+MIDDLE = """selector => {
+  const line = document.querySelector(selector);
+  const middle = line.getPointAtLength(line.getTotalLength() / 2);
+  const point = middle.matrixTransform(line.getScreenCTM());
+  return [point.x, point.y];
+}"""
+
+
+@in_a_browser
+def test_where_a_run_diverged_is_marked(folder, opened):
+    page = opened(report_in(folder, "small"))
+    keys = page.locator("#losses .key").all_text_contents()
+    assert any("overflows diverged at epoch 4" in key for key in keys)
+    ends = page.evaluate(
+        "document.querySelector('#losses .figure').data"
+        ".flatMap(t => t.marker?.symbol ?? []).filter(s => s === 'x-thin').length"
+    )
+    assert ends == 3  # overflows, nan_at_5 and raises
+
+
+@in_a_browser
+def test_it_follows_the_system_into_the_dark(folder, opened):
+    page = opened(report_in(folder, "small"), scheme="light")
+    stroke = "getComputedStyle(document.querySelector('#losses path.js-line')).stroke"
+    paper = "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.evaluate(stroke), page.evaluate(paper)
+    page.emulate_media(color_scheme="dark")
+    assert wait_for(lambda: page.evaluate(stroke) != light[0], seconds=20)
+    assert page.evaluate(paper) != light[1]
+
+
+@in_a_browser
+def test_nothing_that_people_wrote_runs(store, opened):
+    error = {"type": EVIL, "message": EVIL, "traceback": EVIL, "signal": None}
+    kept(store, EVIL, (2.0, 1.5, 1.0), log=EVIL, framework=EVIL, step_us=timed(), init=EVIL)
+    kept(store, "b" + EVIL, (2.0, 1.0), "failed", log=EVIL, error=error, lr=0.5)
+    kept(store, "<b>bold</b><a href='https://example.org'>link</a>", (3.0, 1.0), step_us=timed())
+    page = opened(report.write(store))
+    assert drawn(page, "#losses path.js-line") == 3
+    labels = page.locator("#losses .annotation text").all_text_contents()
+    assert any("</script><script>" in label for label in labels)
+    assert any("<b>bold</b>" in label for label in labels)
+    assert page.locator(".figure a, main a, main img").count() == 0
+
+
+@in_a_browser
+def test_without_javascript_the_tables_are_there(folder, opened):
+    page = opened(report_in(folder, "small"), java_script_enabled=False)
+    assert page.locator("#losses table").is_visible()
+    assert page.locator("noscript").is_visible()
+    assert not page.locator(".keys").first.is_visible()
+
+
+@in_a_browser
+def test_hundreds_of_runs_stay_usable(store, opened):
+    for i in range(500):
+        kept(store, "numpy_manual", (9.0, 1.0 + i), seed=i, lr=1e-3 * (1 + i % 7), H=4 + i % 5)
+    path = report.write(store)
+    assert path.stat().st_size < 7e6
+    page = opened(path, 360)
+    assert drawn(page, "#losses path.js-line") == 3
+    assert drawn(page, "#sweep .figure .heatmaplayer image") == 1
+
+
+def test_the_material_of_an_empty_experiment_is_said_to_be_empty(store):
+    store.prepare()
+    with pytest.raises(report.UserError, match="holds no finished run and no bench"):
+        report.page(gather(store, None))

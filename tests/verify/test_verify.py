@@ -1,0 +1,387 @@
+"""The proof: the reference is right, the ten pass, and every planted mistake is caught."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import signal
+from pathlib import Path
+
+import mutants
+import numpy as np
+import pytest
+from command import left_behind, planted, small, start, twolayer, wait_for
+from test_contract import one_thread as one_thread
+from twolayer import Config
+from twolayer.config import catalogue
+from twolayer.config.plan import Run
+from twolayer.errors import UserError
+from twolayer.training import tasks
+from twolayer.verify import bounds as verify
+from twolayer.verify import reference
+
+SHAPES = [
+    {"N": 16, "H": 8, "D_in": 12, "D_out": 3},
+    {"N": 5, "H": 20, "D_in": 4, "D_out": 1},
+    {"N": 30, "H": 6, "D_in": 6, "D_out": 6},
+    {"N": 1, "H": 10, "D_in": 7, "D_out": 2},
+    {"N": 12, "H": 1, "D_in": 9, "D_out": 4},
+]
+BASE = Config(**SHAPES[0], lr=1e-4, epochs=60, dtype="float64")
+
+
+def case(name: str, cfg: Config, family: str) -> verify.Case:
+    """A case for functions that have no file; the built-in file only lends its name."""
+    return verify.Case(Run(catalogue.find(name), cfg), "common", family)
+
+
+def verdict_on(train, cfg: Config, family: str, name: str = "numpy_manual") -> verify.Verdict:
+    each = case(name, cfg, family)
+    return verify.judge(each, tasks.train_each(train, each.requests(), {}))
+
+
+def built_in(name: str, cfg: Config) -> verify.Verdict:
+    implementation = catalogue.find(name)
+    module = importlib.import_module(implementation.module)
+    return verdict_on(module.train, cfg, implementation.family, name)
+
+
+# --- the reference itself
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("depth", [None, 0, 1, 3])
+def test_gradients_against_finite_differences(bias: bool, depth: int | None) -> None:
+    cfg = BASE.with_(bias=bias, init="uniform")
+    x, y, *weights = cfg.problem(middle=depth is not None)
+    net = reference.Net(bias, depth is not None)
+
+    def loss() -> float:
+        return float(np.square(net.forward(x, weights, depth or 0)[0][-1] - y).sum())
+
+    outputs, inputs = net.forward(x, weights, depth or 0)
+    gradients = net.backward(outputs, inputs, y, weights, depth or 0)
+    rng = np.random.default_rng(0)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        direction = rng.standard_normal(weight.shape)
+        centre = weight.copy()
+        weight += 1e-6 * direction
+        above = loss()
+        weight[...] = centre - 1e-6 * direction
+        below = loss()
+        weight[...] = centre
+        expected = 0.0 if gradient is None else float((gradient * direction).sum())
+        assert (above - below) / 2e-6 == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_torch_agrees_that_the_loss_has_these_gradients(bias: bool) -> None:
+    import torch
+
+    cfg = BASE.with_(bias=bias, init="uniform", N=3, H=4, D_in=3, D_out=2)
+    x, y, *weights = cfg.problem()
+    net = reference.Net(bias, middle=False)
+
+    class Loss(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *tensors):
+            arrays = [tensor.detach().numpy() for tensor in tensors]
+            outputs, inputs = net.forward(x, arrays, 0)
+            ctx.gradients = net.backward(outputs, inputs, y, arrays, 0)
+            return torch.tensor(np.square(outputs[-1] - y).sum())
+
+        @staticmethod
+        def backward(ctx, grad):
+            return tuple(grad * torch.from_numpy(gradient) for gradient in ctx.gradients)
+
+    tensors = [torch.tensor(weight, requires_grad=True) for weight in weights]
+    assert torch.autograd.gradcheck(Loss.apply, tensors)
+
+
+@pytest.mark.parametrize(("at_zero", "passed"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
+def test_slope_at_zero_is_what_was_asked_for(at_zero: float, passed: float) -> None:
+    net = reference.Net(bias=False, middle=False, at_zero=at_zero)
+    assert net.slope(np.array([-1.0, 0.0, 2.0])).tolist() == [0.0, passed, 1.0]
+
+
+@pytest.mark.parametrize("family", catalogue.FAMILIES)
+@pytest.mark.parametrize("bias", [False, True])
+def test_permuted_runs_are_the_same_program(family: str, bias: bool) -> None:
+    cfg = BASE.with_(bias=bias, init="uniform", momentum=0.0 if family == "adam" else 0.9)
+    straight = reference.train(cfg, family)
+    for seed in range(3):
+        permuted = reference.train(cfg, family, permutation=seed)
+        np.testing.assert_allclose(permuted.losses, straight.losses, rtol=1e-11)
+        for one, other in zip(permuted.weights, straight.weights, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_permuted_runs_take_their_sums_in_another_order() -> None:
+    straight = reference.train(BASE)
+    assert any(
+        (reference.train(BASE, permutation=seed).losses != straight.losses).any()
+        for seed in range(3)
+    )
+
+
+# --- the gate can fail
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("shape", SHAPES[:3], ids=str)
+@pytest.mark.parametrize("name", mutants.MUTANTS)
+def test_every_mutant_is_caught(name: str, shape: dict[str, int], seed: int) -> None:
+    train, needs, family = mutants.MUTANTS[name]
+    settings = shape | {"seed": seed} | needs
+    found = verdict_on(train, BASE.with_(**settings), family)
+    assert not found.equivalent
+    assert found.reasons
+
+
+def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
+    def right(cfg):
+        return (yield from mutants.descend(cfg))
+
+    def right_adam(cfg):
+        return (yield from mutants.adam_with(cfg))
+
+    assert verdict_on(right, BASE, "sgd").equivalent
+    assert verdict_on(right_adam, BASE, "adam").equivalent
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lr_a_millionth_too_large", "1.000001 times the reference's"),
+        ("weight_decay", "0.0001 times the weights added (weight decay)"),
+        ("factor_two_missing", "a factor 2 is missing"),
+        ("mean_in_the_gradient", "a mean where a sum is meant"),
+        ("mean_instead_of_sum", "a mean where a sum is meant"),
+        ("transposed_gradient", "that of w1 is transposed"),
+        ("weights_not_returned", "weights"),
+        ("not_training", "does not train"),
+        ("momentum_averages", "0.1 times the reference's"),
+        ("stale_weights", "carried from step to step"),
+        ("no_relu_mask", "in w1"),
+        ("gradient_off_in_the_twelfth_digit", "the gradient is off by 4.0e-12, in w1 and w2"),
+        ("slope_of_5_at_zero", "its slope at exactly 0 is 5; a ReLU's is 0, 0.5 or 1"),
+        ("slope_of_minus_1_at_zero", "its slope at exactly 0 is -1;"),
+        ("adam_slope_of_minus_1_at_zero", "its slope at exactly 0 is -1;"),
+        ("adam_slope_of_5_at_zero", "its slope at exactly 0 is 5;"),
+        ("ends_early", "it ended after 6 of 60 steps"),
+        ("not_a_number", "the loss is nan from epoch 6 on, the reference's is not"),
+        ("start_of_its_own", "the start is its own"),
+        ("adam_unsaid", 'it is adam to rounding, in every step: it lacks the line FAMILY = "adam"'),
+        ("adam_unsaid_with_another_epsilon", 'add the line FAMILY = "adam"'),
+    ],
+)
+def test_a_failed_verdict_explains_itself(name: str, words: str) -> None:
+    train, needs, family = mutants.MUTANTS[name]
+    found = verdict_on(train, BASE.with_(**needs), family)
+    assert words in "; ".join(found.reasons)
+
+
+# --- the ten pass
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", catalogue.LESSON)
+def test_none_of_the_ten_is_flagged(name: str, shape: dict[str, int]) -> None:
+    cfg = BASE.with_(**shape)
+    found = built_in(name, cfg)
+    assert (found.reasons, found.equivalent) == ([], True)
+    assert found.float64.departs is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("name", catalogue.LESSON)
+def test_none_of_the_ten_is_flagged_at_any_seed(name: str, seed: int) -> None:
+    for shape in SHAPES:
+        found = built_in(name, BASE.with_(**shape, seed=seed))
+        assert found.reasons == [], shape
+
+
+@pytest.mark.parametrize(
+    ("name", "slope"),
+    [
+        ("numpy_manual", 1.0),
+        ("torch_manual", 1.0),
+        ("autograd", 1.0),
+        ("custom_relu", 1.0),
+        ("tf_graph", 1.0),
+        ("nn", 0.0),
+        ("adam", 0.0),
+        ("sgd", 0.0),
+        ("custom_module", 1.0),
+        ("dynamic_net", 1.0),
+    ],
+)
+def test_slope_that_each_gives_the_relu_at_zero(name: str, slope: float) -> None:
+    assert built_in(name, BASE.with_(epochs=2)).at_zero == slope
+
+
+def test_half_a_slope_at_zero_is_recognised() -> None:
+    def train(cfg):
+        import torch
+
+        x, y, w1, w2 = (torch.tensor(array) for array in cfg.problem())
+        w1.requires_grad_()
+        w2.requires_grad_()
+        for _ in cfg.steps():
+            h_relu = torch.maximum(x @ w1, torch.zeros((), dtype=x.dtype))
+            loss = (h_relu @ w2 - y).pow(2).sum()
+            yield loss.detach()
+            grad_w1, grad_w2 = torch.autograd.grad(loss, (w1, w2))
+            with torch.no_grad():
+                w1 -= cfg.lr * grad_w1
+                w2 -= cfg.lr * grad_w2
+        return w1.numpy(force=True), w2.numpy(force=True)
+
+    found = verdict_on(train, BASE, "sgd")
+    assert (found.at_zero, found.equivalent) == (0.5, True)
+
+
+def test_a_diverging_run_is_judged_until_the_reference_diverges() -> None:
+    found = built_in("autograd", BASE.with_(lr=1.0, epochs=30))
+    assert found.equivalent
+    assert 0 < found.float64.judged < 30
+
+
+# --- the command
+
+
+def test_verify_passes_the_ten(tmp_path: Path) -> None:
+    done = twolayer("verify", "--config", "smoke", "--format", "json", cwd=tmp_path)
+    verdicts = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert [v["impl"] for v in verdicts] == list(catalogue.LESSON)
+    assert all(v["equivalent"] for v in verdicts)
+    assert all(0 <= v["float64"]["deviation"] <= v["float64"]["bound"] for v in verdicts)
+    assert {v["impl"]: v["reference"] for v in verdicts}["adam"] == "adam"
+
+
+WRONG = """\
+\"\"\"Plain descent with a learning rate that is slightly off.\"\"\"
+import numpy as np
+
+def train(cfg):
+    x, y, w1, w2 = (a.copy() for a in cfg.problem())
+    for _ in cfg.steps():
+        h = np.maximum(x @ w1, 0)
+        e = h @ w2 - y
+        yield np.square(e).sum()
+        g1, g2 = x.T @ ((2 * e @ w2.T) * (h > 0)), h.T @ (2 * e)
+        w1 -= cfg.lr * 1.000001 * g1
+        w2 -= cfg.lr * 1.000001 * g2
+    return w1, w2
+"""
+
+
+WORDS = ("equivalent", "DIFFERENT")
+
+
+@pytest.mark.parametrize("format", ["table", "markdown"])
+def test_verify_refutes_a_wrong_file(tmp_path: Path, format: str) -> None:
+    (tmp_path / "wrong.py").write_text(WRONG)
+    words = ("--config", "smoke", "--impl", "./wrong.py,numpy_manual", "--format", format, "-q")
+    done = twolayer("verify", *words, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "1.000001 times the reference's" in done.stdout
+    lines = [line.split() for line in done.stdout.replace("|", " ").splitlines()]
+    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
+        "wrong": "DIFFERENT",
+        "numpy_manual": "equivalent",
+    }
+
+
+def test_verify_survives_one_that_crashes(tmp_path: Path) -> None:
+    (tmp_path / "gone.py").write_text(
+        '"""Dies."""\nimport os\n\n\ndef train(cfg):\n    yield 1.0\n    os._exit(7)\n'
+    )
+    words = ("--config", "smoke", "--impl", "./gone.py,numpy_manual", "-q")
+    done = twolayer("verify", *words, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "exited with status 7" in done.stdout
+    assert "equivalent" in done.stdout
+
+
+def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    _, impls = planted("numpy_manual", "family_unknown")
+    for words in (
+        ("verify", *small(tmp_path), "--impl", impls),
+        ("bench", *small(tmp_path), "--impl", impls),
+        ("check", *impls.split(",")),
+    ):
+        done = twolayer(*words, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"{impls.partition(',')[2]}:3: FAMILY: there is no reference rmsprop; "
+            "there are sgd, adam and dynamic\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("FAMILY = 'SGD'", "SGD"),
+        ("FAMILY = 3", "3"),
+        ("FAMILY: str = NAME.lower()", "NAME.lower()"),
+    ],
+)
+def test_no_other_word_stands_for_a_reference(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "mine.py").write_text(f'"""Mine."""\n{line}\n')
+    message = re.escape(f"mine.py:2: FAMILY: there is no reference {said};")
+    with pytest.raises(UserError, match=message):
+        catalogue.from_file(tmp_path / "mine.py").family  # noqa: B018
+
+
+def test_each_training_has_the_limits_of_a_run_and_the_rest_go_on(tmp_path: Path) -> None:
+    words = (*small(tmp_path, timeout="3s"), *planted("hangs", "borrows", "gram"), "-q")
+    done = twolayer("verify", *words, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "hangs (common): does not train: took longer than 3 s" in done.stdout
+    proves = "it imports twolayer.verify.reference: that it agrees with ours proves nothing"
+    assert f"borrows (common): {proves}" in done.stdout
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
+        "hangs": "DIFFERENT",
+        "borrows": "DIFFERENT",
+        "gram": "equivalent",
+    }
+    done = twolayer("check", *planted("borrows")[1:], cwd=tmp_path)
+    assert done.returncode == 3
+    assert f"broken  the work is its own: {proves}" in done.stdout
+
+
+def test_an_interrupt_ends_verify_at_once(tmp_path: Path) -> None:
+    command = start("verify", *small(tmp_path), *planted("hangs"), cwd=tmp_path)
+    assert wait_for((tmp_path / "started").exists)
+    command.send_signal(signal.SIGINT)
+    _, stderr = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert "Traceback" not in stderr
+    assert left_behind(tmp_path) == []
+
+
+NAN = """\
+def train(cfg):
+    x, y, w1, w2 = cfg.problem()
+    for _ in cfg.steps():
+        yield float("nan")
+    return w1, w2
+"""
+
+
+def test_json_has_no_word_for_infinite(tmp_path):
+    """A loss that is nan deviates without bound."""
+    (tmp_path / "nan.py").write_text(NAN)
+    words = ("verify", "--impl", "./nan.py", *small(tmp_path), "--format", "json")
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    (verdict,) = json.loads(twolayer(*words, cwd=tmp_path).stdout, parse_constant=refuse)
+    assert verdict["float64"]["deviation"] is None
+    assert not verdict["equivalent"]
