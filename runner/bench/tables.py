@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 
 from ..tables import Table
-from . import intervals
+from . import analysis, intervals
 from .measurement import Bench, Cell, Interval
 
 OTHER_WORK = {
@@ -170,7 +171,7 @@ def notes(bench: Bench) -> Iterator[str]:
     if bench.axis:
         yield from _leaders(bench)
     else:
-        yield fastest(bench.cells)
+        yield _fastest(bench, None)
     yield from _about_the_machine(bench)
     for family, what in OTHER_WORK.items():
         names = dict.fromkeys(cell.label for cell in bench.cells if cell.family == family)
@@ -204,35 +205,35 @@ def reason(cell: Cell) -> str:
     return f"{error['type']}: {first}" if error["traceback"] else first
 
 
-def fastest(cells: Sequence[Cell]) -> str:
-    """Who is fastest, as far as the intervals allow to say."""
-    ranked = sorted(
-        (c for c in cells if c.rank and c.ratio), key=lambda c: c.ratio.value if c.ratio else 0
-    )
-    if not ranked:
+def _fastest(bench: Bench, size: int | None) -> str:
+    labels = analysis.fastest(bench, size)
+    if not labels:
         return "nothing could be compared"
-    first = [cell for cell in ranked if cell.rank and cell.rank[0] == 1]
-    if len(first) > 1:
-        return f"fastest: {', '.join(cell.label for cell in first)} (their intervals overlap)"
-    best = first[0]
+    if len(labels) > 1:
+        return f"fastest: {', '.join(labels)} (their intervals overlap)"
+    ranked = [cell for cell in bench.at(size) if cell.rank]
+    best = next(cell for cell in ranked if cell.label == labels[0])
     others = [cell for cell in ranked if cell is not best]
-    lead = intervals.paired_ratio(others[0].blocks(), best.blocks()) if others else None
+    if not others:
+        return f"measured: {best.label} alone"
+    following = min(others, key=lambda cell: cell.ratio.value if cell.ratio else math.inf)
+    lead = intervals.paired_ratio(following.blocks(), best.blocks())
     if lead is None:
         return f"measured: {best.label} alone"
     return (
         f"fastest: {best.label}, {lead.value:.2f} ({lead.low:.2f} to {lead.high:.2f}) times as "
-        f"fast as {others[0].label}, the next"
+        f"fast as {following.label}, the next"
     )
 
 
 def _leaders(bench: Bench) -> Iterator[str]:
-    """Who is fastest at each size, where that changes."""
-    before = ""
+    """Which is fastest at each size, where that changes."""
+    before: list[str] = []
     for size in sorted(size for size in bench.sizes if size is not None):
-        now = fastest(bench.at(size))
-        if now.partition(",")[0] != before.partition(",")[0]:
-            yield f"from {bench.axis}={size}: {now}"
-        before = now
+        labels = analysis.fastest(bench, size)
+        if labels != before:
+            yield f"from {bench.axis}={size}: {_fastest(bench, size)}"
+        before = labels
 
 
 def _about_the_machine(bench: Bench) -> Iterator[str]:

@@ -330,6 +330,21 @@ def test_overlapping_intervals_are_not_ranked(tmp_path):
     assert [cell.rank for cell in cells] == [(1, 2), (1, 2), (3, 3)]
 
 
+def test_the_fastest_is_one_or_a_tie_by_the_intervals_of_the_ratios():
+    wide = [[90 + 30 * ((r * 7) % 5 - 2)] * 5 for r in range(9)]
+    cells = [a_cell("a", steady(100), size=10), a_cell("b", wide, size=10)]
+    cells += [a_cell("b", steady(50), size=20), a_cell("a", steady(100), size=20)]
+    scaled = a_bench(cells, axis="N")
+    analysis.conclude(scaled, {})
+    assert analysis.fastest(scaled, 10) == ["b", "a"]
+    assert analysis.fastest(scaled, 20) == analysis.fastest(scaled) == ["b"]
+    tie, single = (note for note in notes(scaled) if "fastest" in note)
+    assert tie == "from N=10: fastest: b, a (their intervals overlap)"
+    assert single.startswith("from N=20: fastest: b, 2.00 (")
+    assert single.endswith(") times as fast as a, the next")
+    assert analysis.fastest(a_bench([a_cell("a", [])])) == []
+
+
 # --- scaling
 
 
