@@ -19,7 +19,6 @@ COPIED_BYTES = {"cpu": 1 << 26, "cuda": 1 << 31, "mps": 1 << 28}
 
 BLOCKS = 3
 
-
 Calls = tuple[Callable[[], Any], Callable[[], Any]]
 """A matrix product, and a copy."""
 
@@ -31,8 +30,8 @@ def measure(framework: str, device: str, dtype: str) -> dict[str, float]:
     """
     kind = device.partition(":")[0]
     itemsize = np.dtype(dtype).itemsize
-    copied = max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0))
-    side, count = SIDE[kind], copied // itemsize
+    side = SIDE[kind]
+    count = max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0)) // itemsize
     multiply, copy = PROBES[framework](device, dtype, side, count)
     wait = barrier(device)
     return {
@@ -42,8 +41,7 @@ def measure(framework: str, device: str, dtype: str) -> dict[str, float]:
 
 
 def _numpy(device: str, dtype: str, side: int, count: int) -> Calls:
-    rng = np.random.default_rng(0)
-    a, b = (rng.random((side, side)).astype(dtype) for _ in range(2))
+    a, b = np.random.default_rng(0).random((2, side, side)).astype(dtype)
     out = np.empty_like(a)
     source, target = np.ones(count, dtype), np.empty(count, dtype)
     return lambda: np.matmul(a, b, out=out), lambda: np.copyto(target, source)
@@ -52,44 +50,40 @@ def _numpy(device: str, dtype: str, side: int, count: int) -> Calls:
 def _torch(device: str, dtype: str, side: int, count: int) -> Calls:
     import torch
 
-    kind = getattr(torch, dtype)
-    a, b = (torch.rand(side, side, dtype=kind, device=device) for _ in range(2))
+    made: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}
+    a, b = torch.rand(2, side, side, **made)
     out = torch.empty_like(a)
-    source = torch.ones(count, dtype=kind, device=device)
-    target = torch.empty_like(source)
+    source, target = torch.ones(count, **made), torch.empty(count, **made)
     return lambda: torch.mm(a, b, out=out), lambda: target.copy_(source)
 
 
 def _tensorflow(device: str, dtype: str, side: int, count: int) -> Calls:
     import tensorflow as tf
 
-    with tf.device(device.replace("cuda", "gpu")):
-        a, b = (tf.random.uniform((side, side), dtype=dtype) for _ in range(2))
+    device = device.replace("cuda", "gpu")
+    with tf.device(device):
+        a, b = tf.random.uniform((2, side, side), dtype=dtype)
         source = tf.ones(count, dtype)
 
-    def on_device(call: Callable[[], Any]) -> Callable[[], Any]:
-        def wrapped() -> Any:
-            with tf.device(device.replace("cuda", "gpu")):
-                return call()
+    def multiply() -> Any:
+        with tf.device(device):
+            return tf.linalg.matmul(a, b)
 
-        return wrapped
+    def copy() -> Any:
+        with tf.device(device):
+            return -source
 
-    return on_device(lambda: tf.linalg.matmul(a, b)), on_device(lambda: -source)
+    return multiply, copy
 
 
-PROBES: dict[str, Callable[[str, str, int, int], Calls]] = {
-    "numpy": _numpy,
-    "torch": _torch,
-    "tensorflow": _tensorflow,
-}
+PROBES = {"numpy": _numpy, "torch": _torch, "tensorflow": _tensorflow}
 
 
 def best_s(call: Callable[[], Any], wait: Callable[[], None]) -> float:
     """Seconds of one call in the fastest block, after one that warms up."""
     calls = 1
-    best = float("inf")
-    blocks = 0
-    while blocks <= BLOCKS:
+    blocks: list[float] = []
+    while len(blocks) <= BLOCKS:
         begun = time.perf_counter_ns()
         for _ in range(calls):
             call()
@@ -97,7 +91,6 @@ def best_s(call: Callable[[], Any], wait: Callable[[], None]) -> float:
         elapsed = time.perf_counter_ns() - begun
         if elapsed < BLOCK_NS:
             calls *= 2
-            continue
-        best = min(best, elapsed / calls / 1e9) if blocks else best
-        blocks += 1
-    return best
+        else:
+            blocks.append(elapsed / calls / 1e9)
+    return min(blocks[1:])

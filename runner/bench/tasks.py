@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import statistics
 import time
+from numbers import Real
 from typing import Any
 
 from ..config import frameworks
+from ..config.settings import Config
+from ..training.contract import ContractError
 from ..training.loading import load_module
 from ..training.loop import TimedConfig
 from ..training.tasks import entry_point, error
 from ..training.worker import Leash, Send, peak_bytes, status_bytes
-from . import workload
-from .blocks import Amount, BlockTimer, barrier, time_blocks
+from .blocks import BlockTimer, barrier, time_blocks
 from .rates import PROBES, measure
 
 SIZES = ("N", "H", "D_in", "D_out")
@@ -29,25 +32,37 @@ def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: S
     device = frameworks.resolve_device(job["config"]["device"], main)
     values = job["config"] | {"device": device, "threads": job["threads"]}
 
-    def timed(sizes: dict[str, int], amount: Amount) -> dict[str, Any]:
-        timer = BlockTimer(amount, barrier(device))
+    def timed(sizes: dict[str, int], blocks: int, warmup_s: float) -> dict[str, Any]:
+        timer = BlockTimer(blocks, warmup_s, barrier(device))
         leash.hold(timer, lambda reason: {"outcome": reason, "error": None})
         return time_blocks(train, values | sizes, timer)
 
     start_bytes = status_bytes("VmRSS")
-    result = {"error": None} | timed({}, Amount(**job["amount"]))
+    result = {"error": None} | timed({}, job["blocks"], job["warmup_s"])
     result |= {"peak_bytes": peak_bytes() - start_bytes, "import_s": import_s, "device": device}
     result["threads"] = frameworks.threads_in_use(main)
     if result["outcome"] == "diverged":
         message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
         result["error"] = error("Diverged", message)
     elif result["outcome"] == "ok":
-        result["flops"] = workload.said(module, TimedConfig(**values))
+        result["flops"] = own_flops(module, TimedConfig(**values))
     if result["outcome"] == "ok" and job["dispatch"]:
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
-            small = timed(dict.fromkeys(SIZES, 1), Amount(blocks=3, warmup_s=1.0))
+            small = timed(dict.fromkeys(SIZES, 1), blocks=3, warmup_s=1.0)
             result["dispatch_us"] = statistics.median(small["blocks_us"])
     return result
+
+
+def own_flops(module: Any, cfg: Config) -> float | None:
+    """The operations of a step by an implementation's own `flops(cfg)`; None if it has none."""
+    if not callable(getattr(module, "flops", None)):
+        return None
+    operations = module.flops(cfg)
+    number = isinstance(operations, Real) and not isinstance(operations, bool)
+    if not number or not 0 < operations < math.inf:
+        message = "must return a finite number greater than 0"
+        raise ContractError(f"flops(cfg) {message} (got {operations!r})")
+    return float(operations)
 
 
 def rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
@@ -55,5 +70,5 @@ def rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Se
     main, config = job["framework"], job["config"]
     by = main if main in PROBES else "numpy"
     device = frameworks.resolve_device(config["device"], by)
-    found = measure(by, device, config["dtype"])
-    return {"outcome": "ok", "error": None, "rates": found, "by": by}
+    measured = measure(by, device, config["dtype"])
+    return {"outcome": "ok", "error": None, "rates": measured, "by": by}

@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 from command import left_behind, planted, small, start, twolayer, wait_for, without
-from twolayer.bench import analysis, gate, workload
-from twolayer.bench.blocks import Amount, BlockTimer, time_blocks
+from twolayer.bench import analysis
+from twolayer.bench.blocks import BlockTimer, time_blocks
+from twolayer.bench.gate import Slowdown, agreed
 from twolayer.bench.measurement import Bench, Cell, Interval, Rates, Round, parse
 from twolayer.bench.tables import notes
 from twolayer.config.settings import Config
@@ -112,7 +113,7 @@ def test_flops_are_those_that_torch_counts():
     cfg = Config(N=7, H=5, D_in=11, D_out=3, epochs=4)
     with FlopCounterMode(display=False) as counter:
         list(autograd.train(cfg))
-    assert counter.get_total_flops() == cfg.epochs * workload.flops(cfg, "sgd")
+    assert counter.get_total_flops() == cfg.epochs * analysis.flops(cfg, "sgd")
 
 
 def test_an_implementation_says_what_its_step_computes(tmp_path):
@@ -121,7 +122,7 @@ def test_an_implementation_says_what_its_step_computes(tmp_path):
     assert done.returncode == 3
     counted, negative = json.loads(done.stdout)["cells"]
     assert counted["flops"] == 2 * 8**2 * 4 + 3 * 2 * 8 * 4 * 2
-    message = "what flops(cfg) returns must be greater than 0 (got -1)"
+    message = "flops(cfg) must return a finite number greater than 0 (got -1)"
     assert negative["rounds"][0]["error"]["message"] == message
 
 
@@ -154,12 +155,12 @@ def test_memory_decides_only_for_what_no_cache_holds():
     beyond, share = limits(N=1, H=1000, D_in=10000, D_out=1)
     assert (cached, beyond) == ("arithmetic", "memory")
     cfg = Config(N=1, H=1000, D_in=10000, D_out=1)
-    attainable = workload.flops(cfg, "sgd") / workload.traffic_bytes(cfg, "sgd")  # at 1 GB/s
-    assert share == pytest.approx(workload.flops(cfg, "sgd") / 1e6 / 1e3 / attainable)
+    attainable = analysis.flops(cfg, "sgd") / analysis.traffic_bytes(cfg, "sgd")  # at 1 GB/s
+    assert share == pytest.approx(analysis.flops(cfg, "sgd") / 1e6 / 1e3 / attainable)
 
 
-def timer(**amount):
-    return BlockTimer(Amount(**({"blocks": 2, "warmup_s": 1.0} | amount)), lambda: None)
+def timer(blocks=2):
+    return BlockTimer(blocks, warmup_s=1.0, barrier=lambda: None)
 
 
 VALUES = Config(N=2, H=2, D_in=2, D_out=2, threads=1).values()
@@ -258,8 +259,8 @@ def a_cell(label, blocks, *, config=None, size=None, **more):
     made = [Round(number, 0, blocks_us=list(each), **more) for number, each in enumerate(blocks)]
     return Cell(
         *(label, label, "", "sgd", "numpy", config, "0" * 64, size),
-        flops=workload.flops(cfg, "sgd"),
-        bytes=workload.traffic_bytes(cfg, "sgd"),
+        flops=analysis.flops(cfg, "sgd"),
+        bytes=analysis.traffic_bytes(cfg, "sgd"),
         rounds=made,
     )
 
@@ -555,13 +556,13 @@ def test_a_baseline_of_other_work_is_refused(tmp_path, measured):
 
 
 def test_two_measurements_must_agree_that_it_is_slower():
-    slower, unsure = (gate.judge("a", Interval(1.3, low, 1.4), 1.1) for low in (1.2, 1.0))
-    fine = gate.judge("a", Interval(1.0, 0.9, 1.05), 1.1)
+    slower, unsure = (Slowdown("a", Interval(1.3, low, 1.4), 1.1) for low in (1.2, 1.0))
+    fine = Slowdown("a", Interval(1.0, 0.9, 1.05), 1.1)
     assert [each.state for each in (slower, unsure, fine)] == ["slower", "unsure", "ok"]
-    assert gate.confirmed(slower, slower).state == "slower"
-    assert gate.confirmed(unsure, slower).state == "unsure"
-    assert gate.confirmed(slower, unsure).state == "unsure"
-    assert gate.confirmed(slower, fine).state == "ok"
+    assert agreed(slower, slower).state == "slower"
+    assert agreed(unsure, slower).state == "unsure"
+    assert agreed(slower, unsure).state == "unsure"
+    assert agreed(slower, fine).state == "ok"
 
 
 QUICK = '''"""Mine."""
