@@ -75,13 +75,12 @@ def _limits(cell: Cell, bench: Bench) -> None:
     matmul, copy = bench.rates.matmul_gflops, bench.rates.copy_gb_s
     if cell.gflops is None or matmul is None or copy is None:
         return
+    attainable = {"arithmetic": matmul}
     cache = bench.machine.get("cache_bytes") or 0
-    cell.limit, attainable = "arithmetic", matmul
     if resident_bytes(Config(**cell.config), cell.family) > BEYOND_CACHE * cache:
-        by_memory = copy * cell.flops / cell.bytes
-        if by_memory < matmul:
-            cell.limit, attainable = "memory", by_memory
-    cell.share = cell.gflops / attainable
+        attainable["memory"] = copy * cell.flops / cell.bytes
+    cell.limit = min(attainable, key=attainable.__getitem__)
+    cell.share = cell.gflops / attainable[cell.limit]
     if cell.share > 1:
         cell.gflops = cell.share = None
 
@@ -135,10 +134,8 @@ def flops(cfg: Config, family: str) -> float:
     Forward x w1 and a w2; backward both weights' gradients and the hidden layer's. What is
     elementwise (ReLU, loss, update) is left out: it is the lower order.
     """
-    first = 2 * 2 * cfg.N * cfg.D_in * cfg.H
-    second = 3 * 2 * cfg.N * cfg.H * cfg.D_out
-    middle = 3 * 2 * cfg.N * cfg.H * cfg.H * MIDDLE_LAYERS if family == "dynamic" else 0
-    return first + second + middle
+    middle = cfg.H * MIDDLE_LAYERS if family == "dynamic" else 0
+    return 2 * cfg.N * cfg.H * (2 * cfg.D_in + 3 * cfg.D_out + 3 * middle)
 
 
 def traffic_bytes(cfg: Config, family: str) -> float:
@@ -177,14 +174,19 @@ def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
     if cut_short:
         yield "measuring was stopped early; what there is of the rounds is used"
     if 0 < rounds < FEW_ROUNDS:
-        few = "1 round is" if rounds == 1 else f"{rounds} rounds is"
+        few = "1 round is" if rounds == 1 else f"{rounds} rounds are"
         yield f"{few} few for an interval; give it more --rounds or --budget"
     yield from _other_problems(bench)
     if cells:
         yield from _spread(cells)
         yield from _busy(cells)
         yield from _drift(cells)
-        yield from _unsettled(cells)
+    restless = dict.fromkeys(cell.label for cell in cells if _mean(cell, "settled") < 0.5)
+    if restless:
+        yield (
+            f"{listed(restless)} still got faster when warm-up was cut off; "
+            "allow it more with --warmup 10s"
+        )
     yield from _bent(bench)
 
 
@@ -250,19 +252,6 @@ def _drift(cells: Iterable[Cell]) -> Iterator[str]:
             f"the last rounds were {together - 1:.0%} slower than the first, in all alike (a hot "
             "processor, or a machine that got busier); ratios are not touched by it, but let it "
             "cool down and measure again before you trust the times"
-        )
-
-
-def _unsettled(cells: Iterable[Cell]) -> Iterator[str]:
-    restless = [
-        cell.label
-        for cell in cells
-        if sum(not each.settled for each in cell.good) * 2 > len(cell.good)
-    ]
-    if restless:
-        yield (
-            f"{listed(dict.fromkeys(restless))} still got faster when warm-up was cut off; "
-            "allow it more with --warmup 10s"
         )
 
 

@@ -12,8 +12,8 @@ from .measurement import Bench, Interval
 from .rounds import Measuring
 
 SAME_MACHINE = ("host", "cpu", "usable_cores")
-NOT_TIMED = ("epochs", *SHOWN_ONLY)
-"""Settings without a part in the time of a step."""
+NOT_COMPARED = ("epochs", "threads", *SHOWN_ONLY)
+"""Settings without a part in the time of a step; and threads, which `auto` may stand for."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,17 @@ def _differences(bench: Bench, baseline: Bench, other_machine: bool) -> Iterator
             f"has no measurement of {listed(lacking)}; choose what it has with --impl "
             f"({', '.join(before) or 'nothing'}), or measure it anew"
         )
-    if baseline.threads != bench.threads:
-        yield (
-            f"was measured with {baseline.threads} threads, this would be with {bench.threads}; "
-            f"use --threads {baseline.threads}"
-        )
-    for cell in bench.cells:
-        for name, value in cell.config.items():
-            old = before[cell.label].config.get(name)
-            if name not in (*NOT_TIMED, "threads") and value != old:
-                yield (
-                    f"measured {cell.label} with {name} {old}, this would be with {value}; use "
-                    f"--{name.replace('_', '-')} {old}, or measure the baseline anew"
-                )
+    settings: list[tuple[str, str, object, object]]
+    settings = [("all", "threads", baseline.threads, bench.threads)]
+    settings += [
+        (cell.label, name, before[cell.label].config.get(name), value)
+        for cell in bench.cells
+        for name, value in cell.config.items()
+        if name not in NOT_COMPARED
+    ]
+    for label, name, old, new in settings:
+        if old != new:
+            yield (
+                f"measured {label} with {name} {old}, this would be with {new}; use "
+                f"--{name.replace('_', '-')} {old}, or measure the baseline anew"
+            )

@@ -37,15 +37,10 @@ def _resampled(
         yield np.column_stack([np.median(times, axis=1), np.stack(drawn)])
 
 
-def median(measured: Blocks, seed: int = 0) -> Interval:
+def median(measured: Blocks) -> Interval:
     """The median over rounds of the median over blocks."""
-    return _interval(_medians(measured, seed))
-
-
-def _medians(measured: Blocks, seed: int) -> np.ndarray:
-    (rounds,) = _resampled([measured], list(measured), seed)
-    medians: np.ndarray = np.median(rounds, axis=0)
-    return medians
+    (rounds,) = _resampled([measured], list(measured))
+    return _interval(np.median(rounds, axis=0))
 
 
 def paired_ratio(ours: Blocks, theirs: Blocks) -> Interval | None:
@@ -59,7 +54,9 @@ def paired_ratio(ours: Blocks, theirs: Blocks) -> Interval | None:
 
 def unpaired_ratio(ours: Blocks, theirs: Blocks) -> Interval:
     """The ratio of two medians that were measured apart."""
-    return _interval(_medians(ours, seed=1) / _medians(theirs, seed=2))
+    (over,) = _resampled([ours], list(ours), seed=1)
+    (under,) = _resampled([theirs], list(theirs), seed=2)
+    return _interval(np.median(over, axis=0) / np.median(under, axis=0))
 
 
 def line(sizes: Sequence[float], measured: Sequence[Blocks]) -> tuple[Interval, Interval] | None:

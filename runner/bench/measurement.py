@@ -165,28 +165,21 @@ def save(bench: Bench, path: Path) -> None:
 
 
 def read(path: Path) -> Bench:
-    """The bench in a file. Raises UserError if there is none."""
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UserError(f"{path}: can't be read: {why}") from None
-
-
-def parse(text: str, source: str) -> Bench:
-    """The bench that `Bench.text` wrote. Raises UserError, naming the source, if it is none.
+    """The bench that `save` wrote to a file. Raises UserError if it can't be read.
 
     Fields that this version does not know are ignored: a newer one may have added some.
     """
-    from pydantic import TypeAdapter  # slow to import, and only old benches are read
+    from pydantic import TypeAdapter  # slow to import, and most commands read no bench
 
     try:
-        values = json.loads(text)
+        values = json.loads(path.read_text(encoding="utf-8"))
         if (schema := values["schema"]) == SCHEMA:
             return TypeAdapter(Bench).validate_python(values)
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}") from None
     except (ValueError, TypeError, KeyError):
-        raise UserError(f"{source}: is not a file of twolayer bench") from None
-    raise UserError(f"{source}: has schema {schema}, this twolayer reads {SCHEMA}")
+        raise UserError(f"{path}: is not a file of twolayer bench") from None
+    raise UserError(f"{path}: has schema {schema}, this twolayer reads {SCHEMA}")
 
 
 def stored(experiment: Path) -> list[Path]:

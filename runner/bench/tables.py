@@ -25,6 +25,9 @@ COSTS = (
 )
 """Columns that are medians over rounds: the field of a Round, how it is written, its factor."""
 
+FLAT_FIRST = ("label", "impl", "revision", "framework", "family", "size")
+FLAT_LAST = ("flops", "bytes", "gflops", "limit", "share", "dispatch_share")
+
 VERDICTS = {"ok": "ok", "slower": "SLOWER", "unsure": "too noisy to say"}
 
 
@@ -136,33 +139,22 @@ def slowdowns(judged: Iterable[Slowdown], against: str) -> Table:
     return Table(header, rows, frozenset({0, 4}))
 
 
-FLAT = (
-    *("label", "impl", "revision", "framework", "family", "size", "outcome", "rounds"),
-    *("step_us", "step_us_low", "step_us_high", "ratio", "ratio_low", "ratio_high"),
-    *("place_best", "place_worst", "flops", "bytes", "gflops", "limit", "share"),
-    "dispatch_share",
-)
-
-
 def flat(bench: Bench) -> Table:
     """A row a cell with every digit, for programs."""
-    return Table(FLAT, [_flat_row(cell) for cell in bench.cells])
+    rows = [_flat_row(cell) for cell in bench.cells]
+    texts = [["" if value is None else str(value) for value in row.values()] for row in rows]
+    return Table(list(rows[0]), texts)
 
 
-def _flat_row(cell: Cell) -> list[str]:
-    values = (
-        *(cell.label, cell.impl, cell.revision, cell.framework, cell.family, cell.size),
-        *(cell.failure.outcome if cell.failure else "ok", len(cell.good)),
-        *_ends(cell.step_us),
-        *_ends(cell.ratio),
-        *(cell.rank or (None, None)),
-        *(cell.flops, cell.bytes, cell.gflops, cell.limit, cell.share, cell.dispatch_share),
-    )
-    return ["" if value is None else str(value) for value in values]
-
-
-def _ends(interval: Interval | None) -> tuple[float | None, ...]:
-    return (interval.value, interval.low, interval.high) if interval else (None, None, None)
+def _flat_row(cell: Cell) -> dict[str, object]:
+    row = {name: getattr(cell, name) for name in FLAT_FIRST}
+    row |= {"outcome": cell.failure.outcome if cell.failure else "ok", "rounds": len(cell.good)}
+    for name in ("step_us", "ratio"):
+        interval = getattr(cell, name)
+        row[name] = interval and interval.value
+        row |= {f"{name}_{end}": interval and getattr(interval, end) for end in ("low", "high")}
+    row["place_best"], row["place_worst"] = cell.rank or (None, None)
+    return row | {name: getattr(cell, name) for name in FLAT_LAST}
 
 
 # --- sentences
@@ -221,14 +213,14 @@ def _leaders(bench: Bench) -> Iterator[str]:
 
 def _beyond_the_limit(bench: Bench) -> Iterator[str]:
     """What has no share of the limit, since it would be more than all of it."""
-    beyond = [cell for cell in bench.cells if cell.limit and cell.share is None]
-    for label in dict.fromkeys(cell.label for cell in beyond if cell.good[-1].flops is None):
-        yield (
-            f"{label} does less arithmetic than the formula counts: by that it would be beyond the "
-            "machine's limit; a function flops(cfg) beside train can say what a step computes"
+    beyond = {c.label: c.good[-1].flops for c in bench.cells if c.limit and c.share is None}
+    for label, own in beyond.items():
+        yield f"{label} does less arithmetic than " + (
+            "its flops(cfg) says: that is beyond the limit"
+            if own
+            else "the formula counts: by that it would be beyond the machine's limit; a function "
+            "flops(cfg) beside train can say what a step computes"
         )
-    for label in dict.fromkeys(cell.label for cell in beyond if cell.good[-1].flops):
-        yield f"{label} does less arithmetic than its flops(cfg) says: that is beyond the limit"
 
 
 def reason(cell: Cell) -> str:

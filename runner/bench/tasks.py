@@ -48,7 +48,8 @@ def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: S
         result["flops"] = own_flops(module, TimedConfig(**values))
     if result["outcome"] == "ok" and job["dispatch"]:
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
-            small = timed(dict.fromkeys(SIZES, 1), blocks=3, warmup_s=1.0)
+            warmup_s = min(1.0, job["warmup_s"])
+            small = timed(dict.fromkeys(SIZES, 1), blocks=3, warmup_s=warmup_s)
             result["dispatch_us"] = statistics.median(small["blocks_us"])
     return result
 
