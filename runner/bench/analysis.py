@@ -43,7 +43,7 @@ def conclude(
     bench.rates = best_rates(rates) if rates else bench.rates
     for cell in bench.cells:
         if cell.good:
-            _times(cell)
+            _step_time(cell)
             _limits(cell, bench)
     for size in bench.sizes:
         _compare(bench.at(size), bench.baseline)
@@ -61,7 +61,7 @@ def best_rates(rates: Mapping[str, Sequence[Mapping[str, float]]]) -> Rates:
     return Rates(matmul[best], best, max(e["copy_gb_s"] for e in chain(*rates.values())))
 
 
-def _times(cell: Cell) -> None:
+def _step_time(cell: Cell) -> None:
     cell.step_us = intervals.median(cell.blocks())
     cell.flops = cell.good[-1].flops or cell.flops
     cell.gflops = cell.flops / cell.step_us.value / 1e3
@@ -146,22 +146,23 @@ def traffic_bytes(cfg: Config, family: str) -> float:
     """
     moments = 4 if family == "adam" else 0
     activations = 5 * cfg.N * cfg.H + 4 * cfg.N * cfg.D_out
-    return _bytes(cfg, 2 * cfg.N * cfg.D_in + activations + (6 + moments) * _weights(cfg, family))
+    updated = (6 + moments) * _weight_count(cfg, family)
+    return _itemsize(cfg) * (2 * cfg.N * cfg.D_in + activations + updated)
 
 
 def resident_bytes(cfg: Config, family: str) -> float:
     """What a step touches at least: data, activations, weights and their gradients."""
     copies = 4 if family == "adam" else 2
     arrays = cfg.N * (cfg.D_in + 2 * cfg.D_out + 2 * cfg.H)
-    return _bytes(cfg, arrays + copies * _weights(cfg, family))
+    return _itemsize(cfg) * (arrays + copies * _weight_count(cfg, family))
 
 
-def _weights(cfg: Config, family: str) -> int:
+def _weight_count(cfg: Config, family: str) -> int:
     return cfg.D_in * cfg.H + cfg.H * cfg.D_out + (cfg.H**2 if family == "dynamic" else 0)
 
 
-def _bytes(cfg: Config, numbers: int) -> int:
-    return numbers * (8 if cfg.dtype == "float64" else 4)
+def _itemsize(cfg: Config) -> int:
+    return 8 if cfg.dtype == "float64" else 4
 
 
 # --- doubts
@@ -178,10 +179,10 @@ def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
         yield f"{few} few for an interval; give it more --rounds or --budget"
     yield from _other_problems(bench)
     if cells:
-        yield from _spread(cells)
+        yield from _unsteady(cells)
         yield from _busy(cells)
-        yield from _drift(cells)
-    restless = dict.fromkeys(cell.label for cell in cells if _mean(cell, "settled") < 0.5)
+        yield from _slowing(cells)
+    restless = dict.fromkeys(cell.label for cell in cells if _round_mean(cell, "settled") < 0.5)
     if restless:
         yield (
             f"{listed(restless)} still got faster when warm-up was cut off; "
@@ -204,7 +205,7 @@ def _other_problems(bench: Bench) -> Iterator[str]:
             )
 
 
-def _spread(cells: Iterable[Cell]) -> Iterator[str]:
+def _unsteady(cells: Iterable[Cell]) -> Iterator[str]:
     """Half the range from the 10th to the 90th percentile of a cell's blocks, over the median."""
     spreads = {}
     for cell in cells:
@@ -220,13 +221,13 @@ def _spread(cells: Iterable[Cell]) -> Iterator[str]:
 
 
 def _busy(cells: Sequence[Cell]) -> Iterator[str]:
-    others = statistics.fmean(_mean(cell, "others_share") for cell in cells)
+    others = statistics.fmean(_round_mean(cell, "others_share") for cell in cells)
     if others > UNSTEADY:
         yield (
             f"other processes had {others:.0%} of the processors meanwhile; close them, "
             "or measure on a machine of its own"
         )
-    own = ((cell.label, _mean(cell, "cpu_share")) for cell in cells)
+    own = ((cell.label, _round_mean(cell, "cpu_share")) for cell in cells)
     waited = {label: share for label, share in own if share < 1 - UNSTEADY}
     if waited and all((each.device or "cpu") == "cpu" for cell in cells for each in cell.good):
         yield (
@@ -235,11 +236,11 @@ def _busy(cells: Sequence[Cell]) -> Iterator[str]:
         )
 
 
-def _mean(cell: Cell, name: str) -> float:
+def _round_mean(cell: Cell, name: str) -> float:
     return statistics.fmean(getattr(each, name) or 0.0 for each in cell.good)
 
 
-def _drift(cells: Iterable[Cell]) -> Iterator[str]:
+def _slowing(cells: Iterable[Cell]) -> Iterator[str]:
     """Whether everything got slower together, as it does when a processor gets hot."""
     changes = []
     for cell in cells:

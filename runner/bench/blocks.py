@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import math
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from ..config import frameworks
 from ..config.rules import Value
+from ..config.settings import Config
 from ..training import contract
 from ..training.contract import ContractError, Train, begin, count
+from ..training.loading import load_module
 from ..training.loop import TimedConfig, as_floats, host_value
+from ..training.tasks import entry_point, error
+from ..training.worker import Leash, Send, peak_bytes, status_bytes
 
 BLOCK_NS = 20_000_000
 """The least length of a block: the clock and a stray interrupt are nothing beside it."""
@@ -27,6 +35,8 @@ SETTLED = 3
 
 FASTER = 0.99
 """What counts as faster."""
+
+SIZES = ("N", "H", "D_in", "D_out")
 
 
 @dataclass
@@ -145,6 +155,38 @@ class BlockConfig(TimedConfig):
         return self.timer.steps()
 
 
+def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+    """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
+    main = job["framework"]
+    begun = time.perf_counter()
+    module = load_module(job)
+    train = entry_point(module)
+    import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
+    device = frameworks.resolve_device(job["config"]["device"], main)
+    values = job["config"] | {"device": device, "threads": job["threads"]}
+
+    def timed(sizes: dict[str, int], blocks: int, warmup_s: float) -> dict[str, Any]:
+        timer = BlockTimer(blocks, warmup_s, barrier(device))
+        leash.hold(timer, lambda reason: {"outcome": reason, "error": None})
+        return time_blocks(train, values | sizes, timer)
+
+    start_bytes = status_bytes("VmRSS")
+    result = {"error": None} | timed({}, job["blocks"], job["warmup_s"])
+    result |= {"peak_bytes": peak_bytes() - start_bytes, "import_s": import_s, "device": device}
+    result["threads"] = frameworks.threads_in_use(main)
+    if result["outcome"] == "diverged":
+        message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
+        result["error"] = error("Diverged", message)
+    elif result["outcome"] == "ok":
+        result["flops"] = own_flops(module, TimedConfig(**values))
+    if result["outcome"] == "ok" and job["dispatch"]:
+        with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
+            warmup_s = min(1.0, job["warmup_s"])
+            small = timed(dict.fromkeys(SIZES, 1), blocks=3, warmup_s=warmup_s)
+            result["dispatch_us"] = statistics.median(small["blocks_us"])
+    return result
+
+
 def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> dict[str, Any]:
     """Train with these settings for as long as the blocks take; returns fields of a Round.
 
@@ -197,3 +239,15 @@ def barrier(device: str) -> Callable[[], None]:
         kind = torch.mps if device == "mps" else torch.cuda
         return lambda: kind.synchronize()
     raise ContractError(f"how to wait for {device} is known only of torch and tensorflow")
+
+
+def own_flops(module: Any, cfg: Config) -> float | None:
+    """The operations of a step by an implementation's own `flops(cfg)`; None if it has none."""
+    if not callable(getattr(module, "flops", None)):
+        return None
+    operations = module.flops(cfg)
+    number = isinstance(operations, Real) and not isinstance(operations, bool)
+    if not number or not 0 < operations < math.inf:
+        message = "must return a finite number greater than 0"
+        raise ContractError(f"flops(cfg) {message} (got {operations!r})")
+    return float(operations)

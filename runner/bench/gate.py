@@ -57,7 +57,7 @@ def slowdowns(
     return {label: Slowdown(label, ratio, limit) for label, ratio in ratios.items() if ratio}
 
 
-def judge(
+def confirmed(
     measuring: Measuring, baseline: Bench | None, limit: float, announce: Callable[[str], None]
 ) -> list[Slowdown]:
     """Whether any has become slower; what is in doubt is measured again first."""

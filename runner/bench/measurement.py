@@ -164,7 +164,7 @@ def save(bench: Bench, path: Path) -> None:
         raise UserError(f"{path}: can't be written: {error.strerror}") from None
 
 
-def read(path: Path) -> Bench:
+def read_bench(path: Path) -> Bench:
     """The bench that `save` wrote to a file. Raises UserError if it can't be read.
 
     Fields that this version does not know are ignored: a newer one may have added some.
@@ -190,4 +190,4 @@ def stored(experiment: Path) -> list[Path]:
 def latest(experiment: Path) -> Bench | None:
     """The newest bench kept in an experiment's folder, if there is one."""
     files = stored(experiment)
-    return read(files[-1]) if files else None
+    return read_bench(files[-1]) if files else None

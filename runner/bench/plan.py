@@ -157,10 +157,10 @@ def at_revision(runs: Iterable[Run], revision: str, folder: Path) -> list[Run]:
     """
     if revision.startswith("-"):
         raise UserError(f"--against {revision}: is not a revision")
-    return [_at(run, revision, folder) for run in runs]
+    return [_then(run, revision, folder) for run in runs]
 
 
-def _at(run: Run, revision: str, folder: Path) -> Run:
+def _then(run: Run, revision: str, folder: Path) -> Run:
     name, source = run.name, run.implementation.source.resolve()
     homeless = f"{name} is in no git repository ({source.parent}), so it has no revisions"
     root = Path(_git(source.parent, homeless, "rev-parse", "--show-toplevel").decode().strip())

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import machine
+from ..config import frameworks
+from ..training.worker import Leash, Send
 from .blocks import BLOCK_NS, barrier
 
 SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}
@@ -23,21 +25,24 @@ Calls = tuple[Callable[[], Any], Callable[[], Any]]
 """A matrix product, and a copy."""
 
 
-def measure(framework: str, device: str, dtype: str) -> dict[str, float]:
+def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """The best rates of some blocks: `matmul_gflops`, and `copy_gb_s` (read and written).
 
-    `framework` is one of PROBES.
+    With the framework of the job, or with NumPy if that is none of PROBES.
     """
+    by = job["framework"] if job["framework"] in PROBES else "numpy"
+    device, dtype = frameworks.resolve_device(job["config"]["device"], by), job["config"]["dtype"]
     kind = device.partition(":")[0]
     itemsize = np.dtype(dtype).itemsize
     side = SIDE[kind]
     count = max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0)) // itemsize
-    multiply, copy = PROBES[framework](device, dtype, side, count)
+    multiply, copy = PROBES[by](device, dtype, side, count)
     wait = barrier(device)
-    return {
+    rates = {
         "matmul_gflops": 2 * side**3 / best_s(multiply, wait) / 1e9,
         "copy_gb_s": 2 * count * itemsize / best_s(copy, wait) / 1e9,
     }
+    return {"outcome": "ok", "error": None, "rates": rates, "by": by}
 
 
 def _numpy(device: str, dtype: str, side: int, count: int) -> Calls:

@@ -27,17 +27,7 @@ from .plan import Entry
 PROBED_ROUNDS = 3
 """Rounds that also measure the machine's own rates and a step's dispatch."""
 
-
-@dataclass(frozen=True)
-class Method:
-    """How much to measure. `budget_s`, where given, decides in place of `rounds`."""
-
-    rounds: int = 10
-    blocks: int = 5
-    budget_s: float | None = None
-    warmup_s: float = 2.0
-    timeout_s: float | None = None
-    memory_limit: int | None = None
+BLOCKS, RATES = "twolayer.bench.blocks:measure_blocks", "twolayer.bench.rates:measure_rates"
 
 
 class Watcher(Protocol):
@@ -54,9 +44,14 @@ class Measuring:
 
     bench: Bench
     entries: Sequence[Entry]
-    method: Method
     watch: Callable[[int], AbstractContextManager[Watcher]]
     path: Path
+    rounds: int = 10
+    budget_s: float | None = None  # decides, where given, in place of `rounds`
+    blocks: int = 5
+    warmup_s: float = 2.0
+    timeout_s: float | None = None
+    memory_limit: int | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     cancel: threading.Event | None = None
     rates: dict[str, list[dict[str, float]]] = field(default_factory=dict)
@@ -96,35 +91,35 @@ class Measuring:
         """Whether there is to be another round; at least one is."""
         if self.stop.is_set():
             return False
-        if self.method.budget_s is None or done == 0:
-            return done < self.method.rounds
-        return elapsed_s * (done + 1) / done <= self.method.budget_s
+        if self.budget_s is None or done == 0:
+            return done < self.rounds
+        return elapsed_s * (done + 1) / done <= self.budget_s
 
     def _round(
         self, number: int, done: int, entries: Sequence[Entry], hosts: Hosts, watcher: Watcher
     ) -> None:
-        of = self.method.rounds if self.method.budget_s is None else None
+        of = self.rounds if self.budget_s is None else None
         probed = number < PROBED_ROUNDS
-        amount = {"blocks": self.method.blocks, "warmup_s": self.method.warmup_s}
+        amount = {"blocks": self.blocks, "warmup_s": self.warmup_s}
         amount["dispatch"] = probed and not self.bench.axis
         for place, entry in enumerate(entries):
             if self.stop.is_set():
                 return
             watcher.measuring(done, of, entry.cell.label)
-            result = self._perform(hosts, entry.run, "blocks", **amount)
+            result = self._perform(hosts, entry.run, task=BLOCKS, **amount)
             if result["outcome"] != "interrupted":
                 known = {n: result[n] for n in Round.__dataclass_fields__ if n in result}
                 entry.cell.rounds.append(Round(**known | {"number": number, "place": place}))
         by_framework = {entry.cell.framework: entry.run for entry in entries}
         for run in by_framework.values() if probed else ():
-            result = self._perform(hosts, run, "rates")
+            result = self._perform(hosts, run, task=RATES)
             if result["outcome"] == "ok":
                 self.rates.setdefault(result["by"], []).append(result["rates"])
 
-    def _perform(self, hosts: Hosts, run: Run, task: str, **changes: Any) -> dict[str, Any]:
+    def _perform(self, hosts: Hosts, run: Run, **changes: Any) -> dict[str, Any]:
         return supervise(
             hosts.get(host_key(run)),
-            job(run, self.method.memory_limit) | {"task": f"twolayer.bench.tasks:{task}"} | changes,
-            timeout_s=self.method.timeout_s,
+            job(run, self.memory_limit) | changes,
+            timeout_s=self.timeout_s,
             cancelled=self.stop,
         )

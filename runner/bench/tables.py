@@ -126,7 +126,7 @@ def fits(bench: Bench) -> Table:
     return Table(header, rows, frozenset({0}), frozenset({2, 4}))
 
 
-def slowdowns(judged: Iterable[Slowdown], against: str) -> Table:
+def verdicts(slowdowns: Iterable[Slowdown], against: str) -> Table:
     """What the gate says of each."""
     header = ("implementation", f"time over {against}", "95 % interval", "limit", "verdict")
     rows = [
@@ -134,7 +134,7 @@ def slowdowns(judged: Iterable[Slowdown], against: str) -> Table:
             *(each.label, *_with_interval(each.ratio, "{:.3f}".format)),
             *(f"{each.limit:.2f}", VERDICTS[each.state]),
         ]
-        for each in judged
+        for each in slowdowns
     ]
     return Table(header, rows, frozenset({0, 4}))
 
@@ -160,7 +160,7 @@ def _flat_row(cell: Cell) -> dict[str, object]:
 # --- sentences
 
 
-def notes(bench: Bench) -> Iterator[str]:
+def remarks(bench: Bench) -> Iterator[str]:
     """What the tables can't say."""
     yield from _leaders(bench) if bench.axis else [_leader(bench, None)]
     rates = bench.rates

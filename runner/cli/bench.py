@@ -3,6 +3,7 @@
 import math
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,8 +106,8 @@ def bench(
     ] = False,
 ) -> None:
     from ..bench import gate, plan, tables
-    from ..bench.measurement import read
-    from ..bench.rounds import Measuring, Method
+    from ..bench.measurement import read_bench
+    from ..bench.rounds import Measuring
     from ..config.experiment import find_config, load
     from .bench_progress import watcher
 
@@ -120,15 +121,8 @@ def bench(
     def at_size(size: "Assignment") -> "Experiment":
         return load(find_config(config), [size, *assignments], options, split_names(impl))
 
+    announce = partial(say, quiet=quiet)
     memory = experiment.option("memory_limit")
-    method = Method(
-        rounds=rounds or Method.rounds,
-        blocks=blocks,
-        budget_s=None if budget is None else seconds("--budget", budget),
-        warmup_s=seconds("--warmup", warmup),
-        timeout_s=experiment.option("timeout"),
-        memory_limit=int(memory) if memory else None,
-    )
     with plan.entries(experiment, at_size, scale, against) as entries:
         say_notes((entry.run.implementation for entry in entries), quiet)
         command = printable(shlex.join(["twolayer", *sys.argv[1:]]))
@@ -136,20 +130,29 @@ def bench(
             experiment.name, entries, over=over, scale=scale, seed=order_seed, command=command
         )
         measuring = Measuring(
-            new, entries, method, lambda cells: watcher(cells, quiet=quiet), new.path(results)
+            new,
+            entries,
+            partial(watcher, quiet=quiet),
+            new.path(results),
+            rounds=rounds or Measuring.rounds,
+            budget_s=None if budget is None else seconds("--budget", budget),
+            blocks=blocks,
+            warmup_s=seconds("--warmup", warmup),
+            timeout_s=experiment.option("timeout"),
+            memory_limit=int(memory) if memory else None,
         )
-        before = None if baseline is None else read(baseline)
+        before = None if baseline is None else read_bench(baseline)
         if before:
             gate.check_comparable(new, before, str(baseline), other_machine=other_machine)
         slowdowns: list[gate.Slowdown] = []
         with stoppable(measuring):
             measuring.measure()
             if against is not None or before:
-                slowdowns = gate.judge(measuring, before, limit, lambda text: say(text, quiet))
+                slowdowns = gate.confirmed(measuring, before, limit, announce)
     _show(new, format)
     if slowdowns and format in (Format.table, Format.markdown):
-        emit("\n" + _drawn(tables.slowdowns(slowdowns, against or str(baseline)), format))
-    say(f"the measurement is in {measuring.path}", quiet)
+        emit("\n" + _drawn(tables.verdicts(slowdowns, against or str(baseline)), format))
+    announce(f"the measurement is in {measuring.path}")
     raise typer.Exit(_exit_code(measuring, slowdowns))
 
 
@@ -182,7 +185,7 @@ def _show(bench: "Bench", format: Format) -> None:
     makers = (tables.growth, tables.fits) if bench.axis else (tables.comparison, tables.costs)
     emit("\n\n".join(_drawn(make(bench), format) for make in makers))
     warnings = (f"warning: {warning}" for warning in bench.warnings)
-    emit("\n" + paragraphs([*tables.notes(bench), *warnings]))
+    emit("\n" + paragraphs([*tables.remarks(bench), *warnings]))
 
 
 def _drawn(table: "Table", format: Format) -> str:

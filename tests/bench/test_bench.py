@@ -12,10 +12,10 @@ from command import left_behind, planted, small, start, twolayer, wait_for, with
 from twolayer.bench import analysis
 from twolayer.bench.blocks import BlockTimer, time_blocks
 from twolayer.bench.gate import Slowdown, agreed
-from twolayer.bench.measurement import Bench, Cell, Interval, Rates, Round, read
+from twolayer.bench.measurement import Bench, Cell, Interval, Rates, Round, read_bench
 from twolayer.bench.plan import parse_scale
 from twolayer.bench.rounds import PROBED_ROUNDS
-from twolayer.bench.tables import notes
+from twolayer.bench.tables import remarks
 from twolayer.config.settings import Config
 from twolayer.errors import UserError
 from twolayer.impls import autograd
@@ -34,7 +34,7 @@ def bench(folder, *words, **more):
 def kept(folder, name="small"):
     """The newest bench on disk."""
     *_, last = sorted((folder / "results" / name / "bench").iterdir())
-    return read(last)
+    return read_bench(last)
 
 
 # --- what is measured
@@ -143,7 +143,7 @@ def test_what_is_beyond_the_limit_has_no_share_of_it():
     shares = [cell.share for cell in cells]
     assert shares == [None, None, pytest.approx(0.5), pytest.approx(cells[3].flops / 1e8 / 200)]
     assert cells[0].gflops is None
-    said = [note for note in notes(found) if "less arithmetic" in note]
+    said = [text for text in remarks(found) if "less arithmetic" in text]
     assert said == [
         "less does less arithmetic than the formula counts: by that it would be beyond the "
         "machine's limit; a function flops(cfg) beside train can say what a step computes",
@@ -347,7 +347,7 @@ def test_the_fastest_is_one_or_a_tie_by_the_intervals_of_the_ratios():
     analysis.conclude(scaled, {})
     assert analysis.fastest(scaled, 10) == ["b", "a"]
     assert analysis.fastest(scaled, 20) == analysis.fastest(scaled) == ["b"]
-    tie, single = (note for note in notes(scaled) if "fastest" in note)
+    tie, single = (text for text in remarks(scaled) if "fastest" in text)
     assert tie == "from N=10: fastest: b, a (their intervals overlap)"
     assert single.startswith("from N=20: fastest: b, 2.00 (")
     assert single.endswith(") times as fast as a, the next")
@@ -450,7 +450,7 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
 
     def two_rounds():
         files = list(folder.glob("[!.]*.json"))
-        return files and len(read(files[0]).cells[0].rounds) >= 2
+        return files and len(read_bench(files[0]).cells[0].rounds) >= 2
 
     assert wait_for(two_rounds)
     command.send_signal(signal.SIGINT)
@@ -535,11 +535,11 @@ def file_of(folder, text):
 def test_a_bench_is_read_with_fields_unknown_and_fields_missing(tmp_path, measured):
     values = json.loads(measured)
     (cell,) = values["cells"]
-    assert read(file_of(tmp_path, measured)).text() == measured
+    assert read_bench(file_of(tmp_path, measured)).text() == measured
     values["new"] = cell["new"] = cell["step_us"]["new"] = cell["rounds"][0]["new"] = [1]
-    assert read(file_of(tmp_path, json.dumps(values))).text() == measured
+    assert read_bench(file_of(tmp_path, json.dumps(values))).text() == measured
     del values["rates"], values["warnings"], cell["ratio"], cell["rank"], cell["rounds"][0]["error"]
-    older = read(file_of(tmp_path, json.dumps(values)))
+    older = read_bench(file_of(tmp_path, json.dumps(values)))
     assert older.rates.matmul_gflops is None
     assert older.cells[0].ratio is None
     assert older.cells[0].step_us.value == cell["step_us"]["value"]
@@ -558,7 +558,7 @@ def test_a_bench_is_read_with_fields_unknown_and_fields_missing(tmp_path, measur
 )
 def test_what_is_no_bench_is_told_by_its_name(tmp_path, measured, broken, message):
     with pytest.raises(UserError, match=rf"bench\.json: {message}"):
-        read(file_of(tmp_path, broken(measured)))
+        read_bench(file_of(tmp_path, broken(measured)))
 
 
 # --- the gate
@@ -566,7 +566,7 @@ def test_what_is_no_bench_is_told_by_its_name(tmp_path, measured, broken, messag
 
 def made_slower(folder, measured, factor, **changes):
     """Write a baseline in which all took 1 / factor of the time."""
-    found = read(file_of(folder, measured))
+    found = read_bench(file_of(folder, measured))
     for cell in found.cells:
         for each in cell.rounds:
             each.blocks_us = [time / factor for time in each.blocks_us]
@@ -586,7 +586,7 @@ def test_slower_than_the_baseline_is_exit_5_once_a_rerun_confirms_it(tmp_path, m
 
 def test_too_noisy_to_say_is_exit_6(tmp_path, measured):
     baseline = made_slower(tmp_path, measured, 1)
-    noisy = read(tmp_path / "base.json")
+    noisy = read_bench(tmp_path / "base.json")
     for each in noisy.cells[0].rounds:
         factor = 100 if each.number % 2 else 0.01
         each.blocks_us = [time * factor for time in each.blocks_us]
