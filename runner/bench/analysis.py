@@ -173,7 +173,7 @@ def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
     cells = [cell for cell in bench.cells if cell.good]
     rounds = max((len(cell.good) for cell in cells), default=0)
     if cut_short:
-        yield "measuring was stopped early; what there is of the rounds is used"
+        yield "measuring was stopped early; the rounds until then are used"
     if 0 < rounds < FEW_ROUNDS:
         few = "1 round is" if rounds == 1 else f"{rounds} rounds are"
         yield f"{few} few for an interval; give it more --rounds or --budget"
@@ -250,9 +250,9 @@ def _slowing(cells: Iterable[Cell]) -> Iterator[str]:
     together = statistics.median(changes) if len(changes) > 1 else 1.0
     if together > 1 + DRIFT:
         yield (
-            f"the last rounds were {together - 1:.0%} slower than the first, in all alike (a hot "
-            "processor, or a machine that got busier); ratios are not touched by it, but let it "
-            "cool down and measure again before you trust the times"
+            f"the last rounds were {together - 1:.0%} slower than the first, for all alike (a hot "
+            "processor, or a busier machine), which leaves ratios as they are; for the times, let "
+            "it cool down and measure again"
         )
 
 
@@ -267,6 +267,6 @@ def _bent(bench: Bench) -> Iterator[str]:
         if misses[worst] > BENT:
             yield (
                 f"{fit.label} does not grow along a straight line: at {bench.axis}={worst} the fit "
-                f"is off by {misses[worst]:.0%} (a cache, or a library that changes its way); "
+                f"is off by {misses[worst]:.0%} (a cache, or a library that switches its method); "
                 "trust the times, not the fit"
             )

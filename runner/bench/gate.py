@@ -92,8 +92,8 @@ def _differences(bench: Bench, baseline: Bench, other_machine: bool) -> Iterator
     ]
     if machines and not other_machine:
         yield (
-            f"is from another machine ({'; '.join(machines)}), whose times say nothing here; "
-            "measure both with --against, or ask for it with --other-machine"
+            f"is from another machine ({'; '.join(machines)}), whose times don't compare; "
+            "measure both with --against, or accept it with --other-machine"
         )
     before = {cell.label: cell for cell in baseline.cells if cell.good and cell.size is None}
     if lacking := [cell.label for cell in bench.cells if cell.label not in before]:

@@ -1,4 +1,4 @@
-"""What is measured: implementations as they are, times sizes, or beside a git revision."""
+"""What a bench measures: implementations, at several sizes or beside a git revision."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import machine, packages
-from ..config import catalogue, plan
+from ..config import catalogue
 from ..config.experiment import Assignment, Experiment
-from ..config.plan import Run
+from ..config.plan import Run, make
 from ..errors import UserError, listed, nearest
 from . import analysis
 from .measurement import Bench, Cell, Round
@@ -43,23 +43,22 @@ def entries(
     scale: str | None,
     revision: str | None,
 ) -> Iterator[list[Entry]]:
-    """What is to be measured; the sources of a revision are there until the end.
+    """The cells to measure, and their runs; a revision's sources exist until the block ends.
 
-    `scaled` makes the experiment at another size.
+    `scaled` makes the experiment with another size.
     """
-    runs = [] if scale is not None else plan.make(experiment)
-    made = [_entry(run) for run in runs]
     if scale is not None:
         axis, sizes = parse_scale(scale)
-        for size in sizes:
-            at_size = plan.make(scaled(Assignment("", axis, str(size), "--scale")))
-            made += [_entry(run, size=size) for run in at_size]
+        at = {size: scaled(Assignment("", axis, str(size), "--scale")) for size in sizes}
+        yield [_entry(run, size=size) for size, scaled_to in at.items() for run in make(scaled_to)]
+        return
+    runs = make(experiment)
+    made = [_entry(run) for run in runs]
     if revision is None:
         yield made
         return
     with tempfile.TemporaryDirectory(prefix="twolayer-") as folder:
-        able = [run for run in runs if not run.missing]
-        then = at_revision(able, revision, Path(folder))
+        then = at_revision((run for run in runs if not run.missing), revision, Path(folder))
         yield [*made, *(_entry(run, revision=revision) for run in then)]
 
 
