@@ -67,10 +67,7 @@ def confirmed(
         return list(first.values())
     announce(f"measuring again, to be sure: {', '.join(doubtful)}")
     second = slowdowns(measuring.bench, baseline, limit, since=measuring.again(doubtful))
-    return [
-        agreed(slowdown, second[label]) if label in second else slowdown
-        for label, slowdown in first.items()
-    ]
+    return [agreed(each, second.get(label, each)) for label, each in first.items()]
 
 
 def agreed(first: Slowdown, second: Slowdown) -> Slowdown:
