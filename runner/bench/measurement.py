@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import UserError
 from ..results.store import BENCHES
@@ -21,8 +24,6 @@ Blocks = Mapping[int, Sequence[float]]
 @dataclass(frozen=True)
 class Interval:
     """A statistic and the 95 % interval that resampling gives it."""
-
-    __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012
 
     value: float
     low: float
@@ -169,17 +170,37 @@ def read_bench(path: Path) -> Bench:
 
     Fields that this version does not know are ignored: a newer one may have added some.
     """
-    from pydantic import TypeAdapter  # slow to import, and most commands read no bench
-
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if (schema := values["schema"]) == SCHEMA:
-            return TypeAdapter(Bench).validate_python(values)
+            bench: Bench = _checked(Bench, values)
+            return bench
     except OSError as error:
         raise UserError(f"{path}: can't be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         raise UserError(f"{path}: is not a file of twolayer bench") from None
     raise UserError(f"{path}: has schema {schema}, this twolayer reads {SCHEMA}")
+
+
+def _checked(kind: Any, value: Any) -> Any:
+    """A value of JSON as an annotated type. Raises ValueError or TypeError if it is none."""
+    parts, origin = get_args(kind), get_origin(kind) or kind
+    if origin is UnionType:  # that of something and None
+        return None if value is None else _checked(parts[0], value)
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
+        hints = _hints(kind)
+        return kind(**{n: _checked(hints[n], each) for n, each in value.items() if n in hints})
+    if origin is list and isinstance(value, list):
+        return [_checked(parts[0], each) for each in value]
+    if origin is tuple and isinstance(value, list):
+        return tuple(_checked(part, each) for part, each in zip(parts, value, strict=True))
+    number = isinstance(value, int | float) and math.isfinite(value)
+    if not (number if origin is float else isinstance(value, origin)):
+        raise ValueError(value)
+    return value
+
+
+_hints = cache(get_type_hints)
 
 
 def stored(experiment: Path) -> list[Path]:

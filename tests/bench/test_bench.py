@@ -552,9 +552,10 @@ def test_a_bench_is_read_with_fields_unknown_and_fields_missing(tmp_path, measur
         (lambda text: "[]", "is not a file of twolayer bench"),
         (lambda text: text.replace('"cells"', '"rows"'), "is not a file of twolayer bench"),
         (lambda text: text.replace('"low":', '"low": NaN, "x":'), "is not a file of twolayer"),
+        (lambda text: text.replace('"low":', f'"low": {10**400}, "x":'), "is not a file of"),
         (lambda text: text.replace('"schema": 1', '"schema": 2'), "has schema 2, this twolayer"),
     ],
-    ids=["cut off", "no mapping", "no cells", "no number", "newer"],
+    ids=["cut off", "no mapping", "no cells", "no number", "no float", "newer"],
 )
 def test_what_is_no_bench_is_told_by_its_name(tmp_path, measured, broken, message):
     with pytest.raises(UserError, match=rf"bench\.json: {message}"):
