@@ -144,25 +144,19 @@ def traffic_bytes(cfg: Config, family: str) -> float:
     Each array is counted once for every product that reads or writes it; weights are read
     and written again, with their gradients, by the update (Adam's has two moments as well).
     """
-    moments = 4 if family == "adam" else 0
-    activations = 5 * cfg.N * cfg.H + 4 * cfg.N * cfg.D_out
-    updated = (6 + moments) * _weight_count(cfg, family)
-    return _itemsize(cfg) * (2 * cfg.N * cfg.D_in + activations + updated)
+    return _bytes(cfg, family, x=2, hidden=5, y=4, weights=10 if family == "adam" else 6)
 
 
 def resident_bytes(cfg: Config, family: str) -> float:
     """What a step touches at least: data, activations, weights and their gradients."""
-    copies = 4 if family == "adam" else 2
-    arrays = cfg.N * (cfg.D_in + 2 * cfg.D_out + 2 * cfg.H)
-    return _itemsize(cfg) * (arrays + copies * _weight_count(cfg, family))
+    return _bytes(cfg, family, x=1, hidden=2, y=2, weights=4 if family == "adam" else 2)
 
 
-def _weight_count(cfg: Config, family: str) -> int:
-    return cfg.D_in * cfg.H + cfg.H * cfg.D_out + (cfg.H**2 if family == "dynamic" else 0)
-
-
-def _itemsize(cfg: Config) -> int:
-    return 8 if cfg.dtype == "float64" else 4
+def _bytes(cfg: Config, family: str, *, x: int, hidden: int, y: int, weights: int) -> int:
+    """Of so many arrays of each shape."""
+    count = cfg.N * (x * cfg.D_in + hidden * cfg.H + y * cfg.D_out)
+    count += weights * cfg.H * (cfg.D_in + cfg.D_out + (cfg.H if family == "dynamic" else 0))
+    return count * (8 if cfg.dtype == "float64" else 4)
 
 
 # --- doubts
