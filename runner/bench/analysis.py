@@ -144,15 +144,15 @@ def traffic_bytes(cfg: Config, family: str) -> float:
     Each array is counted once for every product that reads or writes it; weights are read
     and written again, with their gradients, by the update (Adam's has two moments as well).
     """
-    return _bytes(cfg, family, x=2, hidden=5, y=4, weights=10 if family == "adam" else 6)
+    return _bytes_of(cfg, family, x=2, hidden=5, y=4, weights=10 if family == "adam" else 6)
 
 
 def resident_bytes(cfg: Config, family: str) -> float:
     """What a step touches at least: data, activations, weights and their gradients."""
-    return _bytes(cfg, family, x=1, hidden=2, y=2, weights=4 if family == "adam" else 2)
+    return _bytes_of(cfg, family, x=1, hidden=2, y=2, weights=4 if family == "adam" else 2)
 
 
-def _bytes(cfg: Config, family: str, *, x: int, hidden: int, y: int, weights: int) -> int:
+def _bytes_of(cfg: Config, family: str, *, x: int, hidden: int, y: int, weights: int) -> int:
     """Of so many arrays of each shape."""
     count = cfg.N * (x * cfg.D_in + hidden * cfg.H + y * cfg.D_out)
     count += weights * cfg.H * (cfg.D_in + cfg.D_out + (cfg.H if family == "dynamic" else 0))

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -118,19 +117,13 @@ class BlockTimer:
 
 
 def usage_ns() -> np.ndarray:
-    """Time on the wall, of this process, and of all processors but while they idled."""
-    return np.array([time.perf_counter_ns(), time.process_time_ns(), _busy_ns()])
-
-
-def _busy_ns() -> int:
-    """0 where it can't be told."""
-    try:
-        with open("/proc/stat") as stat:
-            user, nice, system, _, _, irq, soft, steal = map(int, stat.readline().split()[1:9])
-    except (OSError, ValueError):
-        return 0
-    ticks = user + nice + system + irq + soft + steal
-    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    """Time on the wall, of this process, and of all processors while they did not idle."""
+    busy = 0  # where the system does not tell
+    with contextlib.suppress(OSError, ValueError), open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, soft, steal = map(int, stat.readline().split()[1:9])
+        ticks = user + nice + system + irq + soft + steal
+        busy = ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    return np.array([time.perf_counter_ns(), time.process_time_ns(), busy])
 
 
 def shares_since(usage: np.ndarray) -> dict[str, float]:
@@ -246,7 +239,7 @@ def own_flops(module: Any, cfg: Config) -> float | None:
     if not callable(getattr(module, "flops", None)):
         return None
     operations = module.flops(cfg)
-    number = isinstance(operations, Real) and not isinstance(operations, bool)
+    number = isinstance(operations, int | float | np.integer | np.floating)
     if not number or not 0 < operations < math.inf:
         message = "must return a finite number greater than 0"
         raise ContractError(f"flops(cfg) {message} (got {operations!r})")

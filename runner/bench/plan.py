@@ -140,10 +140,8 @@ def _sizes(values: str) -> list[int]:
     if ends := re.fullmatch(r"(\d{1,12})\s*\.\.\s*(\d{1,12})", values):
         first, last = map(int, ends.groups())
         return [first << doubled for doubled in range((last // first).bit_length() if first else 0)]
-    number = r"\s*\d{1,12}\s*"
-    return (
-        list(map(int, values.split(","))) if re.fullmatch(f"{number}(,{number})*", values) else []
-    )
+    sizes = values.split(",")
+    return [int(n) for n in sizes] if all(re.fullmatch(r"\s*\d{1,12}\s*", n) for n in sizes) else []
 
 
 # --- revisions
