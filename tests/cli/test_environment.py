@@ -6,7 +6,7 @@ import shlex
 import subprocess
 
 from command import COMMAND, PLANTED, environment, small, stored, twolayer
-from twolayer.bench.revision import at_revision
+from twolayer.bench.plan import at_revision
 from twolayer.config import experiment as config
 from twolayer.config.plan import make
 from twolayer.machine import git_state
