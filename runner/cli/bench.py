@@ -11,7 +11,10 @@ import typer
 
 from ..errors import UserError
 from ..output import emit, printable
-from .common import (
+from .inputs import load_experiment, seconds
+from .interrupt import stoppable
+from .options import ConfigFile, Impls, Results, with_settings
+from .printing import (
     DIVERGED,
     FAILED,
     INTERRUPTED,
@@ -20,16 +23,11 @@ from .common import (
     UNSURE,
     Format,
     FormatOption,
-    load_experiment,
+    drawn,
     paragraphs,
     say,
     say_notes,
-    seconds,
-    table_markdown,
-    table_text,
 )
-from .options import ConfigFile, Impls, Results, with_settings
-from .run import stoppable
 
 if TYPE_CHECKING:
     from ..bench.gate import Verdict
@@ -110,10 +108,10 @@ def bench(
     experiment = load([])
     method = _method(rounds, budget, blocks, warmup, order_seed, experiment)
     with _entries(load, scale, against) as entries:
-        say_notes((entry.run.implementation for entry in entries), quiet)
+        say_notes((entry.run for entry in entries), quiet)
         campaign = _campaign(experiment.name, results, entries, method, over, scale, quiet)
         before = _baseline(baseline, campaign.bench, other_machine=other_machine)
-        with stoppable(campaign):
+        with stoppable(campaign.stop):
             campaign.measure()
             verdicts = _verdicts(campaign, before, against, limit, quiet)
     _show(campaign.bench, format)
@@ -187,7 +185,7 @@ def _campaign(
     from ..bench import plan as bench_plan
     from ..bench import rounds
     from ..bench.measurement import Keeper
-    from .bench_progress import watcher
+    from .progress import watcher
 
     new = rounds.new(
         name,
@@ -198,7 +196,9 @@ def _campaign(
         command=printable(shlex.join(["twolayer", *sys.argv[1:]])),
     )
     keeper = Keeper(results / name, new.started_at)
-    return rounds.Campaign(new, entries, method, lambda cells: watcher(cells, quiet=quiet), keeper)
+    return rounds.Campaign(
+        new, entries, method, lambda cells: watcher(cells=cells, quiet=quiet), keeper
+    )
 
 
 def _baseline(path: Path | None, bench: "Bench", *, other_machine: bool) -> "Bench | None":
@@ -254,13 +254,12 @@ def _show(bench: "Bench", format: Format) -> None:
     if format is Format.csv:
         emit(bench_tables.flat(bench).csv())
         return
-    draw = table_markdown if format is Format.markdown else table_text
     tables = (
         [bench_tables.growth(bench), bench_tables.fits(bench)]
         if bench.axis
         else [bench_tables.comparison(bench), bench_tables.costs(bench.cells)]
     )
-    emit("\n\n".join(draw(table) for table in tables))
+    emit("\n\n".join(drawn(table, format) for table in tables))
     warnings = (f"warning: {warning}" for warning in bench.warnings)
     emit("\n" + paragraphs([*bench_tables.notes(bench), *warnings]))
 
@@ -268,8 +267,7 @@ def _show(bench: "Bench", format: Format) -> None:
 def _show_verdicts(verdicts: "list[Verdict]", over: str, limit: float, format: Format) -> None:
     from ..bench.gate import table
 
-    draw = table_markdown if format is Format.markdown else table_text
-    emit("\n" + draw(table(verdicts, over, limit)))
+    emit("\n" + drawn(table(verdicts, over, limit), format))
 
 
 def _exit_code(campaign: "Campaign", verdicts: "list[Verdict]") -> int:

@@ -1,4 +1,4 @@
-"""`twolayer export`: take results to where others look at theirs."""
+"""`twolayer export`: results as files for other tools."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
-from .common import complete_experiments, say
+from ..results.export import export as write
+from ..results.rows import named
+from .inputs import Where, condition, experiment_argument
 from .options import Results
+from .printing import say
 
 
 class To(StrEnum):
@@ -21,28 +24,12 @@ class To(StrEnum):
 
 
 def export(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            help="Name of the experiment, as under results/.", autocompletion=complete_experiments
-        ),
-    ],
+    experiment: Annotated[str, experiment_argument()],
     to: Annotated[To, typer.Option("--to", help="The format.")],
-    out: Annotated[
-        Path,
-        typer.Option("--out", metavar="PATH", help="The file or folder to make."),
-    ],
+    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="The file or folder to make.")],
     results: Results = Path("results"),
-    where: Annotated[
-        str | None,
-        typer.Option(
-            "--where", metavar="CONDITION", help="Only runs such as 'lr<1e-4 and outcome==\"ok\"'."
-        ),
-    ] = None,
+    where: Where = None,
 ) -> None:
-    from ..results import export, query
-    from ..results.rows import COLUMNS, named
-
-    condition = None if where is None else query.parse(where, list(COLUMNS), "--where")
-    count = export.export(named(results, experiment), condition, to.value, out)
+    fits = condition(where)
+    count = write(named(results, experiment), fits, to.value, out)
     say(f"{count} {'run is' if count == 1 else 'runs are'} in {out}", quiet=False)

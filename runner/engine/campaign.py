@@ -1,4 +1,4 @@
-"""Many runs, each done once: what is finished is not run again, whoever finished it."""
+"""Many runs, each done once: finished runs are not run again, whoever finished them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .claims import Claims
 from .scheduler import Session
 
 POLL_S = 0.5
-"""How long to wait before looking again at a run that another process is at."""
+"""How long to wait before looking again at runs that another process has claimed."""
 
 RunAll = Callable[[Iterable[Run]], Iterator[Record]]
 
@@ -46,7 +46,7 @@ class Finished:
 
     @classmethod
     def of(cls, store: Store, implementations: Iterable[Implementation]) -> Finished:
-        """Read the folder, but for losses and logs; `implementations` are those of today."""
+        """Read the folder without losses and logs; `implementations` are those of today."""
         finished = cls({each.name: each for each in implementations})
         for folder in store.folders():
             if record := read_summary(folder):
@@ -78,13 +78,13 @@ class Finished:
         loaded = {n for n, was in record.also_loaded.items() if beside[n] not in ("", was)}
         return sorted(known | loaded)
 
-    def has(self, key: str, retry: bool = False) -> bool:
-        """Whether a run need not be done; with `retry`, one that failed is to be."""
+    def has(self, key: str, retry: bool) -> bool:
+        """Whether a run need not be done; with `retry` a failed one must."""
         outcome = self.outcomes.get(key, "interrupted")
         return outcome != "interrupted" and not (retry and outcome in FAILURES)
 
     def elsewhere(self) -> list[str]:
-        """What finished runs were made with that is not so here."""
+        """The versions and machines of finished runs that differ from those here."""
         notes = []
         for (what, was), count in sorted(self.made_with.items()):
             here = machine.describe()["cpu"] if what == "cpu" else packages.version(what)
@@ -93,89 +93,121 @@ class Finished:
         return notes
 
     def stale(self) -> list[str]:
-        """Which files have changed since runs were made."""
+        """The files that have changed since runs were made."""
         return [
             f"{listed(files)} changed since {max(files.values())} runs of {impl} were made"
             for impl, files in self.changed.items()
         ]
 
-    def seconds(self, run: Run) -> float | None:
-        """How long a run may take, by those of its implementation that are finished."""
-        times = self.step_s.get(run.name)
-        return statistics.median(times) * run.config.epochs if times else None
 
-
-@dataclass
 class Campaign:
-    """Runs of one experiment to be done once each, in a session."""
+    """The runs of a sweep, each to be done once.
 
-    session: Session
-    finished: Finished
-    retry: bool = False
-    fresh: bool = False
+    Attributes:
+        planned: how many runs are requested of each implementation.
+        todo: those of them that are not finished.
+    """
 
-    def todo(self, runs: Iterable[Run]) -> Iterator[Run]:
-        """The runs that are not finished."""
-        return (run for run in runs if self.fresh or not self.finished.has(run.key, self.retry))
+    def __init__(
+        self,
+        store: Store,
+        runs: Iterable[Run],
+        implementations: Iterable[Implementation],
+        *,
+        retry: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        self.store, self.fresh = store, fresh
+        self.finished = Finished.of(store, implementations)
+        self.planned: Counter[str] = Counter()
+        self.keys: list[str] = []
+        self.todo: list[Run] = []
+        for run in runs:
+            self.planned[run.name] += 1
+            self.keys.append(run.key)
+            if fresh or not self.finished.has(run.key, retry):
+                self.todo.append(run)
 
-    def run(self, runs: Iterable[Run], run_all: RunAll) -> Iterator[Record]:
+    def notes(self) -> list[str]:
+        """What may surprise about the finished runs."""
+        stale = self.finished.stale() if self.todo else []
+        return [
+            *(f"{note}; those do not count" for note in stale),
+            *(f"{note}; --fresh runs them again" for note in self.finished.elsewhere()),
+        ]
+
+    def seconds(self) -> dict[str, float]:
+        """Training time of the runs to do, of implementations with a finished run."""
+        epochs: Counter[str] = Counter()
+        for run in self.todo:
+            epochs[run.name] += run.config.epochs
+        known = {name: self.finished.step_s.get(name) for name in epochs}
+        return {
+            name: statistics.median(times) * epochs[name] for name, times in known.items() if times
+        }
+
+    def outcomes(self) -> Counter[str]:
+        """The outcomes of all planned runs that are finished."""
+        outcomes = self.finished.outcomes
+        return Counter(outcomes[key] for key in self.keys if key in outcomes)
+
+    def run(self, session: Session, run_all: RunAll) -> Iterator[Record]:
         """Do what is not finished; yields each record when it is saved.
 
-        A run that another process is at is left to it, and looked at again at the end: done
-        there, it is not done here; dropped there, it is. Raises UserError if the folder can't
-        be written.
+        Runs claimed by another process are looked at again at the end: they are done here only
+        if it gave them up. Raises UserError if the folder can't be written.
         """
-        claims = Claims(self.session.store.folder)
-        left: list[Run] = []
+        claims = Claims(self.store.folder)
+        waiting: Iterable[Run] = self.todo
         try:
-            waiting = self.todo(runs)
             for turn in itertools.count():
-                for record in run_all(self.claimed(waiting, claims, left)):
+                left: list[Run] = []
+                for record in run_all(self._claimed(waiting, claims, left, session)):
                     claims.release(record.key)
+                    if record.outcome != "interrupted":
+                        self.finished.add(record)
                     yield record
-                if not left or self.session.stop.is_set():
+                if not left or session.stop.is_set():
                     return
-                if turn == 1:  # left the first time, a run may have ended long since
-                    self.session.watcher.note(_waiting(claims, [run.key for run in left]))
+                if turn == 1:  # runs claimed in the first turn may have ended long since
+                    session.watcher.note(_waiting(claims, [run.key for run in left]))
                 time.sleep(POLL_S if turn else 0)
-                waiting, left = iter(left), []
+                waiting = left
         finally:
             claims.close()
 
-    def claimed(self, runs: Iterable[Run], claims: Claims, left: list[Run]) -> Iterator[Run]:
-        """Those that this process may do; those that another is at go to `left`."""
+    def _claimed(
+        self, runs: Iterable[Run], claims: Claims, left: list[Run], session: Session
+    ) -> Iterator[Run]:
+        """The runs that this process may do; those that another has claimed go to `left`."""
         for run in runs:
             had_locks = not claims.no_locks
             if not claims.acquire(run.key):
                 left.append(run)
                 continue
             if had_locks and claims.no_locks:
-                self.session.watcher.note(
-                    f"{self.session.store.folder}: this file system has no locks "
+                session.watcher.note(
+                    f"{self.store.folder}: this file system has no locks "
                     f"({claims.no_locks}), so run one sweep at a time there"
                 )
-            if record := self.done_meanwhile(run):
+            if record := self._done_meanwhile(run):
                 claims.release(run.key)
                 self.finished.add(record)
-                self.session.watcher.finished(run, record)
+                session.watcher.finished(run, record)
             else:
                 yield run
 
-    def done_meanwhile(self, run: Run) -> Record | None:
+    def _done_meanwhile(self, run: Run) -> Record | None:
         """What another process has finished since the folder was read."""
         if self.fresh or self.finished.outcomes.get(run.key):
             return None
-        attempts = (run.key, *(f"{run.key}.{number}" for number in range(2, 10)))
-        folders = (self.session.store.runs / name for name in attempts)
-        records = (record for folder in folders if (record := read_summary(folder)))
-        return next(
-            (
-                record
-                for record in records
-                if record.outcome != "interrupted" and not self.finished.files_changed(record)
-            ),
-            None,
-        )
+        for name in (run.key, *(f"{run.key}.{number}" for number in range(2, 10))):
+            record = read_summary(self.store.runs / name)
+            if not record or record.outcome == "interrupted":
+                continue
+            if not self.finished.files_changed(record):
+                return record
+        return None
 
 
 def _waiting(claims: Claims, keys: list[str]) -> str:

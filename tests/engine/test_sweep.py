@@ -221,6 +221,14 @@ def test_repeat_and_a_seed_axis_contradict_each_other(folder):
     assert said == "s.yaml:2:9: repeat: and a block both set the seed; keep one of them"
 
 
+@pytest.mark.parametrize("words", [("--seed", "3"), ("--set", "numpy_manual.seed=3")])
+def test_one_seed_for_all_repetitions_is_refused(folder, words):
+    file = sweep_file(folder, "impls: numpy_manual\nrepeat: 2")
+    done = twolayer("sweep", file, *words, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert " would give every repetition the same seed; s.yaml has repeat: 2" in done.stderr
+
+
 def test_all_mistakes_come_at_once_and_nothing_is_written(folder):
     (folder / "s.yaml").write_text("impls: [numpy_manul]\nN: 0\ngrid: {lr: [-1]}\n")
     done = twolayer("sweep", "s.yaml", cwd=folder)

@@ -1,0 +1,59 @@
+"""`twolayer --help`: the commands in groups, a line each; and what other words get."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from command import environment, twolayer
+from twolayer.cli.app import COMMANDS
+
+SUMMARIES = {name: text for group in COMMANDS.values() for name, text in group.items()}
+
+
+def test_help_shows_each_command_in_its_group_on_one_line(tmp_path):
+    shown = twolayer("--help", cwd=tmp_path, COLUMNS="80").stdout
+    panels = dict(re.findall(r"^╭─ (\w+) ─+╮\n(.*?)^╰", shown, re.M | re.S))
+    lines = {group: panels[group].splitlines() for group in COMMANDS}
+    for group, commands in COMMANDS.items():
+        rows = [line.strip("│ ").split(maxsplit=1) for line in lines[group]]
+        assert dict(rows) == commands
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_a_command_says_in_its_help_what_it_does(tmp_path, name):
+    done = twolayer(name, "--help", cwd=tmp_path, COLUMNS="80")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert SUMMARIES[name] in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("runn",), "No such command 'runn'. Did you mean 'run'?"),
+        (("--nothing", "run"), "No such option: --nothing"),
+    ],
+)
+def test_a_word_that_is_no_command_is_refused(tmp_path, words, said):
+    done = twolayer(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+SCRIPT = "import sys; sys.argv[0] = 'twolayer'; from twolayer.__main__ import main; main()"
+
+
+def completed(words, cwd):
+    """What a shell is offered after these words."""
+    count = str(len(words.split(" ")) - 1)
+    asked = {"_TWOLAYER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
+    command = [sys.executable, "-P", "-c", SCRIPT]
+    env = environment(cwd, **asked)
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_words_are_completed(tmp_path):
+    assert completed("twolayer re", tmp_path) == ["results", "report"]
+    assert completed("twolayer export --t", tmp_path) == ["--to"]
+    assert completed("twolayer run --impl autog", tmp_path) == ["autograd"]
