@@ -16,7 +16,7 @@ from .. import __version__, output
 from ..errors import UserError
 from ..output import emit, printable
 from .options import HelpfulCommand
-from .printing import INTERRUPTED, OK, USAGE
+from .printing import INTERNAL, INTERRUPTED, OK, USAGE
 
 COMMANDS = {
     "Train": {
@@ -48,9 +48,6 @@ _REFUSALS = {
     *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
 }
 """Errors of the system about a path that are the user's to mend."""
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Errors of the system that say that there is no room, such as for the help."""
 
 
 def _version(requested: bool) -> None:
@@ -119,6 +116,10 @@ def main() -> None:
         output.forget(sys.stdout)
         sys.exit(OK)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # no room for the help
+            output.forget(sys.stdout)
+            emit(f"output can't be written: {error.strerror}", sys.stderr)
+            sys.exit(INTERNAL)
         emit(_explained(error), sys.stderr)
         sys.exit(USAGE)
 
@@ -131,7 +132,4 @@ def _explained(error: OSError) -> str:
         return printable(reason)
     if error.errno in _REFUSALS and error.filename is not None:
         return printable(_cut(f"{error.filename}: {error.strerror}"))
-    if error.errno in _FULL:
-        output.forget(sys.stdout)  # or Python tries again to write it as it exits
-        return f"output can't be written: {error.strerror}"
     raise error

@@ -10,7 +10,6 @@ from ..config.settings import Config
 from ..engine.scheduler import perform_each
 from ..errors import UserError
 from ..output import emit, printable
-from ..training.check import RULES
 from .inputs import seconds
 from .options import complete_impls
 from .printing import FAILED, OK, say, why
@@ -29,6 +28,8 @@ def check(
         str, typer.Option("--timeout", metavar="TIME", help="Time that one check may take.")
     ] = "2m",
 ) -> None:
+    from ..training.check import RULES  # imports NumPy, which help and completion do without
+
     limit = seconds("--timeout", timeout)
     implementations = [catalogue.find(name) for name in impls if Path(name).name != "__init__.py"]
     if not implementations:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -13,12 +13,10 @@ from ..config.published import read_published
 from ..config.rules import DURATION
 from ..errors import UserError
 from ..output import emit
+from ..results.query import Condition, parse
 from ..results.rows import COLUMNS, Stored, known_experiments, named, read
 from ..results.store import Store, experiments
 from .options import split_names
-
-if TYPE_CHECKING:
-    from ..results.query import Condition
 
 Published = Annotated[
     bool, Option("--published", help="Show the losses that the notebook printed beside ours.")
@@ -147,8 +145,6 @@ def note_skipped(count: int, where: object) -> None:
         emit(f"{where}: left out {what}", sys.stderr)
 
 
-def condition(where: str | None) -> "Condition | None":
+def condition(where: str | None) -> Condition | None:
     """The condition of `--where` on stored runs."""
-    from ..results.query import parse
-
     return None if where is None else parse(where, list(COLUMNS), "--where")

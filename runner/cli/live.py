@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live as Display
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -28,25 +27,17 @@ def terminal() -> Console | None:
     return console if console.is_terminal and not console.is_dumb_terminal else None
 
 
-@dataclass
 class Row:
-    """A run on the display: how far it is, or how it ended."""
+    """A run on the display: name, bar, loss, and the time left or how it ended."""
 
-    name: str
-    epochs: int
-    done: int = 0
-    speed: float = 0.0
-    loss: str = ""
-    ending: str = ""
-    style: str = "dim"
-    begun: float = 0.0
+    def __init__(self, name: str, epochs: int, width: int) -> None:
+        self.name, self.loss, self.state = Text(name), "", Text()
+        self.bar = ProgressBar(epochs, 0, width=width)
+        self.begun = time.monotonic()
 
-    def state(self) -> Text:
-        text = self.ending
-        if self.speed and not text:
-            left_s = (self.epochs - self.done) / self.speed
-            text = f"{left_s:.0f} s left  {self.speed:,.0f} steps/s"
-        return Text(text, self.style, no_wrap=True, overflow="ellipsis")
+    def update(self, epoch: int, loss: str, state: str, style: str) -> None:
+        self.bar.update(epoch)
+        self.loss, self.state = loss, Text(state, style, no_wrap=True, overflow="ellipsis")
 
 
 class Live(Lines):
@@ -54,10 +45,10 @@ class Live(Lines):
 
     def __init__(self, console: Console, runs: Sequence[Run], total: int, cells: int) -> None:
         super().__init__(runs, total, cells)
-        self.console = console
-        self.rows = {run.key: Row(run.name, run.config.epochs) for run in runs}
-        self.turns: int | None = total or None
-        self.done, self.measured, self.title, self.status = 0, 0, "", ""
+        wide = console.width >= 100
+        self.console, self.width, self.status, self.turns = console, 20 if wide else 8, "", 0
+        self.bar = ProgressBar(total or None, 0, width=40 if wide else 12)
+        self.rows = {run.key: Row(run.name, run.config.epochs, self.width) for run in runs}
         self.display = Display(
             console=console,
             get_renderable=self.draw,
@@ -66,18 +57,15 @@ class Live(Lines):
         )
 
     def draw(self) -> Group:
-        wide = self.console.width >= 100
         whole, rows = Table.grid(padding=(0, 1, 0, 0)), Table.grid(padding=(0, 1, 0, 0))
         for _ in ("name", "bar", "loss"):  # the state is what may be cut
             rows.add_column(no_wrap=True)
         if not self.runs:
-            bar = ProgressBar(self.turns, self.done, width=40 if wide else 12)
             elapsed = duration(round(time.monotonic() - self.begun))
-            whole.add_row(bar, elapsed.rjust(6), Text(f" {self.title}"))
+            whole.add_row(self.bar, elapsed.rjust(6), Text(f" {self.title}"))
         for row in list(self.rows.values()):
-            bar = ProgressBar(row.epochs, row.done, width=20 if wide else 8)
-            rows.add_row(Text(row.name), bar, row.loss.rjust(10), row.state())
-        parts: list[RenderableType] = [part for part in (whole, rows) if part.row_count]
+            rows.add_row(row.name, row.bar, row.loss.rjust(10), row.state)
+        parts = [part for part in (whole, rows) if part.row_count]
         return Group(*parts, *([Text(self.status, "dim")] if self.status else []))
 
     def __enter__(self) -> Self:
@@ -98,7 +86,7 @@ class Live(Lines):
         self.begun = time.monotonic()
 
     def started(self, run: Run) -> None:
-        self.rows.setdefault(run.key, Row(run.key, run.config.epochs))
+        self.rows.setdefault(run.key, Row(run.key, run.config.epochs, self.width))
 
     def event(self, run: Run, event: dict[str, Any]) -> None:
         if (row := self.rows.get(run.key)) is None:
@@ -106,27 +94,25 @@ class Live(Lines):
         if event["event"] == "training":
             row.begun = time.monotonic()
         elif event["event"] == "progress":
-            row.done, row.loss = event["epoch"], loss(event)
-            row.speed = row.done / (time.monotonic() - row.begun)
+            speed = event["epoch"] / (time.monotonic() - row.begun)
+            left_s = (run.config.epochs - event["epoch"]) / speed if speed else 0
+            state = f"{left_s:.0f} s left  {speed:,.0f} steps/s"
+            row.update(event["epoch"], loss(event), state, "dim")
 
     def finished(self, run: Run, record: Record) -> None:
         if not self.runs:
             self.rows.pop(run.key, None)
             super().finished(run, record)
             return
-        self.rows[run.key] = Row(
-            run.name,
-            run.config.epochs,
-            record.epochs_done,
-            loss=number(record.final_loss),
-            ending=ending(record, brief=True),
-            style=STYLES.get(record.outcome, "red"),
-        )
+        style = STYLES.get(record.outcome, "red")
+        state = ending(record, brief=True)
+        self.rows[run.key].update(record.epochs_done, number(record.final_loss), state, style)
 
     def tell(self) -> None:
-        self.done, self.title = self.outcomes.total(), self.tally()
+        self.bar.update(self.outcomes.total())
+        self.title = self.tally()
 
     def measuring(self, number: int, of: int | None, label: str) -> None:
         self.title = f"{round_of(number, of)}  {label}"
-        self.turns = of * self.cells if of else None
-        self.done, self.measured = self.measured, self.measured + 1
+        self.bar.update(self.turns, of * self.cells if of else None)
+        self.turns += 1

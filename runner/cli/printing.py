@@ -20,6 +20,7 @@ from ..output import emit, printable
 if TYPE_CHECKING:
     from ..config.plan import Run
     from ..config.published import Published
+    from ..engine.scheduler import Session
     from ..results.record import Record
     from ..results.rows import Row
     from ..tables import Table
@@ -112,12 +113,8 @@ def paragraphs(texts: Iterable[str]) -> str:
     """One paragraph a line; on a terminal wrapped between words, with the rest indented."""
     if not sys.stdout.isatty():
         return "\n".join(texts)
-    wrapper = textwrap.TextWrapper(
-        max(20, terminal_size()[0]),
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    wrapper = textwrap.TextWrapper(max(20, terminal_size()[0]), subsequent_indent="  ")
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
     return "\n".join(map(wrapper.fill, texts))
 
 
@@ -135,12 +132,14 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def exit_code(outcomes: Iterable[str]) -> int:
-    """The worst that happened to runs, as an exit code."""
+def exit_code(session: "Session", outcomes: Iterable[str]) -> int:
+    """Given up, interrupted, or the worst that happened to runs."""
     from ..results.record import FAILURES
 
     outcomes = set(outcomes)
-    if not outcomes.isdisjoint(FAILURES):
+    if session.interrupted:
+        return INTERRUPTED
+    if session.broken or not outcomes.isdisjoint(FAILURES):
         return FAILED
     return DIVERGED if "diverged" in outcomes else OK
 

@@ -63,7 +63,7 @@ class Lines:
         """Frameworks are being imported; an empty list: they all are."""
         if modules:
             self.note(f"importing {', '.join(modules)}")
-        self.begun = time.monotonic()
+        self.begun = self.tallied = time.monotonic()
 
     def started(self, run: Run) -> None:
         """A run begins."""
@@ -78,10 +78,10 @@ class Lines:
         self.outcomes[record.outcome] += 1
         if self.runs:
             self.line(run, ending(record))
-        elif record.outcome in FAILURES:
+            return
+        if record.outcome in FAILURES:
             self.note(f"{run.key}  {ending(record)}", style="red")
-        if not self.runs:
-            self.tell()
+        self.tell()
 
     def tell(self) -> None:
         """Show how many runs are done."""
@@ -96,7 +96,7 @@ class Lines:
             self.note(self.title)
 
     def line(self, run: Run, text: str) -> None:
-        name = run.name.ljust(max((len(run.name) for run in self.runs), default=0))
+        name = run.name.ljust(max(len(r.name) for r in self.runs)) if self.runs else run.key
         digits = len(str(self.total))
         self.note(f"[{self.outcomes.total():{digits}}/{self.total}] {name}  {text}")
 

@@ -12,22 +12,14 @@ from ..output import emit
 from ..results.housekeeping import Waste, delete, leftovers, superseded
 from ..results.rows import COLUMNS, check_column, default_columns, ordered, overview, row
 from ..results.store import Store
-from .inputs import (
-    Where,
-    condition,
-    experiment_argument,
-    find_stores,
-    needs,
-    note_skipped,
-    stored_runs,
-)
+from . import inputs
 from .options import Results
 from .printing import Format, FormatOption, show_rows
 
 
 def results(
-    experiment: Annotated[str | None, experiment_argument("a list of all")] = None,
-    where: Where = None,
+    experiment: Annotated[str | None, inputs.experiment_argument("a list of all")] = None,
+    where: inputs.Where = None,
     sort: Annotated[
         str | None, Option(metavar="COLUMN", help="Sort by a column; -COLUMN from the top.")
     ] = None,
@@ -41,13 +33,13 @@ def results(
     ] = False,
     yes: Annotated[bool, Option("--yes", help="With --prune: delete them for good.")] = False,
 ) -> None:
-    needs("--prune", {"--yes": yes}, given=prune)
+    inputs.needs("--prune", {"--yes": yes}, given=prune)
     picking = {"--where": where, "--sort": sort, "--columns": columns}
     for option, value in picking.items():
         if value is not None and prune:
             raise UserError(f"{option}: can't be used with --prune")
-    needs("the name of an experiment", picking, given=experiment is not None)
-    stores = find_stores(experiment, results)
+    inputs.needs("the name of an experiment", picking, given=experiment is not None)
+    stores = inputs.find_stores(experiment, results)
     if prune:
         _prune(stores, format, yes)
     elif experiment is None:
@@ -60,7 +52,7 @@ def _list_experiments(stores: list[Store], format: Format) -> None:
     rows = []
     for store in stores:
         experiment, skipped = overview(store)
-        note_skipped(skipped, store.runs)
+        inputs.note_skipped(skipped, store.runs)
         if format in (Format.table, Format.markdown):
             experiment["bytes"] = human_bytes(experiment["bytes"])
         rows.append(experiment)
@@ -70,11 +62,11 @@ def _list_experiments(stores: list[Store], format: Format) -> None:
 def _list_runs(
     store: Store, format: Format, where: str | None, sort: str | None, columns: str | None
 ) -> None:
-    fits = condition(where)
+    fits = inputs.condition(where)
     by = None if sort is None else check_column(sort.removeprefix("-"), "--sort")
     names = [] if columns is None else [name.strip() for name in columns.split(",")]
     chosen = dict.fromkeys(check_column(name, "--columns") for name in names)
-    runs = [row(run) for run in stored_runs(store, needed=False)]
+    runs = [row(run) for run in inputs.stored_runs(store, needed=False)]
     rows = [run for run in runs if fits is None or fits(run)]
     if by is not None:
         rows = ordered(rows, by, descending=str(sort).startswith("-"))

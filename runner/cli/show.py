@@ -3,7 +3,6 @@
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,25 +15,9 @@ from ..results import rows as stored
 from ..results.rows import Row, check_column
 from ..results.store import Store, read_run
 from ..tables import Table
-from .inputs import (
-    Published,
-    experiment_argument,
-    latest_store,
-    needs,
-    one_of,
-    published_beside,
-    stored_runs,
-)
+from . import inputs, printing
 from .options import Results
-from .printing import (
-    Format,
-    FormatOption,
-    fenced,
-    show_parts,
-    show_records,
-    show_rows,
-    terminal_size,
-)
+from .printing import Format, FormatOption, fenced
 
 MOST_RUNS = 40
 """With more runs than this, a summary is shown."""
@@ -44,10 +27,10 @@ BEST = 5
 
 
 def show(
-    experiment: Annotated[str | None, experiment_argument("the latest")] = None,
+    experiment: Annotated[str | None, inputs.experiment_argument("the latest")] = None,
     results: Results = Path("results"),
     format: FormatOption = Format.table,
-    published: Published = False,
+    published: inputs.Published = False,
     rows: Annotated[
         str | None, Option(metavar="COLUMN", help="Average: a row for each value of COLUMN.")
     ] = None,
@@ -63,53 +46,54 @@ def show(
     ] = None,
     plot: Annotated[bool, Option("--plot", help="Draw the losses as text.")] = False,
 ) -> None:
-    one_of({"--rows": rows, "--best": best, "--published": published, "--plot": plot})
-    needs("--rows", {"--cols": cols, "--value": value}, given=rows is not None)
+    inputs.one_of({"--rows": rows, "--best": best, "--published": published, "--plot": plot})
+    inputs.needs("--rows", {"--cols": cols, "--value": value}, given=rows is not None)
     if plot and format in (Format.json, Format.csv):
         raise UserError(f"--plot: can't be printed as {format}; leave out --format")
-    store = latest_store(experiment, results)
+    store = inputs.latest_store(experiment, results)
     if plot:
         _show_plot(store, format)
     elif rows is not None:
         _show_averages(store, format, rows, cols, value or "final_loss")
     elif best is not None:
-        found = _current_rows(store)
-        show_rows(stored.best(found, best), [*stored.default_columns(found), "folder"], format)
+        current = _current_rows(store)
+        columns = [*stored.default_columns(current), "folder"]
+        printing.show_rows(stored.best(current, best), columns, format)
     else:
         _show_latest(store, format, published)
 
 
 def _show_latest(store: Store, format: Format, published: bool) -> None:
-    runs = stored.latest(stored_runs(store))
-    beside = published_beside(load(find_config("notebook"))) if published else None
+    runs = stored.latest(inputs.stored_runs(store))
+    beside = inputs.published_beside(load(find_config("notebook"))) if published else None
     if len(runs) > MOST_RUNS and not beside and format in (Format.table, Format.markdown):
         _show_summary(store, [stored.row(run) for run in runs], format)
     else:
-        show_records([each for run in runs if (each := read_run(run.folder))], format, beside)
+        records = [record for run in runs if (record := read_run(run.folder))]
+        printing.show_records(records, format, beside)
 
 
 def _show_summary(store: Store, rows: list[Row], format: Format) -> None:
     """A summary of many runs, and the commands that show more of them."""
-
-    def parts() -> Iterator[Table | str]:
-        outcomes = Counter(row["outcome"] for row in rows).most_common()
-        counts = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes)
-        yield f"{len(rows):,} runs: {counts}"
-        yield stored.spread(rows)
-        if lowest := stored.best(rows, BEST):
-            yield "the lowest final losses:"
-            yield stored.table(lowest, [*stored.default_columns(rows), "folder"])
-        name, by = store.folder.name, next(iter(stored.differing(rows)), "outcome")
-        more = {
-            f"twolayer results {name}": "all of them; --where picks some",
-            f"twolayer show {name} --best 20": "more of the best",
-            f"twolayer show {name} --rows {by} --cols impl": "averages",
-            f"twolayer show {name} --format csv": "the losses of all",
-        }
-        width = max(map(len, more))
-        yield fenced("\n".join(f"{c:{width}}  # {what}" for c, what in more.items()), format)
-
-    show_parts(parts(), format)
+    outcomes = Counter(row["outcome"] for row in rows).most_common()
+    lowest, columns = stored.best(rows, BEST), [*stored.default_columns(rows), "folder"]
+    name, by = store.folder.name, next(iter(stored.differing(rows)), "outcome")
+    more = {
+        f"twolayer results {name}": "all of them; --where picks some",
+        f"twolayer show {name} --best 20": "more of the best",
+        f"twolayer show {name} --rows {by} --cols impl": "averages",
+        f"twolayer show {name} --format csv": "the losses of all",
+    }
+    width = max(map(len, more))
+    parts: list[Table | str] = [
+        f"{len(rows):,} runs: {', '.join(f'{count:,} {outcome}' for outcome, count in outcomes)}",
+        stored.spread(rows),
+    ]
+    if lowest:
+        parts += ["the lowest final losses:", stored.table(lowest, columns)]
+    lines = (f"{command:{width}}  # {what}" for command, what in more.items())
+    parts.append(fenced("\n".join(lines), format))
+    printing.show_parts(parts, format)
 
 
 def _show_averages(store: Store, format: Format, rows: str, cols: str | None, value: str) -> None:
@@ -119,19 +103,19 @@ def _show_averages(store: Store, format: Format, rows: str, cols: str | None, va
     pivot = stored.pivot(_current_rows(store), down, across, value)
     if format in (Format.json, Format.csv):
         names, cells = pivot.long()
-        show_rows(cells, names, format)
+        printing.show_rows(cells, names, format)
     else:
         caption = pivot.caption()
         if format is Format.table:
-            caption = textwrap.fill(caption, terminal_size()[0])
-        show_parts([pivot.table(), caption], format)
+            caption = textwrap.fill(caption, printing.terminal_size()[0])
+        printing.show_parts([pivot.table(), caption], format)
 
 
 def _show_plot(store: Store, format: Format) -> None:
     from ..report import data, terminal  # slow to import
 
     chart = data.chart("losses", store, None)
-    width, height = terminal_size(80) if format is Format.table else (80, 40)
+    width, height = printing.terminal_size(80) if format is Format.table else (80, 40)
     colour = format is Format.table and in_colour()
     emit(fenced(terminal.text(chart, width, height, colour=colour), format), styled=colour)
     if chart.note:
@@ -140,4 +124,4 @@ def _show_plot(store: Store, format: Format) -> None:
 
 def _current_rows(store: Store) -> list[Row]:
     """The runs of an experiment, without those made again since."""
-    return [stored.row(run) for run in stored.current(stored_runs(store))]
+    return [stored.row(run) for run in stored.current(inputs.stored_runs(store))]

@@ -7,11 +7,10 @@ import threading
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Exit, Option
 
-from ..config import sweep as sweeps
 from ..config.experiment import Assignment, config_names, find_config, load
 from ..config.plan import hosts_needed
 from ..config.settings import RULES
@@ -27,17 +26,11 @@ from ..tables import Table
 from .inputs import Quiet, limits, needs, seconds
 from .interrupt import stoppable
 from .options import Impls, Results, complete_files, split_names, with_settings
-from .printing import (
-    FAILED,
-    INTERRUPTED,
-    also_loaded,
-    exit_code,
-    patience,
-    say,
-    say_notes,
-    show_parts,
-)
+from .printing import also_loaded, exit_code, patience, say, say_notes, show_parts
 from .progress import duration, watcher
+
+if TYPE_CHECKING:
+    from ..config.sweep import Sweep
 
 FOLDER = "sweeps"
 
@@ -131,7 +124,9 @@ def _load(
     options: list[Assignment],
     impls: list[str] | None,
     jobs: int,
-) -> sweeps.Sweep:
+) -> "Sweep":
+    from ..config import sweep as sweeps  # imports NumPy, which help and completion do without
+
     path = find_config(file, FOLDER, option="")
     experiment = load(path, assignments, options, impls, sweeps.KEYS)
     requested = sweeps.make(experiment, cores=max(1, usable_cores() // jobs))
@@ -170,17 +165,17 @@ def _summary(campaign: Campaign, jobs: int) -> str:
 
 def _end(session: Session, campaign: Campaign, quiet: bool) -> int:
     """Print how the sweep ended; returns the exit code."""
-    outcomes, planned = campaign.outcomes(), campaign.planned.total()
+    outcomes, planned = campaign.finished(), campaign.planned.total()
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
     emit(f"{outcomes.total()} of {planned} runs finished: {counts or 'none'}")
     if session.jobs > 1:
         say("runs shared the machine: their times do not compare with those of others", quiet)
+    unfinished = ["failed"] if outcomes.total() < planned else []
     if session.broken:
         kept = f"{outcomes.total()} of {planned} runs finished and kept"
         emit(f"{session.broken}; {kept}", sys.stderr)
-        return FAILED
-    if session.interrupted:
+    elif session.interrupted:
         say(f"interrupted; to go on: {shlex.join(['twolayer', *sys.argv[1:]])}", quiet)
-        return INTERRUPTED
-    say(f"results are in {session.store.folder}", quiet)
-    return FAILED if outcomes.total() < planned else exit_code(outcomes)
+    else:
+        say(f"results are in {session.store.folder}", quiet)
+    return exit_code(session, [*outcomes, *unfinished])

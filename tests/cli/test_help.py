@@ -1,11 +1,9 @@
 """`twolayer --help`: the commands in groups, a line each; and what other words get."""
 
 import re
-import subprocess
-import sys
 
 import pytest
-from command import environment, twolayer
+from command import twolayer
 from twolayer.cli.app import COMMANDS
 
 SUMMARIES = {name: text for group in COMMANDS.values() for name, text in group.items()}
@@ -38,22 +36,3 @@ def test_a_word_that_is_no_command_is_refused(tmp_path, words, said):
     done = twolayer(*words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
-
-
-SCRIPT = "import sys; sys.argv[0] = 'twolayer'; from twolayer.__main__ import main; main()"
-
-
-def completed(words, cwd):
-    """What a shell is offered after these words."""
-    count = str(len(words.split(" ")) - 1)
-    asked = {"_TWOLAYER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
-    command = [sys.executable, "-P", "-c", SCRIPT]
-    env = environment(cwd, **asked)
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True)
-    return done.stdout.split()
-
-
-def test_words_are_completed(tmp_path):
-    assert completed("twolayer re", tmp_path) == ["results", "report"]
-    assert completed("twolayer export --t", tmp_path) == ["--to"]
-    assert completed("twolayer run --impl autog", tmp_path) == ["autograd"]
