@@ -40,18 +40,21 @@ def experiment_argument(default: str = "") -> Any:
 # --- options that go together, or don't
 
 
+def given(options: dict[str, Any]) -> list[str]:
+    """The options that were given: those that are neither None nor False."""
+    return [name for name, value in options.items() if value is not None and value is not False]
+
+
 def one_of(options: dict[str, Any]) -> None:
-    """Refuse more than one of several options; those not given are None or False."""
-    given = [name for name, value in options.items() if value not in (None, False)]
-    if len(given) > 1:
-        raise UserError(f"{given[0]} and {given[1]}: choose one of them")
+    """Refuse more than one of several options."""
+    if len(names := given(options)) > 1:
+        raise UserError(f"{names[0]} and {names[1]}: choose one of them")
 
 
-def needs(option: str, options: dict[str, Any], *, given: bool) -> None:
-    """Refuse options that mean nothing without another one, where that is not given."""
-    for name, value in options.items():
-        if value not in (None, False) and not given:
-            raise UserError(f"{name}: needs {option}")
+def needs(option: str, there: bool, options: dict[str, Any]) -> None:
+    """Refuse options that mean nothing without another, where that is not there."""
+    if not there and (names := given(options)):
+        raise UserError(f"{names[0]}: needs {option}")
 
 
 # --- configs

@@ -47,7 +47,7 @@ class Live(Lines):
         super().__init__(runs, total, cells)
         wide = console.width >= 100
         self.console, self.width, self.status, self.turns = console, 20 if wide else 8, "", 0
-        self.bar = ProgressBar(total or None, 0, width=40 if wide else 12)
+        self.bar = ProgressBar(total or None, 0, width=40 if wide else 8)
         self.rows = {run.key: Row(run.name, run.config.epochs, self.width) for run in runs}
         self.display = Display(
             console=console,
@@ -62,7 +62,8 @@ class Live(Lines):
             rows.add_column(no_wrap=True)
         if not self.runs:
             elapsed = duration(round(time.monotonic() - self.begun))
-            whole.add_row(self.bar, elapsed.rjust(6), Text(f" {self.title}"))
+            title = Text(f" {self.title}", no_wrap=True, overflow="ellipsis")
+            whole.add_row(self.bar, elapsed.rjust(6), title)
         for row in list(self.rows.values()):
             rows.add_row(row.name, row.bar, row.loss.rjust(10), row.state)
         parts = [part for part in (whole, rows) if part.row_count]

@@ -33,12 +33,11 @@ def results(
     ] = False,
     yes: Annotated[bool, Option("--yes", help="With --prune: delete them for good.")] = False,
 ) -> None:
-    inputs.needs("--prune", {"--yes": yes}, given=prune)
+    inputs.needs("--prune", prune, {"--yes": yes})
     picking = {"--where": where, "--sort": sort, "--columns": columns}
-    for option, value in picking.items():
-        if value is not None and prune:
-            raise UserError(f"{option}: can't be used with --prune")
-    inputs.needs("the name of an experiment", picking, given=experiment is not None)
+    if prune and (names := inputs.given(picking)):
+        raise UserError(f"{names[0]}: can't be used with --prune")
+    inputs.needs("the name of an experiment", experiment is not None, picking)
     stores = inputs.find_stores(experiment, results)
     if prune:
         _prune(stores, format, yes)

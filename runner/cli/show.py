@@ -47,7 +47,7 @@ def show(
     plot: Annotated[bool, Option("--plot", help="Draw the losses as text.")] = False,
 ) -> None:
     inputs.one_of({"--rows": rows, "--best": best, "--published": published, "--plot": plot})
-    inputs.needs("--rows", {"--cols": cols, "--value": value}, given=rows is not None)
+    inputs.needs("--rows", rows is not None, {"--cols": cols, "--value": value})
     if plot and format in (Format.json, Format.csv):
         raise UserError(f"--plot: can't be printed as {format}; leave out --format")
     store = inputs.latest_store(experiment, results)

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Exit, Option
 
@@ -59,7 +59,7 @@ def sweep(
     ] = None,
     plan: Annotated[bool, Option("--plan", help="Show what would run; run nothing.")] = False,
     jobs: Annotated[int, Option("--jobs", "-j", min=1, help="Runs at once.")] = 1,
-    retry: Annotated[str | None, Option(metavar="failed", help="Run failed runs again.")] = None,
+    retry: Annotated[Literal["failed"] | None, Option(help="Run failed runs again.")] = None,
     fresh: Annotated[bool, Option("--fresh", help="Run all, also finished runs.")] = False,
     results: Results = Path("results"),
     scheduler: Annotated[
@@ -74,10 +74,8 @@ def sweep(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    if retry not in (None, "failed"):
-        raise UserError(f"--retry: must be failed (got {retry!r})")
     on_dask = scheduler is not None or scheduler_file is not None
-    needs("--scheduler or --scheduler-file", {"--wait": wait}, given=on_dask)
+    needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else seconds("--wait", wait)
     with patience(f"checking every combination of {file} …", quiet):
         requested = _load(file, assignments, options, split_names(impl), jobs)
