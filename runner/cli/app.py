@@ -89,7 +89,7 @@ def _unloaded() -> None:
     raise AssertionError("a command that is called is loaded")
 
 
-def _called() -> list[str]:
+def _command_word() -> list[str]:
     """The first word of the command line, also of one that a shell completes."""
     typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
     words = typed.split()[1:] if "_TWOLAYER_COMPLETE" in os.environ else sys.argv[1:]
@@ -105,7 +105,7 @@ def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
     output.prepare()
     try:
-        build(*_called())()
+        build(*_command_word())()
     except UserError as error:
         emit(_cut(str(error)), sys.stderr)
         sys.exit(USAGE)

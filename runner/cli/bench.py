@@ -23,7 +23,7 @@ from .printing import (
     UNSURE,
     Format,
     FormatOption,
-    drawn,
+    formatted,
     paragraphs,
     say,
     say_notes,
@@ -259,7 +259,7 @@ def _show(bench: "Bench", format: Format) -> None:
         if bench.axis
         else [bench_tables.comparison(bench), bench_tables.costs(bench.cells)]
     )
-    emit("\n\n".join(drawn(table, format) for table in tables))
+    emit("\n\n".join(formatted(table, format) for table in tables))
     warnings = (f"warning: {warning}" for warning in bench.warnings)
     emit("\n" + paragraphs([*bench_tables.notes(bench), *warnings]))
 
@@ -267,7 +267,7 @@ def _show(bench: "Bench", format: Format) -> None:
 def _show_verdicts(verdicts: "list[Verdict]", over: str, limit: float, format: Format) -> None:
     from ..bench.gate import table
 
-    emit("\n" + drawn(table(verdicts, over, limit), format))
+    emit("\n" + formatted(table(verdicts, over, limit), format))
 
 
 def _exit_code(campaign: "Campaign", verdicts: "list[Verdict]") -> int:

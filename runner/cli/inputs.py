@@ -19,7 +19,7 @@ from ..results.store import Store, experiments
 from .options import split_names
 
 Published = Annotated[
-    bool, Option("--published", help="Show the losses that the notebook printed beside ours.")
+    bool, Option("--published", help="Show the losses printed in the notebook beside ours.")
 ]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress, only the results.")]
 Where = Annotated[

@@ -16,7 +16,7 @@ from ..config.plan import Run
 from ..output import printable
 from ..results.record import Record
 from ..tables import number
-from .progress import Lines, duration, ending, loss, round_of
+from .progress import Lines, duration, loss, result_line, round_of
 
 STYLES = {"ok": "green", "diverged": "yellow", "interrupted": "yellow"}
 
@@ -106,7 +106,7 @@ class Live(Lines):
             super().finished(run, record)
             return
         style = STYLES.get(record.outcome, "red")
-        state = ending(record, brief=True)
+        state = result_line(record, brief=True)
         self.rows[run.key].update(record.epochs_done, number(record.final_loss), state, style)
 
     def tell(self) -> None:

@@ -64,7 +64,7 @@ def show_results(
 
 def show_parts(parts: "Iterable[Table | str]", format: Format = Format.table) -> None:
     """Print tables and text, those that are not empty, for the terminal or as Markdown."""
-    if texts := [drawn(part, format) for part in parts if part]:
+    if texts := [formatted(part, format) for part in parts if part]:
         emit("\n\n".join(texts))
 
 
@@ -82,22 +82,19 @@ def show_rows(rows: "Sequence[Row]", columns: Sequence[str], format: Format) -> 
 def show_records(records: "list[Record]", format: Format, published: "Published | None") -> None:
     from ..results import tables
 
-    def parts() -> "Iterator[Table | str]":
-        if records:
-            yield tables.losses(records, published)
-            yield tables.summary(records)
-            yield fenced(tables.notes(records), format)
-            yield fenced(tables.failures(records), format)
+    def parts() -> "list[Table | str]":
+        texts = [fenced(text, format) for text in (tables.notes(records), tables.failures(records))]
+        return [tables.losses(records, published), tables.summary(records), *texts]
 
     show_results(
         format,
-        parts,
+        lambda: parts() if records else [],
         whole=lambda: [record.full() for record in records],
         csv=lambda: tables.losses(records, published, exact=True).csv(),
     )
 
 
-def drawn(part: "Table | str", format: Format) -> str:
+def formatted(part: "Table | str", format: Format) -> str:
     """A table for the terminal or as Markdown; text stays as it is."""
     if isinstance(part, str):
         return part

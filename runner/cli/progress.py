@@ -77,10 +77,10 @@ class Lines:
         """A run has ended and is saved."""
         self.outcomes[record.outcome] += 1
         if self.runs:
-            self.line(run, ending(record))
+            self.line(run, result_line(record))
             return
         if record.outcome in FAILURES:
-            self.note(f"{run.key}  {ending(record)}", style="red")
+            self.note(f"{run.key}  {result_line(record)}", style="red")
         self.tell()
 
     def tell(self) -> None:
@@ -108,7 +108,7 @@ class Lines:
         return f"{done}/{self.total}  {counts}  {duration(left_s)} left"
 
 
-def ending(record: Record, *, brief: bool = False) -> str:
+def result_line(record: Record, *, brief: bool = False) -> str:
     """How a run ended, in one line."""
     if record.outcome != "ok":
         return f"{record.outcome}: {record.reason}"

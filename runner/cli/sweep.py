@@ -57,10 +57,10 @@ def sweep(
     only: Annotated[
         str | None, Option("--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'.")
     ] = None,
-    plan: Annotated[bool, Option("--plan", help="Show what would run; run nothing.")] = False,
+    plan: Annotated[bool, Option("--plan", help="Show what would run, and run nothing.")] = False,
     jobs: Annotated[int, Option("--jobs", "-j", min=1, help="Runs at once.")] = 1,
     retry: Annotated[Literal["failed"] | None, Option(help="Run failed runs again.")] = None,
-    fresh: Annotated[bool, Option("--fresh", help="Run all, also finished runs.")] = False,
+    fresh: Annotated[bool, Option("--fresh", help="Run finished runs again, too.")] = False,
     results: Results = Path("results"),
     scheduler: Annotated[
         str | None, Option(metavar="ADDRESS", help="Dask scheduler to run on.")
@@ -82,7 +82,7 @@ def sweep(
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
     store = Store(results, requested.experiment.name)
     implementations = [implementation for implementation, _ in requested.implementations]
-    with patience(f"looking which of {requested.size:,} runs are finished …", quiet):
+    with patience(f"checking which of {requested.size:,} runs are finished …", quiet):
         runs = requested.runs(condition)
         campaign = Campaign(store, runs, implementations, retry=retry is not None, fresh=fresh)
     if plan:
@@ -113,7 +113,7 @@ def sweep(
             remarks |= dict.fromkeys([*notes, *also_loaded(record)])
     for remark in remarks:
         say(remark, quiet)
-    raise Exit(_end(session, campaign, quiet))
+    raise Exit(_conclude(session, campaign, quiet))
 
 
 def _load(
@@ -161,7 +161,7 @@ def _summary(campaign: Campaign, jobs: int) -> str:
     return f"{text}, about {duration(sum(seconds.values()) / jobs)} of training"
 
 
-def _end(session: Session, campaign: Campaign, quiet: bool) -> int:
+def _conclude(session: Session, campaign: Campaign, quiet: bool) -> int:
     """Print how the sweep ended; returns the exit code."""
     outcomes, planned = campaign.finished(), campaign.planned.total()
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())

@@ -14,8 +14,8 @@ from .printing import (
     OK,
     Format,
     FormatOption,
-    drawn,
     finite,
+    formatted,
     paragraphs,
     say,
     say_notes,
@@ -77,7 +77,7 @@ def verify(
     elif format is Format.csv:
         emit(table(verdicts).csv())
     else:
-        emit(f"{drawn(table(verdicts), format)}\n\n{paragraphs(notes(verdicts))}".rstrip())
+        emit(f"{formatted(table(verdicts), format)}\n\n{paragraphs(notes(verdicts))}".rstrip())
     if figure is not None:
         from ..report.figure import deviations
 

@@ -47,7 +47,7 @@ class Claims:
     def acquire(self, key: str) -> bool:
         """Claim a run; False if another process has."""
         try:
-            fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key))
+            fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(key))
         except OSError as error:
             if error.errno in HELD:
                 return False
@@ -57,13 +57,13 @@ class Claims:
     def release(self, key: str) -> None:
         """Give a claim back, after its result is on disk."""
         if not self.no_locks:
-            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _place(key))
+            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _byte(key))
 
     def holders(self, keys: Iterable[str]) -> set[int]:
         """The processes of this host that have claims on some of these runs, where known."""
         pids = set()
         for key in keys if sys.platform == "linux" else ():
-            query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _place(key), 1, 0)
+            query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
             with contextlib.suppress(OSError):
                 answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
                 kind, *_, pid = struct.unpack(FLOCK, answer)
@@ -74,5 +74,5 @@ class Claims:
         os.close(self.handle)
 
 
-def _place(key: str) -> int:
+def _byte(key: str) -> int:
     return int(key.rpartition("-")[2], 16)
