@@ -53,7 +53,6 @@ class Measuring:
     timeout_s: float | None = None
     memory_limit: int | None = None
     stop: threading.Event = field(default_factory=threading.Event)
-    cancel: threading.Event | None = None
     rates: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
     def measure(self) -> None:

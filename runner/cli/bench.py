@@ -3,6 +3,7 @@
 import math
 import shlex
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,10 @@ import typer
 
 from ..errors import UserError
 from ..output import emit, printable
-from .common import (
+from .inputs import Quiet, limits, load_experiment, needs, one_of, seconds
+from .interrupt import stoppable
+from .options import ConfigFile, Impls, Results, with_settings
+from .printing import (
     DIVERGED,
     FAILED,
     INTERRUPTED,
@@ -20,16 +24,12 @@ from .common import (
     UNSURE,
     Format,
     FormatOption,
-    load_experiment,
     paragraphs,
     say,
     say_notes,
-    seconds,
-    table_markdown,
-    table_text,
+    show_parts,
+    show_results,
 )
-from .options import ConfigFile, Impls, Results, split_names, with_settings
-from .run import stoppable
 
 if TYPE_CHECKING:
     from ..bench.gate import Slowdown
@@ -101,30 +101,25 @@ def bench(
     ] = 0,
     results: Results = Path("results"),
     format: FormatOption = Format.table,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress, only the results.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     from ..bench import gate, plan, tables
     from ..bench.measurement import read_bench
     from ..bench.rounds import Measuring
-    from ..config.experiment import find_config, load
-    from .bench_progress import watcher
+    from .progress import watcher
 
-    _one_of({"--rounds": rounds, "--budget": budget})
-    _one_of({"--scale": scale, "--against": against, "--baseline": baseline})
-    if other_machine and baseline is None:
-        raise UserError("--other-machine: needs --baseline")
+    one_of({"--rounds": rounds, "--budget": budget})
+    one_of({"--scale": scale, "--against": against, "--baseline": baseline})
+    needs("--baseline", baseline is not None, {"--other-machine": other_machine})
     limit = _limit(max_slowdown, against, baseline)
     experiment = load_experiment(config, assignments, options, impl)
 
     def at_size(size: "Assignment") -> "Experiment":
-        return load(find_config(config), [size, *assignments], options, split_names(impl))
+        return load_experiment(config, [size, *assignments], options, impl)
 
     announce = partial(say, quiet=quiet)
-    memory = experiment.option("memory_limit")
     with plan.entries(experiment, at_size, scale, against) as entries:
-        say_notes((entry.run.implementation for entry in entries), quiet)
+        say_notes((entry.run for entry in entries), quiet)
         command = printable(shlex.join(["twolayer", *sys.argv[1:]]))
         new = plan.new(
             experiment.name, entries, over=over, scale=scale, seed=order_seed, command=command
@@ -132,41 +127,34 @@ def bench(
         measuring = Measuring(
             new,
             entries,
-            partial(watcher, quiet=quiet),
+            lambda cells: watcher(cells=cells, quiet=quiet),
             new.path(results),
             rounds=rounds or Measuring.rounds,
             budget_s=None if budget is None else seconds("--budget", budget),
             blocks=blocks,
             warmup_s=seconds("--warmup", warmup),
-            timeout_s=experiment.option("timeout"),
-            memory_limit=int(memory) if memory else None,
+            **limits(experiment),
         )
         before = None if baseline is None else read_bench(baseline)
         if before:
             gate.check_comparable(new, before, str(baseline), other_machine=other_machine)
         slowdowns: list[gate.Slowdown] = []
-        with stoppable(measuring):
+        with stoppable(measuring.stop):
             measuring.measure()
             if against is not None or before:
                 slowdowns = gate.confirmed(measuring, before, limit, announce)
     _show(new, format)
     if slowdowns and format in (Format.table, Format.markdown):
-        emit("\n" + _drawn(tables.verdicts(slowdowns, against or str(baseline)), format))
+        emit("")
+        show_parts([tables.verdicts(slowdowns, against or str(baseline))], format)
     announce(f"the measurement is in {measuring.path}")
     raise typer.Exit(_exit_code(measuring, slowdowns))
-
-
-def _one_of(options: dict[str, object]) -> None:
-    given = [option for option, value in options.items() if value is not None]
-    if len(given) > 1:
-        raise UserError(f"{given[0]} and {given[1]}: choose one of them")
 
 
 def _limit(max_slowdown: float | None, against: str | None, baseline: Path | None) -> float:
     if max_slowdown is None:
         return MAX_SLOWDOWN
-    if against is None and baseline is None:
-        raise UserError("--max-slowdown: needs --baseline or --against")
+    needs("--baseline or --against", bool(against or baseline), {"--max-slowdown": max_slowdown})
     if not 0 < max_slowdown < math.inf:
         got = f"(got {max_slowdown})"
         raise UserError(f"--max-slowdown: must be a ratio greater than 0, like 1.10 {got}")
@@ -176,20 +164,13 @@ def _limit(max_slowdown: float | None, against: str | None, baseline: Path | Non
 def _show(bench: "Bench", format: Format) -> None:
     from ..bench import tables
 
-    if format is Format.json:
-        emit(bench.text().rstrip())
-        return
-    if format is Format.csv:
-        emit(tables.flat(bench).csv())
-        return
     makers = (tables.growth, tables.fits) if bench.axis else (tables.comparison, tables.costs)
-    emit("\n\n".join(_drawn(make(bench), format) for make in makers))
-    warnings = (f"warning: {warning}" for warning in bench.warnings)
-    emit("\n" + paragraphs([*tables.remarks(bench), *warnings]))
 
+    def parts() -> "list[Table | str]":
+        warnings = (f"warning: {warning}" for warning in bench.warnings)
+        return [*(make(bench) for make in makers), paragraphs([*tables.remarks(bench), *warnings])]
 
-def _drawn(table: "Table", format: Format) -> str:
-    return table_markdown(table) if format is Format.markdown else table_text(table)
+    show_results(format, parts, whole=partial(asdict, bench), csv=lambda: tables.flat(bench).csv())
 
 
 def _exit_code(measuring: "Measuring", slowdowns: "list[Slowdown]") -> int:
