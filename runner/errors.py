@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .output import printable
 
@@ -61,6 +62,14 @@ def no_file(path: str | os.PathLike[str]) -> str:
     if stat.S_ISDIR(mode):
         return "is a folder; name a file in it"
     return "" if stat.S_ISREG(mode) else "is not a regular file"
+
+
+def one_line(error: Mapping[str, Any]) -> str:
+    """Why a run or another job failed, in one line: of what its code raised, the type, too."""
+    first = printable(str(error["message"]).strip().partition("\n")[0])
+    if not error["traceback"]:
+        return first
+    return f"{error['type']}: {first}" if first else str(error["type"])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

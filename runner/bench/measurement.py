@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..files import write, writing
 from ..results.store import BENCHES
 
 SCHEMA = 1
@@ -206,13 +206,9 @@ class Keeper:
 
     def save(self, bench: Bench) -> None:
         """Write the bench in place of its former state. Raises UserError if that can't be."""
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(bench.text(), encoding="utf-8")
-            temporary.replace(self.path)
-        except OSError as error:
-            raise UserError(f"{self.path}: can't be written: {error.strerror}") from None
+        write(self.path, bench.text())
 
 
 def read(path: Path) -> Bench:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
+from ..errors import one_line
 from ..tables import Table
 from . import intervals
 from .measurement import Bench, Cell, Interval
@@ -198,10 +199,7 @@ def _beyond_the_limit(bench: Bench) -> Iterator[str]:
 def reason(cell: Cell) -> str:
     """Why a cell's process failed, in one line."""
     error = cell.failure.error if cell.failure else None
-    if not error:
-        return "no reason given"
-    first = str(error["message"]).strip().partition("\n")[0]
-    return f"{error['type']}: {first}" if error["traceback"] else first
+    return one_line(error) if error else "no reason given"
 
 
 def fastest(cells: Sequence[Cell]) -> str:

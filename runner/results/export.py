@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice
@@ -18,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..files import aside, writing
 from .query import Condition
 from .record import Record
 from .rows import COLUMNS, SETTINGS, Stored, as_csv, exact, read, row
-from .store import Store, read_losses, temporary_name
+from .store import Store, read_losses
 
 if TYPE_CHECKING:
     import pyarrow
@@ -80,8 +79,11 @@ def export(store: Store, condition: Condition | None, to: str, out: Path) -> int
     runs = [run for run in read(store)[0] if condition is None or condition(row(run))]
     if not runs:
         raise UserError(f"{store.folder}: holds no finished run{' that fits' if condition else ''}")
-    with _appearing(out, to) as path:
+    real = Path(os.path.realpath(out))  # a symbolic link stays one
+    with writing(f"--out {out}"), aside(real.parent) as path:
         WRITERS[to](Export(store.folder.name, runs, out), path)
+        _check_free(out, to)
+        path.rename(real)
     return len(runs)
 
 
@@ -97,23 +99,6 @@ def _check_free(out: Path, to: str) -> None:
     if there and folder == (to in FILES):
         kinds = ("file", "folder") if folder else ("folder", "file")
         raise UserError(f"--out {out}: is a {kinds[1]}; --to {to} makes a {kinds[0]}")
-
-
-@contextmanager
-def _appearing(out: Path, to: str) -> Iterator[Path]:
-    """A place beside `out` that becomes `out` once all is written, or is gone."""
-    real = Path(os.path.realpath(out))  # a symbolic link stays one
-    temporary = real.parent / temporary_name()
-    try:
-        yield temporary
-        _check_free(out, to)
-        temporary.rename(real)
-    except OSError as error:
-        raise UserError(f"--out {out}: can't be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # if it is a folder
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _missing(to: str, error: ImportError) -> UserError:

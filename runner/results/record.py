@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..output import printable
+from ..errors import one_line
 
 SCHEMA = 1
 FAILURES = ("failed", "crashed", "timeout", "out_of_memory")
@@ -98,8 +98,4 @@ class Record:
         """Why the run did not end as ok, in one line."""
         if not self.error:
             return "" if self.outcome == "ok" else f"stopped at epoch {self.epochs_done}"
-        kind, message = self.error["type"], str(self.error["message"]).strip()
-        first = printable(message.partition("\n")[0])
-        if not self.error["traceback"]:
-            return first
-        return f"{kind}: {first}" if first else str(kind)
+        return one_line(self.error)

@@ -13,11 +13,7 @@ import io
 import json
 import math
 import os
-import platform
-import re
-import shutil
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -25,12 +21,11 @@ from typing import get_args, get_origin, get_type_hints
 
 import yaml
 
-from ..errors import UserError
+from ..files import aside, put, sync, write, writing
 from .record import Record
 
 RUNS, BENCHES = "runs", "bench"
 """The folders of an experiment: one of runs, one of benches."""
-TEMPORARY = ".tmp-"
 _COLUMNS = (
     *("impl", "outcome", "final_loss", "epochs_done", "import_s", "setup_s", "train_s"),
     *("step_us_median", "peak_bytes", "device", "threads", "started_at"),
@@ -49,13 +44,10 @@ class Store:
 
     def prepare(self) -> None:
         """Make the folder now, so that a run is not lost for want of it later."""
-        try:
+        with writing(self.runs):
             self.runs.mkdir(parents=True, exist_ok=True)
-            probe = self.runs / temporary_name()
-            probe.mkdir()
-            probe.rmdir()
-        except OSError as error:
-            raise UserError(f"{self.runs}: can't be written: {error.strerror}") from None
+            with aside(self.runs) as probe:
+                probe.mkdir()
 
     def write(self, record: Record) -> Path:
         """Save a record; when this returns, it is on disk under its final name."""
@@ -65,17 +57,13 @@ class Store:
             "losses.csv": _losses_csv(record.losses),
             "log.txt": record.log,
         }
-        temporary = self.runs / temporary_name()
-        try:
+        with writing(self.runs), aside(self.runs) as temporary:
             temporary.mkdir(parents=True)
             for name, text in files.items():
-                _write_synced(temporary / name, text)
-            _sync(temporary)
+                put(temporary / name, text)
+            sync(temporary)
             final = self._claim(temporary, record.key)
-            _sync(self.runs)
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise UserError(f"{self.runs}: can't be written: {error.strerror}") from None
+            sync(self.runs)
         return final
 
     def _claim(self, temporary: Path, key: str) -> Path:
@@ -100,10 +88,6 @@ class Store:
             return []
         return [self.runs / name for name in names if not name.startswith(".")]
 
-    def read(self) -> Iterator[Record]:
-        """Every whole record, in no particular order."""
-        return filter(None, map(read_run, self.folders()))
-
     def write_table(self, records: Iterable[Record]) -> None:
         """Write results.csv, one row a run: derived, so it may be deleted at any time."""
         text = io.StringIO()
@@ -113,13 +97,7 @@ class Store:
             values = record.summary()
             values["step_us_median"] = (record.step_us or {}).get("median")
             writer.writerow([values[column] for column in _COLUMNS])
-        temporary = self.folder / temporary_name()
-        try:
-            _write_synced(temporary, text.getvalue())
-            temporary.replace(self.folder / "results.csv")
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise UserError(f"{self.folder}: can't be written: {error.strerror}") from None
+        write(self.folder / "results.csv", text.getvalue(), self.folder)
 
 
 def experiments(results: Path) -> list[str]:
@@ -193,21 +171,6 @@ def _types() -> dict[str, tuple[type, ...]]:
     return types
 
 
-def temporary_name() -> str:
-    """A new `.tmp-<place>-<pid>-<random>`: it says who writes, so that leftovers can be told."""
-    return f"{TEMPORARY}{place()}-{os.getpid()}-{uuid.uuid4().hex}"
-
-
-@cache
-def place() -> str:
-    """Where process ids mean the same as here: this host and, in it, the PID namespace."""
-    host = re.sub(r"[^A-Za-z0-9_]", "_", platform.node())
-    try:
-        return f"{host}.{os.stat('/proc/self/ns/pid').st_ino}"
-    except OSError:
-        return host
-
-
 def _config_yaml(record: Record) -> str:
     impl = record.source if record.source.endswith(".py") else record.impl
     document = {"impls": [impl], **record.config}
@@ -216,18 +179,3 @@ def _config_yaml(record: Record) -> str:
 
 def _losses_csv(losses: list[float]) -> str:
     return "epoch,loss\n" + "".join(f"{i},{loss!r}\n" for i, loss in enumerate(losses))
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

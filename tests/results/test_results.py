@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zlib
 
 import pytest
@@ -16,7 +17,7 @@ from twolayer import Config
 from twolayer.results.compare import compare_losses
 from twolayer.results.record import Record
 from twolayer.results.rows import COLUMNS
-from twolayer.results.store import Store, place, read_run, read_summary, temporary_name
+from twolayer.results.store import Store, read_run, read_summary
 
 FORMATS = ("table", "json", "csv", "markdown")
 
@@ -700,47 +701,42 @@ def prune(*words, cwd):
     return [row["path"] for row in json.loads(done.stdout)], done.stderr
 
 
-def dead_process():
-    """The id of a process that has just ended."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    return process.pid
+def leave(folder, *, days):
+    """Leave what a command that was killed so many days ago leaves; returns it."""
+    left = folder / f".tmp-{len(list(folder.iterdir()))}"
+    left.mkdir()
+    (left / "losses.csv").write_bytes(b"x" * 1000)
+    then = time.time() - 86400 * days
+    os.utime(left, (then, then))
+    return left
 
 
-def leave(runs, pid, where=None):
-    """Leave what a writer of that process leaves; returns its folder."""
-    name = temporary_name().replace(f"-{os.getpid()}-", f"-{pid}-")
-    folder = runs / (name.replace(place(), where) if where else name)
-    folder.mkdir()
-    (folder / "losses.csv").write_bytes(b"x" * 1000)
-    return folder
-
-
-def test_only_leftovers_of_dead_processes_go(tmp_path):
-    (kept,) = keep(tmp_path, "mine", synthetic())
-    dead = leave(kept.parent, dead_process())
-    ours = leave(kept.parent, os.getpid())
-    elsewhere = leave(kept.parent, dead_process(), "another_host.1")
-    nameless = kept.parent / ".tmp-0123456789abcdef"
-    nameless.mkdir()
-    table = kept.parent.parent / dead.name  # one of results.csv
+def test_only_temporaries_older_than_a_day_go(tmp_path):
+    (run,) = keep(tmp_path, "mine", synthetic())
+    old = leave(run.parent, days=1.01)
+    bench = tmp_path / "results" / "mine" / "bench"
+    bench.mkdir()
+    old_bench = leave(bench, days=400)
+    table = run.parent.parent / ".tmp-table"  # one of results.csv
     table.write_bytes(b"y" * 500)
-    foreign = kept.parent / "notes.txt"
-    foreign.write_text("mine")
+    os.utime(table, (0, 0))
+    new = leave(run.parent, days=0.99)
+    other = run.parent / "notes.txt"
+    other.write_text("mine")
+    os.utime(other, (0, 0))
     everything = set(tmp_path.rglob("*"))
 
     listed, said = prune(cwd=tmp_path)
-    assert {tmp_path / path for path in listed} == {dead, table}
-    assert "would delete 2 folders and files, 1.5 kB; --yes does it" in said
-    assert f"{ours.name}: stays: process {os.getpid()} is alive" in said
-    assert f"{elsewhere.name}: stays: written on another_host.1, not here" in said
-    assert f"{nameless.name}: stays" in said
+    assert {tmp_path / path for path in listed} == {old, old_bench, table}
+    assert "would delete 3 folders and files, 2.5 kB; --yes does it" in said
+    assert f"{new.name}: stays: written to within the last day" in said
     assert set(tmp_path.rglob("*")) == everything
 
     listed, said = prune("--yes", cwd=tmp_path)
-    assert {tmp_path / path for path in listed} == {dead, table}
-    assert "deleted 2 folders and files, 1.5 kB" in said
-    assert set(tmp_path.rglob("*")) == everything - {dead, table, dead / "losses.csv"}
+    assert {tmp_path / path for path in listed} == {old, old_bench, table}
+    assert "deleted 3 folders and files, 2.5 kB" in said
+    gone = {old, old_bench, table, old / "losses.csv", old_bench / "losses.csv"}
+    assert set(tmp_path.rglob("*")) == everything - gone
     assert prune("--yes", cwd=tmp_path)[0] == []
 
 
@@ -776,8 +772,9 @@ def test_prune_follows_no_link_out(tmp_path):
     outside.mkdir()
     (outside / "result.json").write_text(json.dumps(synthetic(key="made_up-0", minute=0).summary()))
     (kept.parent / "made_up-0.2").symlink_to(outside)
-    link = kept.parent / temporary_name().replace(f"-{os.getpid()}-", f"-{dead_process()}-")
+    link = kept.parent / ".tmp-link"
     link.symlink_to(outside)
+    os.utime(link, (0, 0), follow_symlinks=False)
     listed, _ = prune("--yes", cwd=tmp_path)
     assert [tmp_path / path for path in listed] == [link]
     assert not link.is_symlink()
@@ -788,11 +785,11 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from twolayer.results import store
-def wait(path, text, was=store._write_synced):
+def wait(path, text, was=store.put):
     was(path, text)
     print("half", flush=True)
     sys.stdin.read()
-store._write_synced = wait
+store.put = wait
 from twolayer.results.record import Record
 store.Store(Path("results"), "mine").write(Record("made_up", "ok", {}, key="made_up-0"))
 """
@@ -804,10 +801,11 @@ def test_a_run_that_is_being_saved_is_left_alone(tmp_path):
     with subprocess.Popen(command, cwd=tmp_path, **pipes) as writer:
         assert writer.stdout.readline() == "half\n"
         listed, said = prune("--yes", cwd=tmp_path)
-        assert (listed, f"process {writer.pid} is alive" in said) == ([], True)
+        assert (listed, "stays: written to within the last day" in said) == ([], True)
         writer.kill()
         writer.wait()
     (left,) = (tmp_path / "results" / "mine" / "runs").iterdir()
+    os.utime(left, (0, 0))
     listed, _ = prune("--yes", cwd=tmp_path)
     assert [tmp_path / path for path in listed] == [left]
     assert not left.exists()
