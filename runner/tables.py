@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .output import printable
 
@@ -106,6 +107,17 @@ class Table:
 def shortened(text: str, width: int) -> str:
     """`an implem…` where there is not room for all of it."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def exact(value: Any) -> str:
+    """A value for programs: every digit, nothing for None, true and false in lower case."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items())
+    return str(value)
 
 
 def number(value: float | None, digits: int = 4) -> str:

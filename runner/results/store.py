@@ -9,23 +9,18 @@ so nothing is ever replaced. Everything else under an experiment can be made aga
 from __future__ import annotations
 
 import csv
-import io
 import json
-import math
 import os
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import get_args, get_origin, get_type_hints
-
-import yaml
 
 from ..files import aside, put, sync, write, writing
+from ..tables import Table, exact
 from .record import Record
 
 RUNS, BENCHES = "runs", "bench"
 """The folders of an experiment: one of runs, one of benches."""
+
 _COLUMNS = (
     *("impl", "outcome", "final_loss", "epochs_done", "import_s", "setup_s", "train_s"),
     *("step_us_median", "peak_bytes", "device", "threads", "started_at"),
@@ -51,10 +46,11 @@ class Store:
 
     def write(self, record: Record) -> Path:
         """Save a record; when this returns, it is on disk under its final name."""
+        losses = (f"{epoch},{loss!r}\n" for epoch, loss in enumerate(record.losses))
         files = {
             "config.yaml": _config_yaml(record),
             "result.json": json.dumps(record.summary(), indent=1, allow_nan=False) + "\n",
-            "losses.csv": _losses_csv(record.losses),
+            "losses.csv": f"epoch,loss\n{''.join(losses)}",
             "log.txt": record.log,
         }
         with writing(self.runs), aside(self.runs) as temporary:
@@ -73,8 +69,7 @@ class Store:
             final = self.runs / (key if attempt == 1 else f"{key}.{attempt}")
             if not final.exists():
                 try:
-                    temporary.rename(final)  # fails if another process took it just now
-                    return final
+                    return temporary.rename(final)  # fails if another process took it just now
                 except OSError:
                     if not final.exists():
                         raise
@@ -90,20 +85,17 @@ class Store:
 
     def write_table(self, records: Iterable[Record]) -> None:
         """Write results.csv, one row a run: derived, so it may be deleted at any time."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
+        rows = []
         for record in records:
-            values = record.summary()
-            values["step_us_median"] = (record.step_us or {}).get("median")
-            writer.writerow([values[column] for column in _COLUMNS])
-        write(self.folder / "results.csv", text.getvalue(), self.folder)
+            values = vars(record) | {"step_us_median": (record.step_us or {}).get("median")}
+            rows.append([exact(values[column]) for column in _COLUMNS])
+        write(self.folder / "results.csv", Table(_COLUMNS, rows).csv() + "\n", self.folder)
 
 
 def experiments(results: Path) -> list[str]:
     """The names of the experiments under a results folder: those with runs or a bench."""
-    found = (path for kind in (RUNS, BENCHES) for path in results.glob(f"*/{kind}"))
-    return sorted({path.parent.name for path in found if path.is_dir()})
+    folders = (path for kind in (RUNS, BENCHES) for path in results.glob(f"*/{kind}"))
+    return sorted({path.parent.name for path in folders if path.is_dir()})
 
 
 def read_run(folder: Path) -> Record | None:
@@ -133,49 +125,14 @@ def read_summary(folder: Path) -> Record | None:
     """The same without losses and log: all that lists need, from one file instead of three."""
     try:
         with open(f"{folder}/result.json", encoding="utf-8") as file:
-            values = json.load(file, parse_float=_finite, parse_constant=_finite, parse_int=_whole)
-        record = Record.from_summary(values, [], "")
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return Record.parse(file.read())
+    except (OSError, ValueError, RecursionError):
         return None
-    return record if _is_record(record) else None
-
-
-def _finite(text: str) -> float:
-    """A number of a result.json, in which none of ours is infinite."""
-    if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text} is not finite")
-    return number
-
-
-def _whole(text: str) -> int:
-    _finite(text)  # one that no float can hold fails wherever it is written as one
-    return int(text)
-
-
-def _is_record(record: Record) -> bool:
-    """Whether its fields are of the types that they should be: anybody can edit a file."""
-    error = record.error
-    return all(isinstance(getattr(record, name), types) for name, types in _types().items()) and (
-        error is None or {"type", "message", "traceback"} <= error.keys()
-    )
-
-
-@cache
-def _types() -> dict[str, tuple[type, ...]]:
-    """The classes that the fields of a record may be of; a whole number serves as a float."""
-    types = {}
-    for name, hint in get_type_hints(Record).items():
-        parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        classes = {get_origin(part) or part for part in parts}
-        types[name] = tuple(classes | {int} if float in classes else classes)
-    return types
 
 
 def _config_yaml(record: Record) -> str:
+    import yaml
+
     impl = record.source if record.source.endswith(".py") else record.impl
     document = {"impls": [impl], **record.config}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-
-
-def _losses_csv(losses: list[float]) -> str:
-    return "epoch,loss\n" + "".join(f"{i},{loss!r}\n" for i, loss in enumerate(losses))

@@ -15,6 +15,7 @@ from twolayer.results import export, query
 from twolayer.results import rows as results
 from twolayer.results.record import Record
 from twolayer.results.store import Store
+from twolayer.tables import exact
 
 ODD = "näive, \"quoted\" 'net' 100% #1; = +2|"
 STARTED = "2026-03-01T12:00:00.250+00:00"
@@ -114,19 +115,15 @@ def check_table(rows, store):
 
 def parsed(row):
     """A row of the CSV with values of Python's."""
-    whole, words = export._WHOLE, export._WORDS
-    kinds = dict.fromkeys(words, str) | dict.fromkeys(whole, int) | {"bias": json.loads}
-    return {
-        name: None if text in ("", "auto") else kinds.get(name, float)(text)
-        for name, text in row.items()
-    }
+    kinds = export.TIDY | {"bias": json.loads}
+    return {name: None if text in ("", "auto") else kinds[name](text) for name, text in row.items()}
 
 
 def test_csv_is_a_row_for_each_run_and_epoch(store, tmp_path):
     with exported(store, "csv", tmp_path).open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows = [parsed(row) for row in reader]
-    assert tuple(reader.fieldnames) == export.TIDY
+    assert reader.fieldnames == list(export.TIDY)
     check_table(rows, store)
 
 
@@ -134,7 +131,7 @@ def test_parquet_is_the_same_table_with_types(store, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr(export, "_BATCH", 1000)  # so that there are several
     table = parquet.read_table(exported(store, "parquet", tmp_path))
-    assert tuple(table.column_names) == export.TIDY
+    assert table.column_names == list(export.TIDY)
     types = {name: str(table.schema.field(name).type) for name in ("N", "lr", "bias", "impl")}
     assert types == {"N": "int64", "lr": "double", "bias": "bool", "impl": "string"}
     assert str(table.schema.field("loss").type) == "double"
@@ -142,12 +139,10 @@ def test_parquet_is_the_same_table_with_types(store, tmp_path, monkeypatch):
 
 
 def test_every_column_is_of_the_type_of_its_values(store):
-    known = {*export._WHOLE, *export._WORDS, "bias"}
-    assert known <= set(export.TIDY)
     for run in by_folder(store).values():
         row = results.row(results.Stored(store.runs, run))
-        others = [value for name, value in row.items() if name not in known and value is not None]
-        assert all(isinstance(value, float) for value in others)
+        for name, value in row.items():
+            assert value in (None, "auto") or type(value) is export.TIDY[name]
 
 
 def test_a_number_that_parquet_can_not_hold_is_said(tmp_path):
@@ -258,7 +253,7 @@ def test_mlflow_reads_each_run(store, tmp_path, monkeypatch):
     assert set(read) == set(runs)
     for name, run in runs.items():
         found = read[name]
-        wanted = {k: results.exact(v) for k, v in run.config.items()}
+        wanted = {k: exact(v) for k, v in run.config.items()}
         wanted |= {"impl": run.impl, "threads": str(run.threads or "auto")}
         assert found.data.params == wanted
         assert found.data.tags["outcome"] == run.outcome
@@ -420,7 +415,7 @@ def test_a_library_that_is_missing_is_named(trained, tmp_path, to, module):
         (("small", "--out", "small.yaml"), "--out small.yaml: is there already; nothing is"),
         (("small", "--out", "small.yaml/x"), "--out small.yaml/x: can't be written: Not a direc"),
         (("small", "--out", "x", "--where", "lr <"), "--where 'lr <': is not a condition"),
-        (("small", "--out", "x", "--where", "rl < 1"), "--where: rl is not a column"),
+        (("small", "--out", "x", "--where", "rl < 1"), "--where: 'rl' is not a column"),
         (("small", "--out", "x", "--where", "lr > 99"), "results/small: holds no finished run tha"),
         (("small", "--out", "x", "--results", "none"), "none: holds no experiments yet"),
     ],
