@@ -4,11 +4,14 @@ import csv
 import json
 import math
 import os
+import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-from command import losses, small, twolayer
+from command import look, losses, small, twolayer
 from twolayer.config.settings import DEFAULTS
 from twolayer.errors import UserError
 from twolayer.results import export, query
@@ -175,6 +178,8 @@ def test_jsonl_is_a_record_a_line(store, tmp_path):
 def scalars_of(folder):
     """What TensorBoard reads in the folder of a run: its EventAccumulator."""
     pytest.importorskip("tensorboard")
+    # Its own switch: it reads by itself, and does not wait for TensorFlow.
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     read = EventAccumulator(str(folder), size_guidance={"scalars": 0})
@@ -277,14 +282,6 @@ def mlflow_loss(loss):
     return math.copysign(np.finfo(float).max, loss) if math.isinf(loss) else loss
 
 
-def test_an_experiment_may_have_the_name_of_mlflows_own(tmp_path, monkeypatch):
-    pytest.importorskip("mlflow")
-    store = Store(tmp_path / "results", "Default")
-    store.write(record("one", [1.0, 0.5]))
-    client = client_of(exported(store, "mlflow", tmp_path), monkeypatch)
-    assert list(runs_of(client, "Default")) == ["one-0123456789"]
-
-
 def test_mlflow_and_a_question_mark(store, tmp_path):
     pytest.importorskip("mlflow")
     (tmp_path / "why?").mkdir()
@@ -382,14 +379,22 @@ def test_the_command_exports_what_was_run(trained):
 
 
 @pytest.mark.parametrize("to", LIBRARIES)
-def test_the_command_writes_what_needs_a_library(trained, tmp_path, to):
-    """Quietly, and whatever address a tracker is told to call elsewhere."""
+def test_the_command_writes_what_needs_a_library(trained, tmp_path, monkeypatch, to):
+    """Quietly, whatever address a tracker is told to call elsewhere, and from an experiment that
+    has the name of the one that MLflow makes by itself.
+    """
     pytest.importorskip(LIBRARIES[to])
-    words = ("export", "small", "--results", trained / "results", "--to", to, "--out", "out")
+    shutil.copytree(trained / "results" / "small", tmp_path / "results" / "Default")
+    words = ("export", "Default", "--to", to, "--out", "out")
     done = twolayer(*words, cwd=tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "2 runs are in out\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "results"}
+    if to == "mlflow":
+        stored = os.listdir(tmp_path / "results" / "Default" / "runs")
+        assert sorted(runs_of(client_of(tmp_path / "out", monkeypatch), "Default")) == sorted(
+            stored
+        )
 
 
 BLOCKED = "import sys\nsys.modules[{!r}] = None\n"
@@ -422,7 +427,7 @@ def test_a_library_that_is_missing_is_named(trained, tmp_path, to, module):
 )
 def test_wrong_input_is_one_line(trained, words, message):
     before = sorted(trained.rglob("*"))
-    done = twolayer("export", *words, "--to", "csv", cwd=trained)
+    done = look("export", *words, "--to", "csv", cwd=trained)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
@@ -433,6 +438,6 @@ def test_wrong_input_is_one_line(trained, words, message):
     "words", [("small", "--to", "xls", "--out", "x"), ("small", "--to", "csv"), ("small",), ()]
 )
 def test_wrong_usage_is_refused(trained, words):
-    done = twolayer("export", *words, cwd=trained)
+    done = look("export", *words, cwd=trained)
     assert done.returncode == 2
     assert not (trained / "x").exists()

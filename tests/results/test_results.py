@@ -12,7 +12,17 @@ import time
 import zlib
 
 import pytest
-from command import COMMAND, environment, planted, small, start, stored, twolayer, wait_for
+from command import (
+    COMMAND,
+    environment,
+    look,
+    planted,
+    small,
+    start,
+    stored,
+    twolayer,
+    wait_for,
+)
 from twolayer import Config
 from twolayer.results.compare import compare_losses
 from twolayer.results.record import Record
@@ -24,14 +34,14 @@ FORMATS = ("table", "json", "csv", "markdown")
 
 def succeed(*words, cwd, **env):
     """Run `twolayer`, which is to exit with 0; returns the CompletedProcess."""
-    done = twolayer(*words, cwd=cwd, **env)
+    done = look(*words, cwd=cwd, **env)
     assert done.returncode == 0, done.stderr
     return done
 
 
 def refused(*words, cwd, **env):
     """Run `twolayer`, which is to exit with 2 and a word or two; returns what it said."""
-    done = twolayer(*words, cwd=cwd, **env)
+    done = look(*words, cwd=cwd, **env)
     assert (done.returncode, done.stdout) == (2, ""), done
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -101,10 +111,13 @@ def grid(tmp_path_factory):
 def real(tmp_path_factory):
     """A folder with real experiments: `small` of one seed, `more` of three."""
     folder = tmp_path_factory.mktemp("real")
-    words = (*small(folder, dtype="float64"), *planted("numpy_manual"), "--quiet")
-    succeed("run", *words, cwd=folder)
-    for seed in range(3):
-        succeed("run", *words, "--name", "more", "--seed", seed, cwd=folder)
+    words = (*small(folder, dtype="float64"), "--impl", "numpy_manual", "--quiet")
+    assert twolayer("run", *words, cwd=folder).returncode == 0
+    config = json.loads((folder / "small.yaml").read_text())
+    (folder / "more.yaml").write_text(json.dumps(config | {"grid": {"seed": [0, 1, 2]}}))
+    words = ("more.yaml", "--impl", "numpy_manual", "--jobs", "1", "--quiet")
+    done = twolayer("sweep", *words, cwd=folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
