@@ -16,7 +16,7 @@ _END = ".dist-info"
 
 
 @cache
-def _folders() -> dict[str, tuple[str, Path]]:
+def _metadata_folders() -> dict[str, tuple[str, Path]]:
     """Version and metadata folder by normalised name; the first on sys.path counts."""
     folders: dict[str, tuple[str, Path]] = {}
     for place in dict.fromkeys(sys.path):
@@ -38,8 +38,8 @@ def _normal(name: str) -> str:
 @cache
 def version(package: str) -> str:
     """The installed version of an importable package, without importing it; `?` if unknown."""
-    if _normal(package) in _folders():
-        return _folders()[_normal(package)][0]
+    if _normal(package) in _metadata_folders():
+        return _metadata_folders()[_normal(package)][0]
     from importlib import metadata
 
     names = metadata.packages_distributions().get(package, ())
@@ -49,7 +49,7 @@ def version(package: str) -> str:
 def entry_points(group: str) -> list[tuple[str, str, str]]:
     """(name, package, value) of every entry point in a group; no value if it can't be read."""
     points: list[tuple[str, str, str]] = []
-    for package, (_, folder) in _folders().items():
+    for package, (_, folder) in _metadata_folders().items():
         try:
             text = (folder / "entry_points.txt").read_text(encoding="utf-8")
         except OSError:

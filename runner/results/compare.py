@@ -35,23 +35,22 @@ def side(text: str, results: Path) -> tuple[Side, int]:
     experiment, _, key = text.partition("/")
     runs = results / experiment / RUNS
     if key and "/" not in key and os.path.isdir(runs / key):
-        return _single(text, runs / key), 0
+        return _one_run(text, runs / key), 0
     if "/" not in text:
         return _experiment(named(results, text))
     path = Path(text)
     if os.path.isdir(path / RUNS):
         return _experiment(Store(path.parent, path.name))
     if os.path.isdir(path):
-        return _single(text, path), 0
+        return _one_run(text, path), 0
     known = os.listdir(runs) if os.path.isdir(runs) else []
     raise UserError(f"{printable(text)}: is neither a run nor an experiment{nearest(key, known)}")
 
 
-def _single(name: str, folder: Path) -> Side:
-    record = read_run(folder)
-    if record is None:
-        raise UserError(f"{printable(name)}: is not the folder of a whole run")
-    return Side([Stored(folder, record)], single=True)
+def _one_run(name: str, folder: Path) -> Side:
+    if record := read_run(folder):
+        return Side([Stored(folder, record)], single=True)
+    raise UserError(f"{printable(name)}: is not the folder of a whole run")
 
 
 def _experiment(store: Store) -> tuple[Side, int]:
@@ -90,7 +89,7 @@ def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Stored], list[Stored]]:
 
 
 def facts(record: Record) -> dict[tuple[str, str], Any]:
-    """What a run was made of and made on, by section and name."""
+    """Everything recorded of a run but its times and losses, by section and name."""
     files = record.source_sha256 | record.also_loaded
     hashes = {f"sha256 of {name}": value[:10] for name, value in files.items()}
     gpu = {f"gpu {name}": value for name, value in (record.gpu or {}).items()}
@@ -117,28 +116,20 @@ def differences(a: Record, b: Record) -> list[Row]:
     ]
 
 
-@dataclass(frozen=True)
-class Losses:
-    """How two courses of the loss compare.
+def compare_losses(a: Sequence[float], b: Sequence[float]) -> Row:
+    """Compare epoch by epoch. Without any losses on either side nothing is equal.
 
-    `parted` is the first epoch where they are not the same float64, or where one of them ends;
-    `deviation` the largest |a - b| / max(|a|, |b|) of the epochs where both are finite.
+    `first_apart` is the first epoch where they are not the same float64, or where one of them
+    ends; `largest_deviation` that of |a - b| / max(|a|, |b|) where both are finite.
     """
-
-    bit_equal: bool
-    parted: int | None
-    deviation: float | None
-
-
-def compare_losses(a: Sequence[float], b: Sequence[float]) -> Losses:
-    """Compare epoch by epoch. Without any losses on either side nothing is equal."""
     bits = zip(*(array("Q", array("d", losses).tobytes()) for losses in (a, b)), strict=False)
     parted = next((epoch for epoch, (x, y) in enumerate(bits) if x != y), None)
     if parted is None and len(a) != len(b):
         parted = min(len(a), len(b))
     both = ((x, y) for x, y in zip(a, b, strict=False) if math.isfinite(x) and math.isfinite(y))
     deviation = max((_deviation(x, y) for x, y in both), default=None)
-    return Losses(bool(a) and parted is None, parted, deviation)
+    equal = bool(a) and parted is None
+    return {"bit_equal": equal, "first_apart": parted, "largest_deviation": deviation}
 
 
 def _deviation(x: float, y: float) -> float:
@@ -146,14 +137,13 @@ def _deviation(x: float, y: float) -> float:
     return abs(x / scale - y / scale) if scale else 0.0
 
 
-def _ratio(a: float | None, b: float | None) -> float | None:
+def _quotient(a: float | None, b: float | None) -> float | None:
     return b / a if a and b is not None else None
 
 
 def compared(pair: Pair) -> Row:
-    """All about a pair, in plain values. Reads the losses of both."""
+    """A comparison of two runs, in plain values. Reads the losses of both."""
     a, b = map(whole, pair)
-    losses = compare_losses(a.losses, b.losses)
     left, right = map(row, pair)
     return {
         "impl": a.impl,
@@ -163,11 +153,9 @@ def compared(pair: Pair) -> Row:
         "outcome_b": b.outcome,
         "final_loss_a": a.final_loss,
         "final_loss_b": b.final_loss,
-        "bit_equal": losses.bit_equal,
-        "first_apart": losses.parted,
-        "largest_deviation": losses.deviation,
-        "step_ratio": _ratio(left["step_us"], right["step_us"]),
-        "train_ratio": _ratio(left["train_s"], right["train_s"]),
+        **compare_losses(a.losses, b.losses),
+        "step_ratio": _quotient(left["step_us"], right["step_us"]),
+        "train_ratio": _quotient(left["train_s"], right["train_s"]),
         "differences": differences(a, b),
     }
 
@@ -186,13 +174,13 @@ def table(found: Sequence[Pair], about: Sequence[Row]) -> Table:
     header = ["implementation", *telling, "outcomes", "losses", "parted at", "largest deviation"]
     header += ["final loss A", "final loss B", "µs/step B/A", "train s B/A"]
     body = [
-        [pair["impl"], *(exact(first[name]) for name in telling), *_cells(pair)]
+        [pair["impl"], *(exact(first[name]) for name in telling), *_compared_cells(pair)]
         for first, pair in zip(rows_a, about, strict=True)
     ]
     return Table(header, body, frozenset({0, len(telling) + 1, len(telling) + 2}))
 
 
-def _cells(pair: Row) -> list[str]:
+def _compared_cells(pair: Row) -> list[str]:
     outcomes = dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])
     losses = "none" if pair["first_apart"] is None else "differ"
     ratios = (pair["step_ratio"], pair["train_ratio"])

@@ -169,7 +169,7 @@ def _schema(types: dict[str, type]) -> pyarrow.Schema:
 # --- trackers
 
 
-def _times(record: Record) -> list[float]:
+def _epoch_times(record: Record) -> list[float]:
     """About when each epoch was, in seconds since 1970: train_s divided evenly.
 
     Single steps are timed, but only their quantiles are kept.
@@ -205,7 +205,7 @@ def _tensorboard(export: Export, path: Path) -> None:
             # Not by writer.add_hparams, which puts them into a second run.
             for summary in hparams(settings, {"loss": None}):
                 writer.file_writer.add_summary(summary, walltime=_begun(run.record))
-            times = _times(run.record)
+            times = _epoch_times(run.record)
             for epoch, (loss, time_s) in enumerate(zip(run.record.losses, times, strict=True)):
                 writer.add_scalar("loss", loss, epoch, walltime=time_s)
 
@@ -248,7 +248,7 @@ def _mlflow_run(client: Any, experiment: str, run: Stored) -> None:
     from mlflow.entities import Metric, Param
 
     values, record = row(run), run.record
-    times = [round(1000 * time_s) for time_s in _times(record)]
+    times = [round(1000 * time_s) for time_s in _epoch_times(record)]
     begun = round(1000 * _begun(record))
     tags = {n: values[n] for n in ("outcome", "key", "framework", "version", "host", "error")}
     tags["source_sha256"] = json.dumps(record.source_sha256)

@@ -169,7 +169,7 @@ def differing(rows: Sequence[Row]) -> list[str]:
 
 
 def default_columns(rows: Sequence[Row]) -> list[str]:
-    """What tells runs apart, and what they came to."""
+    """The settings that differ among the runs, and their results."""
     return ["impl", *differing(rows), "outcome", "final_loss", "train_s", "step_us"]
 
 
@@ -179,21 +179,23 @@ def best(rows: Iterable[Row], count: int) -> list[Row]:
     return ordered(ok, "final_loss")[:count]
 
 
-def _ok(rows: Iterable[Row], column: str) -> list[Any]:
+def _ok_values(rows: Iterable[Row], column: str) -> list[Any]:
     """The values of a column in the runs that ended as ok."""
     return [row[column] for row in rows if row["outcome"] == "ok" and row[column] is not None]
 
 
 def spread(rows: Iterable[Row]) -> Table:
-    """The runs of each implementation: how many, and the range of what the ok ones came to."""
+    """For each implementation: its runs, and the range of losses of those that ended as ok."""
     header = ["impl", "runs", "ok", "lowest loss", "median loss", "highest loss", "median µs/step"]
     body = []
     for impl, own in grouped(rows, lambda row: row["impl"]).items():
-        losses, steps = _ok(own, "final_loss"), _ok(own, "step_us")
+        losses, steps = _ok_values(own, "final_loss"), _ok_values(own, "step_us")
         measures = (min, statistics.median, max)
         cells = [number(measure(losses) if losses else None) for measure in measures]
         step = shown("step_us", statistics.median(steps) if steps else None)
-        body.append([printable(impl), str(len(own)), str(len(_ok(own, "outcome"))), *cells, step])
+        body.append(
+            [printable(impl), str(len(own)), str(len(_ok_values(own, "outcome"))), *cells, step]
+        )
     return Table(header, body, frozenset({0}))
 
 
@@ -300,9 +302,9 @@ def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Piv
     if any(isinstance(row[value], str) for row in rows):
         raise UserError(f"--value: {value} has no mean; choose a column of numbers")
     groups = grouped(rows, lambda row: (row[down], row[across] if across else ""))
-    downs, acrosses = _values(r for r, _ in groups), _values(c for _, c in groups)
+    downs, acrosses = _once(r for r, _ in groups), _once(c for _, c in groups)
     places = [(r, c) for r in downs for c in acrosses if (r, c) in groups]
-    cells = {place: _cell(groups[place], value) for place in places}
+    cells = {place: _average(groups[place], value) for place in places}
     inside = {name for group in groups.values() for name in differing(group)}
     over = [name for name in SETTINGS if name in inside]
     if any(len({row["impl"] for row in group}) > 1 for group in groups.values()):
@@ -310,13 +312,13 @@ def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Piv
     return Pivot(down, across, value, downs, acrosses, cells, over)
 
 
-def _values(values: Iterable[Any]) -> list[Any]:
+def _once(values: Iterable[Any]) -> list[Any]:
     """Values once each: numbers in their order, words in that of their appearance, none last."""
     return sorted(dict.fromkeys(values), key=lambda v: (v is None, *(_rank(v)[:2])))
 
 
-def _cell(rows: list[Row], value: str) -> Cell:
-    values = _ok(rows, value)
+def _average(rows: list[Row], value: str) -> Cell:
+    values = _ok_values(rows, value)
     others = Counter(row["outcome"] for row in rows if row["outcome"] != "ok")
     if lacking := len(rows) - len(values) - others.total():
         others["without it"] = lacking

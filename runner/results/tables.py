@@ -28,11 +28,11 @@ def losses(
     columns = [("epoch", [str(epoch) for epoch in epochs])]
     for record in records:
         own = dict(enumerate(record.losses))
-        columns.append((record.impl, [_cell(own.get(epoch), exact) for epoch in epochs]))
+        columns.append((record.impl, [_loss(own.get(epoch), exact) for epoch in epochs]))
         if record.impl in (published or {}):
             name = f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK
             theirs = (published or {})[record.impl]
-            columns.append((name, [_cell(theirs.get(epoch), exact) for epoch in epochs]))
+            columns.append((name, [_loss(theirs.get(epoch), exact) for epoch in epochs]))
     header, cells = zip(*columns, strict=True)
     beside = (column for column, name in enumerate(header) if name.endswith(NOTEBOOK))
     return Table(header, list(zip(*cells, strict=True)), glued=frozenset(beside))
@@ -40,7 +40,7 @@ def losses(
 
 def _epochs(records: Sequence[Record]) -> list[int]:
     """The epochs that any record prints: each `log_every`th of its own, and its last."""
-    auto = _step(max((len(record.losses) for record in records), default=0))
+    auto = _stride(max((len(record.losses) for record in records), default=0))
     epochs: set[int] = set()
     for record in records:
         every = record.config.get("log_every", "auto")
@@ -49,13 +49,13 @@ def _epochs(records: Sequence[Record]) -> list[int]:
     return sorted(epochs)
 
 
-def _step(epochs: int) -> int:
+def _stride(epochs: int) -> int:
     """The first of 1, 2, 5, 10, 20, … that makes about ten rows of so many epochs."""
     steps = (int(factor * 10**power) for power in itertools.count() for factor in (1, 2, 5))
     return next(step for step in steps if step * 10 >= epochs)
 
 
-def _cell(loss: float | None, exact: bool) -> str:
+def _loss(loss: float | None, exact: bool) -> str:
     if loss is None:
         return ""
     return repr(loss) if exact else number(loss)
