@@ -39,7 +39,13 @@ COLUMNS = tuple(TYPES)
 FINISHED = ("ok", "diverged")
 """Outcomes of runs that came to their end by themselves."""
 
-_PLACES = {"import_s": 2, "setup_s": 3, "train_s": 3, "step_us": 1}
+_FORMATS = {
+    "final_loss": ".4e",
+    "step_us": ".1f",
+    "import_s": ".2f",
+    "setup_s": ".3f",
+    "train_s": ".3f",
+}
 
 Item = TypeVar("Item")
 
@@ -334,10 +340,8 @@ def shown(column: str, value: Any) -> str:
     """A value for people: short."""
     if value is None:
         return "-"
-    if column == "final_loss":
-        return number(value)
-    if column in _PLACES:
-        return f"{value:.{_PLACES[column]}f}"
+    if column in _FORMATS:
+        return f"{value:{_FORMATS[column]}}"
     return f"{value:g}" if isinstance(value, float) else printable(exact(value))
 
 

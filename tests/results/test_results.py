@@ -395,6 +395,14 @@ def test_what_is_no_whole_run_is_left_out_and_counted(tmp_path, text):
     assert done.stderr == "1 run is in torn.jsonl\n"
 
 
+def test_a_record_of_another_version_is_read(tmp_path):
+    text = '{"impl": "x", "outcome": "ok", "config": {}, "source_sha256": "ab", "final_loss": 1'
+    (tmp_path / "result.json").write_text(f'{text}, "made_up_later": [1e3]}}')
+    record = read_summary(tmp_path)
+    assert (record.source_sha256, record.final_loss, record.notes) == ({"x.py": "ab"}, 1, [])
+    assert "made_up_later" not in record.summary()
+
+
 def test_a_summary_is_a_record_without_losses_and_log(real):
     (folder,) = Store(real / "results", "small").folders()
     whole, summary = read_run(folder), read_summary(folder)
