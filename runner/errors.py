@@ -1,17 +1,18 @@
-"""What can go wrong on the user's side, said so that it can be put right."""
+"""Errors for users, and words for them."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .output import printable
 
 
 class UserError(Exception):
-    """A mistake in what was asked for. The text, a line, is all that a person needs."""
+    """A mistake of the user. Its text, a line, says what was given and what to do."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -19,10 +20,10 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing wrong in a config or on the command line.
+    """A mistake in a config or on the command line.
 
-    `origin` is where it was said (`configs/x.yaml:8:5`, `--lr`), `key` what it is about.
-    `note` helps with every mistake of its kind: it is said once, after all of them.
+    `origin` is its place (`configs/x.yaml:8:5`, `--lr`), `key` the name of the setting.
+    `note` helps with every mistake of its kind: it is printed once, after all of them.
     """
 
     origin: str
@@ -36,7 +37,7 @@ class Mistake:
 
 
 class ConfigError(UserError):
-    """Everything that is wrong with a config, found in one pass: one line each, then notes."""
+    """All mistakes in a config: one line each, then notes."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = list(dict.fromkeys(mistakes))
@@ -51,7 +52,7 @@ MISSING = "there is no such file"
 
 
 def no_file(path: str | os.PathLike[str]) -> str:
-    """What keeps a path from being that of a file, such as `is a folder`; empty if it is one."""
+    """Why a path can't be read as a file, such as `is a folder`; empty if it can."""
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -61,6 +62,14 @@ def no_file(path: str | os.PathLike[str]) -> str:
     if stat.S_ISDIR(mode):
         return "is a folder; name a file in it"
     return "" if stat.S_ISREG(mode) else "is not a regular file"
+
+
+def one_line(error: Mapping[str, Any]) -> str:
+    """Why a run or another job failed; of an exception in its code, the type, too."""
+    first = printable(str(error["message"]).strip().partition("\n")[0])
+    if not error["traceback"]:
+        return first
+    return f"{error['type']}: {first}" if first else str(error["type"])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

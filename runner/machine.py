@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def working_folder() -> str | None:
 
 
 def lacking() -> str:
-    """What keeps a process from its files that any process has; empty if it is all there."""
+    """What every process needs and this one has not, such as a working folder; else empty."""
     import tempfile
 
     if not working_folder():
@@ -33,20 +34,12 @@ def lacking() -> str:
 
 def usable_cores() -> int:
     """The cores that this process may use: its affinity, cut to its control group's quota."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    quota = _cgroup_cores()
-    return max(1, min(cores, int(quota))) if quota else cores
-
-
-def _cgroup_cores() -> float | None:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+    except (OSError, ValueError):  # `max` means none
+        return cores
+    return max(1, min(cores, quota // period))
 
 
 @cache
@@ -103,20 +96,24 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit.decode().strip(), "dirty": bool(changes)}
 
 
-_OF_A_REPOSITORY = (
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE"),
-    *("GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_GRAFT_FILE"),
-    *("GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS"),
+_KEPT = (
+    "GIT_CONFIG",
+    "GIT_EXEC_PATH",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
 )
-"""What a hook has from its repository: `git rev-parse --local-env-vars`, less the settings."""
 
 
 def git(folder: Path, *words: str, timeout_s: float | None = None) -> bytes:
-    """What git says of the repository that a folder is in, whatever the environment names.
+    """Output of git about the repository of a folder, also in a hook, which names its own.
 
     Raises FileNotFoundError without git, CalledProcessError if it refuses.
     """
-    own = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith(_KEPT)
+    }
     command = ["git", "-C", str(folder), *words]
     done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=True, env=own)
     return done.stdout

@@ -1,4 +1,4 @@
-"""Writing to standard output and error, whoever is, or is no longer, at the other end."""
+"""Standard output and error: any encoding, closed streams, readers that have gone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from typing import TextIO
 
 PLAIN = dict(zip("─│└┴┤┬┼…·×→±–—≤≥µ²▁▂▃▄▅▆▇█", "-|+++++..X>~--<>u2_.-=+*%#", strict=True))  # noqa: RUF001
-"""What stands for a character where it can't be written: one each, so that columns stay columns."""
+"""Replacements in encodings without a character: one for one, so that columns line up."""
 
 
 def prepare() -> None:
@@ -48,7 +48,7 @@ def in_colour() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
-def _coloured(text: str) -> str:
+def _painted(text: str) -> str:
     """The outcomes in colour, where they are cells of a table."""
     styles = {"ok": 32, "diverged": 33, "interrupted": 33}
     styles |= dict.fromkeys(("failed", "crashed", "timeout", "out_of_memory"), 31)
@@ -68,7 +68,7 @@ def emit(text: str, stream: TextIO | None = None, *, styled: bool = False) -> No
     stream = stream or sys.stdout
     shown = text if styled else "\n".join(map(printable, text.split("\n")))
     if stream is sys.stdout and in_colour():
-        shown = _coloured(shown)
+        shown = _painted(shown)
     try:
         print(shown, file=stream, flush=True)
     except BrokenPipeError:

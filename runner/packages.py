@@ -1,23 +1,24 @@
 """Installed packages, by the names of their metadata folders.
 
-importlib.metadata says the same, and is asked where this finds nothing; but importing it and
-parsing whole metadata files takes longer than all else that `twolayer list` does.
+importlib.metadata says the same, and is asked where this finds nothing; but importing it takes a
+third of the time of `twolayer list`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 _END = ".dist-info"
 
 
 @cache
-def _folders() -> dict[str, tuple[str, str]]:
+def _metadata_folders() -> dict[str, tuple[str, Path]]:
     """Version and metadata folder by normalised name; the first on sys.path counts."""
-    found: dict[str, tuple[str, str]] = {}
+    folders: dict[str, tuple[str, Path]] = {}
     for place in dict.fromkeys(sys.path):
         try:
             entries = os.listdir(place or ".")
@@ -26,8 +27,8 @@ def _folders() -> dict[str, tuple[str, str]]:
         for entry in entries:
             if entry.endswith(_END):
                 name, _, version = entry.removesuffix(_END).rpartition("-")
-                found.setdefault(_normal(name), (version, os.path.join(place, entry)))
-    return found
+                folders.setdefault(_normal(name), (version, Path(place, entry)))
+    return folders
 
 
 def _normal(name: str) -> str:
@@ -37,40 +38,31 @@ def _normal(name: str) -> str:
 @cache
 def version(package: str) -> str:
     """The installed version of an importable package, without importing it; `?` if unknown."""
-    if _normal(package) in _folders():
-        return _folders()[_normal(package)][0]
+    if _normal(package) in _metadata_folders():
+        return _metadata_folders()[_normal(package)][0]
     from importlib import metadata
 
-    for name in metadata.packages_distributions().get(package, ()):
-        return metadata.version(name)
-    return "?"
+    names = metadata.packages_distributions().get(package, ())
+    return next(map(metadata.version, names), "?")
 
 
-def entry_points(group: str) -> Iterator[tuple[str, str, str]]:
-    """(package, name, value) of every entry point in a group, in the order of the names."""
-    found = []
-    for package, (_, folder) in _folders().items():
+def entry_points(group: str) -> list[tuple[str, str, str]]:
+    """(name, package, value) of every entry point in a group; no value if it can't be read."""
+    points: list[tuple[str, str, str]] = []
+    for package, (_, folder) in _metadata_folders().items():
         try:
-            with open(os.path.join(folder, "entry_points.txt"), encoding="utf-8") as file:
-                text = file.read()
+            text = (folder / "entry_points.txt").read_text(encoding="utf-8")
         except OSError:
             continue
         if f"[{group}]" in text:
-            found += [(name, package, value) for name, value in _section(text, group)]
-    for name, package, value in sorted(found):
-        yield package, name, value
+            from importlib.metadata import Distribution
 
-
-def _section(text: str, group: str) -> list[tuple[str, str]]:
-    from configparser import ConfigParser, Error
-
-    parser = ConfigParser(delimiters="=", interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
-    try:
-        parser.read_string(text)
-    except Error:
-        return [("an implementation", "")]  # nobody knows which
-    return parser.items(group)
+            try:
+                own = Distribution.at(folder).entry_points.select(group=group)
+                points += [(point.name, package, point.value) for point in own]
+            except TypeError:  # a line without `=`
+                points.append(("an implementation", package, ""))
+    return sorted(points)
 
 
 def versions(imports: Iterable[str]) -> dict[str, str]:

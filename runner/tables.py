@@ -7,10 +7,12 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .output import printable
 
 BARS = "▁▂▃▄▅▆▇█"
+GAP = "  "
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,40 @@ class Table:
     left: frozenset[int] = frozenset()
     glued: frozenset[int] = frozenset()
 
-    def widths(self) -> list[int]:
+    def text(self, width: int) -> str:
+        """The table for people, split into blocks where it is wider than `width`."""
+        table = self._cut(width)
+        return "\n\n".join(map(table._block, table._blocks(width)))
+
+    def _widths(self) -> list[int]:
         return [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
 
-    def blocks(self, width: int, gap: int = 2) -> list[list[int]]:
+    def _cut(self, width: int) -> Table:
+        """The table with words shortened where a column would not fit beside the first."""
+        first, *others = self._widths()
+        first = min(first, max(width // 2, width - len(GAP) - max(others, default=0)))
+        limits = [first, *(max(1, width - len(GAP) - first) for _ in others)]
+        rows = [
+            [
+                shortened(cell, limits[column]) if column in self.left else cell
+                for column, cell in enumerate(cells)
+            ]
+            for cells in (self.header, *self.rows)
+        ]
+        return replace(self, header=rows[0], rows=rows[1:])
+
+    def _blocks(self, width: int) -> list[list[int]]:
         """Column numbers, first one included, in blocks that fit into `width` characters."""
-        widths = self.widths()
-        blocks: list[list[int]] = [[0]]
-        used = widths[0]
-        for group in self._groups():
-            needed = sum(gap + widths[column] for column in group)
+        groups: list[list[int]] = []
+        for column in range(1, len(self.header)):
+            if column in self.glued:
+                groups[-1].append(column)
+            else:
+                groups.append([column])
+        widths = self._widths()
+        blocks, used = [[0]], widths[0]
+        for group in groups:
+            needed = sum(len(GAP) + widths[column] for column in group)
             if used + needed > width and len(blocks[-1]) > 1:
                 blocks.append([0])
                 used = widths[0]
@@ -43,52 +69,15 @@ class Table:
             used += needed
         return blocks
 
-    def _groups(self) -> list[list[int]]:
-        """The columns after the first, those that stay together in one list."""
-        groups: list[list[int]] = []
-        for column in range(1, len(self.header)):
-            if column in self.glued:
-                groups[-1].append(column)
-            else:
-                groups.append([column])
-        return groups
-
-    def text(self, width: int) -> str:
-        """The table for people, split into blocks where it is wider than `width`."""
-        return self._cut(width)._text(width)
-
-    def _cut(self, width: int, gap: int = 2) -> Table:
-        """The table with words shortened where a column would not fit beside the first."""
-        widths = self.widths()
-        first = max(width // 2, width - gap - max(widths[1:], default=0))
-        rest = max(1, width - gap - min(widths[0], first))
-
-        def cut(cells: Sequence[str]) -> list[str]:
-            return [
-                shortened(cell, rest if column else first) if column in self.left else cell
-                for column, cell in enumerate(cells)
-            ]
-
-        if all(w <= (rest if column else first) for column, w in enumerate(widths)):
-            return self
-        return replace(self, header=cut(self.header), rows=[cut(row) for row in self.rows])
-
-    def _text(self, width: int) -> str:
-        widths = self.widths()
-        texts = []
-        for block in self.blocks(width):
-            lines = [self._line(self.header, block, widths)]
-            lines.append("  ".join("─" * widths[column] for column in block))
-            lines += [self._line(row, block, widths) for row in self.rows]
-            texts.append("\n".join(lines))
-        return "\n\n".join(texts)
-
-    def _line(self, cells: Sequence[str], block: list[int], widths: list[int]) -> str:
-        aligned = (
-            cells[c].ljust(widths[c]) if c in self.left else cells[c].rjust(widths[c])
-            for c in block
-        )
-        return printable("  ".join(aligned).rstrip())
+    def _block(self, columns: list[int]) -> str:
+        widths, lines = self._widths(), []
+        for cells in (self.header, ["─" * width for width in widths], *self.rows):
+            aligned = (
+                cells[c].ljust(widths[c]) if c in self.left else cells[c].rjust(widths[c])
+                for c in columns
+            )
+            lines.append(printable(GAP.join(aligned).rstrip()))
+        return "\n".join(lines)
 
     def markdown(self) -> str:
         """The table as GitHub reads it."""
@@ -106,6 +95,17 @@ class Table:
 def shortened(text: str, width: int) -> str:
     """`an implem…` where there is not room for all of it."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def exact(value: Any) -> str:
+    """A value for programs: every digit, nothing for None, true and false in lower case."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items())
+    return str(value)
 
 
 def number(value: float | None, digits: int = 4) -> str:

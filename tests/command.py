@@ -1,12 +1,16 @@
 """`twolayer` as people run it: a process of its own, in a folder of its own."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import pexpect
@@ -73,6 +77,46 @@ def twolayer(*words, cwd, timeout=120, **env):
         timeout=timeout,
         check=False,
     )
+
+
+def look(*words, cwd, **env):
+    """Run a command that starts no process, as `twolayer` does, in a fork of this process.
+
+    That is as alone as a process of its own, and saves its start: Python and the imports.
+    """
+    import_module("twolayer.cli.app").build()  # imports all commands
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with warnings.catch_warnings(action="ignore"):  # that this process has threads
+            pid = os.fork()
+        if not pid:
+            _be_twolayer(list(map(str, words)), environment(cwd, **env), cwd, out, err)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        texts = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
+    return subprocess.CompletedProcess(["twolayer", *words], code, *texts)
+
+
+def _be_twolayer(words, env, cwd, out, err):
+    """Become `twolayer` with these words, and end with it."""
+    code = 70
+    try:
+        for fd, source in enumerate((os.open(os.devnull, os.O_RDONLY), out.fileno(), err.fileno())):
+            os.dup2(source, fd)
+        sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, (0, 1, 2), ("r", "w", "w"))
+        os.environ.clear()
+        os.environ.update(env)
+        os.chdir(cwd)
+        sys.argv = ["twolayer", *words]
+        import_module("twolayer.__main__").main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
 
 
 def start(*words, cwd, **env):

@@ -193,7 +193,7 @@ def test_the_installed_wheel_lists_the_ten(full, tmp_path):
 def test_the_installed_wheel_runs_its_own_notebook_config(full, tmp_path):
     """From a folder that knows nothing of the repository."""
     words = ("run", "--impl", "numpy_manual", "--published", "--format", "json")
-    done = full.twolayer(*words, cwd=tmp_path)
+    done = full.twolayer(*words, "--threads", "1", cwd=tmp_path)  # they would wait for each other
     (record,) = json.loads("\n".join(said(done)))
     assert (record["impl"], record["outcome"], record["epochs_done"]) == (
         "numpy_manual",
@@ -207,7 +207,8 @@ def test_the_installed_wheel_runs_its_own_notebook_config(full, tmp_path):
 
 def test_the_installed_wheel_runs_all_ten(full, tmp_path):
     """The smoke test, in results/smoke."""
-    done = full.twolayer("run", "--config", "smoke", "--format", "json", cwd=tmp_path)
+    words = ("run", "--config", "smoke", "--threads", "1", "--format", "json")
+    done = full.twolayer(*words, cwd=tmp_path)
     records = json.loads("\n".join(said(done)))
     assert [(r["impl"], r["outcome"]) for r in records] == [(n, "ok") for n in catalogue.LESSON]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import UserError
+from ..files import write, writing
 from ..results.store import BENCHES
 
 SCHEMA = 1
@@ -156,13 +156,9 @@ class Bench:
 
 def save(bench: Bench, path: Path) -> None:
     """Write the bench in place of its former state. Raises UserError if that can't be."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(bench.text(), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: can't be written: {error.strerror}") from None
+    write(path, bench.text())
 
 
 def read_bench(path: Path) -> Bench:

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator
 
+from ..errors import one_line
 from ..tables import Table
 from . import analysis, intervals
 from .gate import Slowdown
@@ -226,7 +227,4 @@ def _beyond_the_limit(bench: Bench) -> Iterator[str]:
 def reason(cell: Cell) -> str:
     """Why a cell's process failed, in one line."""
     error = cell.failure.error if cell.failure else None
-    if not error:
-        return "no reason given"
-    first = str(error["message"]).strip().partition("\n")[0]
-    return f"{error['type']}: {first}" if error["traceback"] else first
+    return one_line(error) if error else "no reason given"

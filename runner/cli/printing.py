@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import listed
+from ..errors import listed, one_line
 from ..output import emit, printable
 
 if TYPE_CHECKING:
@@ -178,8 +178,7 @@ def why(result: dict[str, Any], timeout_s: float = float("inf")) -> str:
     error = result["error"]
     if error is None:
         return f"it did not end within {timeout_s:g} s"
-    message = str(error["message"]).partition("\n")[0]
-    return f"{error['type']}: {message}" if error["traceback"] else message
+    return one_line(error)
 
 
 @contextlib.contextmanager

@@ -278,7 +278,7 @@ def _all() -> dict[str, Implementation]:
 def _registered() -> tuple[dict[str, Implementation], list[str]]:
     """The implementations that can be used, and why others can't."""
     found, wrong = {item.name: item for item in _built_in()}, []
-    for package, name, value in packages.entry_points(ENTRY_POINTS):
+    for name, package, value in packages.entry_points(ENTRY_POINTS):
         module = value.partition(":")[0].strip()
         spec = locate(module)
         if name in found:

@@ -31,6 +31,7 @@ from ..config import catalogue
 from ..config.catalogue import Implementation
 from ..config.plan import Run
 from ..errors import UserError
+from ..files import write
 from ..results.record import Record
 from .scheduler import Session, order, perform
 from .supervisor import Hosts
@@ -424,7 +425,9 @@ def _with_sources(order: dict[str, Any]) -> dict[str, Any]:
         return order | {"job": job | {"source": str(there.source), "files": files}}
     folder = _own_folder() / sha256
     for name, content in order["contents"].items():
-        _write(folder / name, content)
+        if not (folder / name).exists():  # another thread may be writing it, or a run reading it
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write(folder / name, content)
     job["source"] = str(folder / job["source"])
     job["files"] = [str(folder / name) for name in job["files"]]
     job["roots"] = {name: str(folder / root) for name, root in job["roots"].items()}
@@ -439,13 +442,3 @@ def _own_folder() -> Path:
             # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
             Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=0)
         return Path(_state["folder"])
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that another thread may be writing, or a run reading, just now."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{threading.get_ident()}")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, listed
-from ..results.store import temporary_name
+from ..files import appearing
 from .chart import Look
 
 if TYPE_CHECKING:
@@ -145,11 +145,5 @@ def save(figure: Figure, path: Path, option: str, title: str) -> None:
     """
     form = path.suffix.lower().removeprefix(".")
     dates: dict[str, dict[str, str | None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    temporary = path.with_name(temporary_name())
-    try:
+    with appearing(path, f"{option} {path}") as temporary:
         figure.savefig(temporary, format=form, metadata={"Title": title} | dates.get(form, {}))
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{option} {path}: can't be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

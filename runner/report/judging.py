@@ -20,8 +20,9 @@ from ..bench.analysis import flops
 from ..config import catalogue
 from ..config.settings import Config
 from ..errors import UserError
+from ..files import write
 from ..results.record import Record
-from ..results.store import Store, temporary_name
+from ..results.store import Store
 from ..verify import bounds as verify
 from ..verify.evidence import Gate
 from .losses import Chosen, select
@@ -250,7 +251,5 @@ def _from_json(values: dict[str, object]) -> Finding:
 def _keep(store: Store, findings: dict[str, Finding]) -> None:
     """Write them down; where that can't be, they are found again next time."""
     values = {"method": METHOD, "findings": {key: asdict(each) for key, each in findings.items()}}
-    temporary = store.folder / temporary_name()
-    with contextlib.suppress(OSError):
-        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(store.folder / FILE)
+    with contextlib.suppress(UserError):
+        write(store.folder / FILE, json.dumps(values, indent=1) + "\n")

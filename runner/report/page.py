@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -19,9 +18,10 @@ from typing import Any
 from .. import __version__
 from ..bench.measurement import latest
 from ..errors import UserError
+from ..files import appearing
 from ..results import rows as results
 from ..results import tables as record_tables
-from ..results.store import Store, temporary_name
+from ..results.store import Store
 from ..tables import Table, number
 from . import facts as report_facts
 from . import figures as report_figures
@@ -62,14 +62,8 @@ def write(store: Store, path: Path | None = None) -> Path:
     if path.exists() and not path.is_file():  # /dev/null would be a file from then on
         raise UserError(f"{path}: can't be written: it is not a regular file")
     text = page(gather(store, latest(store.folder)))
-    temporary = path.parent / temporary_name()
-    try:
+    with appearing(path) as temporary:
         temporary.write_bytes(text.encode(errors="replace"))
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise UserError(f"{path}: can't be written: {error.strerror}") from None
     return path
 
 

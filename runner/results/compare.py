@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 import os
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
 from ..output import printable
-from ..tables import Table, number
+from ..tables import Table, exact, number
 from .record import Record
-from .rows import Row, Stored, current, differing, exact, named, read, row, settings_of
+from .rows import Row, Stored, current, differing, grouped, named, read, row, settings_of, whole
 from .store import RUNS, Store, read_run
-
-_ABSENT = "(none)"
 
 
 @dataclass(frozen=True)
 class Side:
-    """What is compared: a run, or the runs of an experiment that were not made again since."""
+    """A run, or the runs of an experiment that were not made again since."""
 
-    name: str
     runs: list[Stored]
     single: bool
 
@@ -38,38 +35,33 @@ def side(text: str, results: Path) -> tuple[Side, int]:
     experiment, _, key = text.partition("/")
     runs = results / experiment / RUNS
     if key and "/" not in key and os.path.isdir(runs / key):
-        return _single(text, runs / key), 0
+        return _one_run(text, runs / key), 0
     if "/" not in text:
-        return _experiment(text, named(results, text))
+        return _experiment(named(results, text))
     path = Path(text)
     if os.path.isdir(path / RUNS):
-        return _experiment(text, Store(path.parent, path.name))
+        return _experiment(Store(path.parent, path.name))
     if os.path.isdir(path):
-        return _single(text, path), 0
+        return _one_run(text, path), 0
     known = os.listdir(runs) if os.path.isdir(runs) else []
     raise UserError(f"{printable(text)}: is neither a run nor an experiment{nearest(key, known)}")
 
 
-def _single(name: str, folder: Path) -> Side:
-    record = read_run(folder)
-    if record is None:
-        raise UserError(f"{printable(name)}: is not the folder of a whole run")
-    return Side(name, [Stored(folder, record)], single=True)
+def _one_run(name: str, folder: Path) -> Side:
+    if record := read_run(folder):
+        return Side([Stored(folder, record)], single=True)
+    raise UserError(f"{printable(name)}: is not the folder of a whole run")
 
 
-def _experiment(name: str, store: Store) -> tuple[Side, int]:
+def _experiment(store: Store) -> tuple[Side, int]:
     runs, skipped = read(store)
     if not runs:
         raise UserError(f"{store.folder}: holds no finished run")
-    return Side(name, current(runs), single=False), skipped
+    return Side(current(runs), single=False), skipped
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two runs to be compared, with their losses."""
-
-    a: Stored
-    b: Stored
+Pair = tuple[Stored, Stored]
+"""Two runs to be compared."""
 
 
 def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Stored], list[Stored]]:
@@ -80,48 +72,38 @@ def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Stored], list[Stored]]:
     experiment of one.
     """
     if a.single and b.single:
-        return [Pair(a.runs[0], b.runs[0])], [], []
-    left, right = _by_impl(a.runs), _by_impl(b.runs)
+        return [(a.runs[0], b.runs[0])], [], []
+    left, right = (grouped(side.runs, lambda run: run.record.impl) for side in (a, b))
     found: list[Pair] = []
     for impl, ours in left.items():
         theirs = right.get(impl, [])
         if len(ours) == len(theirs) == 1:
-            found.append(Pair(ours[0], theirs[0]))
+            found.append((ours[0], theirs[0]))
         else:
             same = {settings_of(run.record): run for run in theirs}
             partners = ((run, same.get(settings_of(run.record))) for run in ours)
-            found += [Pair(run, partner) for run, partner in partners if partner]
-    paired = {run.folder for pair in found for run in (pair.a, pair.b)}
-    only_a = [run for run in a.runs if run.folder not in paired]
-    return found, only_a, [run for run in b.runs if run.folder not in paired]
+            found += [(run, partner) for run, partner in partners if partner]
+    paired = {run.folder for pair in found for run in pair}
+    alone = [[run for run in side.runs if run.folder not in paired] for side in (a, b)]
+    return found, alone[0], alone[1]
 
 
-def _by_impl(runs: Iterable[Stored]) -> dict[str, list[Stored]]:
-    groups: dict[str, list[Stored]] = {}
-    for run in runs:
-        groups.setdefault(run.record.impl, []).append(run)
-    return groups
-
-
-# --- what differs
-
-
-Facts = dict[tuple[str, str], Any]
-
-
-def facts(record: Record) -> Facts:
-    """What a run was made of and made on, by section and name."""
-    found: Facts = {("settings", name): value for name, value in record.config.items()}
-    found |= {("versions", name): value for name, value in record.versions.items()}
-    found |= {("machine", name): value for name, value in record.machine.items()}
-    found |= {("machine", f"gpu {name}"): value for name, value in (record.gpu or {}).items()}
-    found |= {("got", "device"): record.device, ("got", "threads"): record.threads}
-    found |= {("got", "neighbours"): record.neighbours, ("outcome", ""): record.outcome}
-    found |= {("source", "implementation"): record.impl, ("source", "file"): record.source}
+def facts(record: Record) -> dict[tuple[str, str], Any]:
+    """Everything recorded of a run but its times and losses, by section and name."""
     files = record.source_sha256 | record.also_loaded
-    found |= {("source", f"sha256 of {name}"): value[:10] for name, value in files.items()}
-    found |= {("source", f"git {name}"): value for name, value in (record.git or {}).items()}
-    return found
+    hashes = {f"sha256 of {name}": value[:10] for name, value in files.items()}
+    gpu = {f"gpu {name}": value for name, value in (record.gpu or {}).items()}
+    git = {f"git {name}": value for name, value in (record.git or {}).items()}
+    got = {name: getattr(record, name) for name in ("device", "threads", "neighbours")}
+    sections = {
+        "settings": record.config,
+        "versions": record.versions,
+        "machine": record.machine | gpu,
+        "got": got,
+        "outcome": {"": record.outcome},
+        "source": {"implementation": record.impl, "file": record.source} | hashes | git,
+    }
+    return {(place, name): own[name] for place, own in sections.items() for name in own}
 
 
 def differences(a: Record, b: Record) -> list[Row]:
@@ -129,38 +111,25 @@ def differences(a: Record, b: Record) -> list[Row]:
     left, right = facts(a), facts(b)
     return [
         {"section": place[0], "name": place[1], "a": left.get(place), "b": right.get(place)}
-        for place in dict.fromkeys([*left, *right])
+        for place in left | right
         if left.get(place) != right.get(place)
     ]
 
 
-@dataclass(frozen=True)
-class Losses:
-    """How two courses of the loss compare.
+def compare_losses(a: Sequence[float], b: Sequence[float]) -> Row:
+    """Compare epoch by epoch. Without any losses on either side nothing is equal.
 
-    `parted` is the first epoch where they are not the same float64, or where one of them ends;
-    `deviation` the largest |a - b| / max(|a|, |b|) of the epochs where both are finite.
+    `first_apart` is the first epoch where they are not the same float64, or where one of them
+    ends; `largest_deviation` that of |a - b| / max(|a|, |b|) where both are finite.
     """
-
-    bit_equal: bool
-    parted: int | None
-    deviation: float | None
-
-
-def compare_losses(a: Sequence[float], b: Sequence[float]) -> Losses:
-    """Compare epoch by epoch. Without any losses on either side nothing is equal."""
-    left, right = _bits(a), _bits(b)
-    common = min(len(left), len(right))
-    parted = next((i for i in range(common) if left[i] != right[i]), None)
-    if parted is None and len(left) != len(right):
-        parted = common
-    both = [(x, y) for x, y in zip(a, b, strict=False) if math.isfinite(x) and math.isfinite(y)]
+    bits = zip(*(array("Q", array("d", losses).tobytes()) for losses in (a, b)), strict=False)
+    parted = next((epoch for epoch, (x, y) in enumerate(bits) if x != y), None)
+    if parted is None and len(a) != len(b):
+        parted = min(len(a), len(b))
+    both = ((x, y) for x, y in zip(a, b, strict=False) if math.isfinite(x) and math.isfinite(y))
     deviation = max((_deviation(x, y) for x, y in both), default=None)
-    return Losses(bool(a) and left == right, parted, deviation)
-
-
-def _bits(losses: Sequence[float]) -> list[int]:
-    return array("Q", array("d", losses).tobytes()).tolist()
+    equal = bool(a) and parted is None
+    return {"bit_equal": equal, "first_apart": parted, "largest_deviation": deviation}
 
 
 def _deviation(x: float, y: float) -> float:
@@ -168,39 +137,27 @@ def _deviation(x: float, y: float) -> float:
     return abs(x / scale - y / scale) if scale else 0.0
 
 
-def ratio(a: float | None, b: float | None) -> float | None:
-    """How many times as much B took; None if that can't be said."""
+def _quotient(a: float | None, b: float | None) -> float | None:
     return b / a if a and b is not None else None
 
 
 def compared(pair: Pair) -> Row:
-    """All about a pair, in plain values. Reads the losses of both."""
-    a, b = _whole(pair.a), _whole(pair.b)
-    losses = compare_losses(a.record.losses, b.record.losses)
-    left, right = row(a), row(b)
+    """A comparison of two runs, in plain values. Reads the losses of both."""
+    a, b = map(whole, pair)
+    left, right = map(row, pair)
     return {
-        "impl": a.record.impl,
-        "a": a.folder.name,
-        "b": b.folder.name,
-        "outcome_a": a.record.outcome,
-        "outcome_b": b.record.outcome,
-        "final_loss_a": a.record.final_loss,
-        "final_loss_b": b.record.final_loss,
-        "bit_equal": losses.bit_equal,
-        "first_apart": losses.parted,
-        "largest_deviation": losses.deviation,
-        "step_ratio": ratio(left["step_us"], right["step_us"]),
-        "train_ratio": ratio(left["train_s"], right["train_s"]),
-        "differences": differences(a.record, b.record),
+        "impl": a.impl,
+        "a": left["folder"],
+        "b": right["folder"],
+        "outcome_a": a.outcome,
+        "outcome_b": b.outcome,
+        "final_loss_a": a.final_loss,
+        "final_loss_b": b.final_loss,
+        **compare_losses(a.losses, b.losses),
+        "step_ratio": _quotient(left["step_us"], right["step_us"]),
+        "train_ratio": _quotient(left["train_s"], right["train_s"]),
+        "differences": differences(a, b),
     }
-
-
-def _whole(run: Stored) -> Stored:
-    """The run with its losses; without any if they can't be read any more."""
-    return replace(run, record=read_run(run.folder) or run.record)
-
-
-# --- as tables
 
 
 NUMBERS = (
@@ -212,58 +169,47 @@ NUMBERS = (
 
 def table(found: Sequence[Pair], about: Sequence[Row]) -> Table:
     """A row for each pair; what tells the pairs apart follows the implementation."""
-    rows_a, rows_b = ([row(run) for run in runs] for runs in zip(*map(_both, found), strict=True))
+    rows_a, rows_b = (list(map(row, runs)) for runs in zip(*found, strict=True))
     telling = [name for name in differing(rows_a) if name in differing(rows_b)]
     header = ["implementation", *telling, "outcomes", "losses", "parted at", "largest deviation"]
     header += ["final loss A", "final loss B", "µs/step B/A", "train s B/A"]
     body = [
-        [each["impl"], *(exact(first[name]) for name in telling), *_cells(each)]
-        for first, each in zip(rows_a, about, strict=True)
+        [pair["impl"], *(exact(first[name]) for name in telling), *_compared_cells(pair)]
+        for first, pair in zip(rows_a, about, strict=True)
     ]
     return Table(header, body, frozenset({0, len(telling) + 1, len(telling) + 2}))
 
 
-def _both(pair: Pair) -> tuple[Stored, Stored]:
-    return pair.a, pair.b
-
-
-def _cells(each: Row) -> list[str]:
-    outcomes = list(dict.fromkeys([each["outcome_a"], each["outcome_b"]]))
+def _compared_cells(pair: Row) -> list[str]:
+    outcomes = dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])
+    losses = "none" if pair["first_apart"] is None else "differ"
+    ratios = (pair["step_ratio"], pair["train_ratio"])
     return [
         " → ".join(outcomes),
-        _verdict(each),
-        "" if each["first_apart"] is None else str(each["first_apart"]),
-        number(each["largest_deviation"], 1),
-        number(each["final_loss_a"]),
-        number(each["final_loss_b"]),
-        *("-" if each[of] is None else f"{each[of]:.3f}" for of in ("step_ratio", "train_ratio")),
+        "bit-equal" if pair["bit_equal"] else losses,
+        exact(pair["first_apart"]),
+        number(pair["largest_deviation"], 1),
+        number(pair["final_loss_a"]),
+        number(pair["final_loss_b"]),
+        *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios),
     ]
-
-
-def _verdict(each: Row) -> str:
-    if each["bit_equal"]:
-        return "bit-equal"
-    return "none" if each["first_apart"] is None else "differ"
 
 
 def difference_table(about: Sequence[Row]) -> Table:
     """A row for each difference, and which pairs have it."""
-    whose: dict[tuple[str, str, str], list[str]] = {}
-    for each in about:
-        for one in each["differences"]:
+    impls: dict[tuple[str, ...], list[str]] = {}
+    for pair in about:
+        for one in pair["differences"]:
             what = f"{one['section']}: {one['name']}" if one["name"] else one["section"]
-            place = (what, _value(one["a"]), _value(one["b"]))
-            whose.setdefault(place, []).append(each["impl"])
-    body = [[*place, _whose(impls, len(about))] for place, impls in whose.items()]
+            values = ("(none)" if v is None else printable(exact(v)) for v in (one["a"], one["b"]))
+            impls.setdefault((what, *values), []).append(pair["impl"])
+    body = [[*difference, _pairs(own, len(about))] for difference, own in impls.items()]
     return Table(["what differs", "A", "B", "in"], body, frozenset(range(4)))
 
 
-def _value(value: Any) -> str:
-    return _ABSENT if value is None else printable(exact(value))
-
-
-def _whose(impls: list[str], pairs: int) -> str:
-    if len(impls) == pairs:
-        return "all" if pairs > 1 else impls[0]
+def _pairs(impls: list[str], count: int) -> str:
+    """Which of `count` pairs are those of some implementations, in a word or a few."""
+    if len(impls) == count > 1:
+        return "all"
     once = list(dict.fromkeys(impls))
-    return f"{len(impls)} of {pairs}" if len(once) > 3 else ", ".join(once)
+    return f"{len(impls)} of {count}" if len(once) > 3 else ", ".join(once)

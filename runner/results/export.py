@@ -7,10 +7,9 @@ run beside the loss. A run without a loss has one row, whose epoch and loss are 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice
@@ -18,28 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..files import aside, writing
+from ..tables import exact
 from .query import Condition
 from .record import Record
-from .rows import COLUMNS, SETTINGS, Stored, as_csv, exact, read, row
-from .store import Store, read_losses, temporary_name
+from .rows import COLUMNS, SETTINGS, TYPES, Stored, as_csv, read, row
+from .store import Store, read_losses
 
 if TYPE_CHECKING:
     import pyarrow
 
-TIDY = (*COLUMNS, "epoch", "loss")
-"""The columns of the tables."""
+TIDY = TYPES | {"epoch": int, "loss": float}
+"""The columns of the tables and their types."""
 
-_WHOLE = (
-    *("N", "H", "D_in", "D_out", "epochs", "seed", "threads", "log_every"),
-    *("epochs_done", "peak_bytes", "neighbours", "epoch"),
-)
-_WORDS = (
-    *("impl", "device", "dtype", "init", "outcome", "framework", "version", "host"),
-    *("started_at", "key", "folder", "error"),
-)
-_COSTS = ("import_s", "setup_s", "train_s", "step_us", "peak_bytes")
 _BATCH = 100_000
 """Rows of a table that are in memory at once."""
+
+_COSTS = ("import_s", "setup_s", "train_s", "step_us", "peak_bytes")
 
 _MLFLOW_BATCH = 1000
 """The most metrics that MLflow takes at once."""
@@ -53,7 +47,7 @@ _MLFLOW_STATUS = {"ok": "FINISHED", "interrupted": "KILLED", "timeout": "KILLED"
 
 @dataclass(frozen=True)
 class Export:
-    """Runs of one experiment, and the file or folder that they go to. At least one run."""
+    """Runs of one experiment, at least one, and the file or folder that they go to."""
 
     experiment: str
     runs: list[Stored]
@@ -64,9 +58,6 @@ class Export:
         for run in self.runs:
             if (losses := read_losses(run.folder)) is not None:
                 yield replace(run, record=replace(run.record, losses=losses))
-
-
-Writer = Callable[[Export, Path], None]
 
 
 def export(store: Store, condition: Condition | None, to: str, out: Path) -> int:
@@ -80,45 +71,30 @@ def export(store: Store, condition: Condition | None, to: str, out: Path) -> int
     runs = [run for run in read(store)[0] if condition is None or condition(row(run))]
     if not runs:
         raise UserError(f"{store.folder}: holds no finished run{' that fits' if condition else ''}")
-    with _appearing(out, to) as path:
-        WRITERS[to](Export(store.folder.name, runs, out), path)
+    real = Path(os.path.realpath(out))  # a symbolic link stays one
+    with writing(f"--out {out}"), aside(real.parent) as path:
+        try:
+            WRITERS[to](Export(store.folder.name, runs, out), path)
+        except ImportError as error:
+            name = (error.name or to).partition(".")[0]
+            raise UserError(f"--to {to} needs {name}; pip install 'twolayer[{to}]'") from None
+        _check_free(out, to)
+        path.rename(real)
     return len(runs)
 
 
 def _check_free(out: Path, to: str) -> None:
     """Raise UserError if `out` holds anything, or is not what the format makes."""
     try:
-        folder, there = out.is_dir(), out.exists()
+        folder, present = out.is_dir(), out.exists()
         empty = not any(out.iterdir()) if folder else out.is_file() and out.stat().st_size == 0
     except OSError as error:
         raise UserError(f"--out {out}: can't be read: {error.strerror}") from None
-    if there and not empty:
+    if present and not empty:
         raise UserError(f"--out {out}: is there already; nothing is written over")
-    if there and folder == (to in FILES):
+    if present and folder == (to in FILES):
         kinds = ("file", "folder") if folder else ("folder", "file")
         raise UserError(f"--out {out}: is a {kinds[1]}; --to {to} makes a {kinds[0]}")
-
-
-@contextmanager
-def _appearing(out: Path, to: str) -> Iterator[Path]:
-    """A place beside `out` that becomes `out` once all is written, or is gone."""
-    real = Path(os.path.realpath(out))  # a symbolic link stays one
-    temporary = real.parent / temporary_name()
-    try:
-        yield temporary
-        _check_free(out, to)
-        temporary.rename(real)
-    except OSError as error:
-        raise UserError(f"--out {out}: can't be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # if it is a folder
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def _missing(to: str, error: ImportError) -> UserError:
-    name = (error.name or to).partition(".")[0]
-    return UserError(f"--to {to} needs {name}; pip install 'twolayer[{to}]'")
 
 
 # --- tables
@@ -149,17 +125,14 @@ def _parquet(export: Export, path: Path) -> None:
     gives what can be grouped and plotted at once. What repeats in every row of a run costs next
     to nothing there, since Parquet stores each value once and counts it.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise _missing("parquet", error) from None
-    schema = pyarrow.schema([(name, _arrow_type(name)) for name in TIDY])
-    runs = export.whole()
+    import pyarrow
+    import pyarrow.parquet
+
+    schema, runs = _schema(TIDY), export.whole()
     try:
         with path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
             while batch := list(_some(runs)):
-                writer.write_table(_arrow(batch, schema))
+                writer.write_table(_arrow(batch).cast(schema))
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError, UnicodeError) as error:
         # A seed beyond 64 bits, say, or a result.json that was edited.
         raise UserError(f"--to parquet: can't be said in this format: {error}") from None
@@ -173,41 +146,30 @@ def _some(runs: Iterator[Stored]) -> Iterator[Stored]:
         yield run
 
 
-def _arrow(runs: Sequence[Stored], schema: pyarrow.Schema) -> pyarrow.Table:
+def _arrow(runs: list[Stored]) -> pyarrow.Table:
     import pyarrow
 
-    losses: list[Sequence[float | None]] = [run.record.losses or [None] for run in runs]
-    whose = [number for number, own in enumerate(losses) for _ in own]
-    columns = zip(*(row(run).values() for run in runs), strict=True)
-    arrays = [
-        pyarrow.array(_typed(name, values), _arrow_type(name)).take(pyarrow.array(whose))
-        for name, values in zip(COLUMNS, columns, strict=True)
-    ]
-    epochs = [None if loss is None else i for own in losses for i, loss in enumerate(own)]
-    arrays.append(pyarrow.array(epochs, _arrow_type("epoch")))
-    arrays.append(pyarrow.array(chain.from_iterable(losses), _arrow_type("loss")))
-    return pyarrow.Table.from_arrays(arrays, schema=schema)
+    losses: list[list[Any]] = [run.record.losses or [None] for run in runs]
+    rows = [{n: None if v == "auto" else v for n, v in row(run).items()} for run in runs]
+    once = pyarrow.Table.from_pylist(rows, _schema(TYPES))
+    tidy = once.take([number for number, own in enumerate(losses) for _ in own])
+    epochs = [None if loss is None else epoch for own in losses for epoch, loss in enumerate(own)]
+    tidy = tidy.append_column("epoch", pyarrow.array(epochs, pyarrow.int64()))
+    return tidy.append_column("loss", pyarrow.array(chain(*losses), pyarrow.float64()))
 
 
-def _arrow_type(name: str) -> pyarrow.DataType:
+def _schema(types: dict[str, type]) -> pyarrow.Schema:
     import pyarrow
 
-    if name == "bias":
-        return pyarrow.bool_()
-    if name in _WORDS:
-        return pyarrow.string()
-    return pyarrow.int64() if name in _WHOLE else pyarrow.float64()
-
-
-def _typed(name: str, values: tuple[Any, ...]) -> list[Any]:
-    """The values of a column; where `auto` stands for a number, it is missing."""
-    return [None if name in _WHOLE and value == "auto" else value for value in values]
+    names = {str: "string", int: "int64", float: "float64", bool: "bool"}
+    fields = ((name, pyarrow.type_for_alias(names[kind])) for name, kind in types.items())
+    return pyarrow.schema(fields)
 
 
 # --- trackers
 
 
-def _times(record: Record) -> list[float]:
+def _epoch_times(record: Record) -> list[float]:
     """About when each epoch was, in seconds since 1970: train_s divided evenly.
 
     Single steps are timed, but only their quantiles are kept.
@@ -232,30 +194,25 @@ def _tensorboard(export: Export, path: Path) -> None:
     by its own word, and without settings) and torch.utils.tensorboard (on the same event writer),
     need all of TensorBoard and import TensorFlow wherever it is installed.
     """
-    try:
-        from tensorboardX import SummaryWriter
-        from tensorboardX.summary import hparams
-    except ImportError as error:
-        raise _missing("tensorboard", error) from None
-    import logging
+    from tensorboardX import SummaryWriter
+    from tensorboardX.summary import hparams
 
     logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # warns of every nan and inf
     for run in export.whole():
         values = row(run)
-        said = {name: _number_or_text(values[name]) for name in ("impl", *SETTINGS, "outcome")}
+        settings = {n: _number_or_text(values[n]) for n in ("impl", *SETTINGS, "outcome")}
         with SummaryWriter(str(path / run.folder.name)) as writer:
             # Not by writer.add_hparams, which puts them into a second run.
-            for summary in hparams(said, {"loss": None}):
+            for summary in hparams(settings, {"loss": None}):
                 writer.file_writer.add_summary(summary, walltime=_begun(run.record))
-            times = _times(run.record)
+            times = _epoch_times(run.record)
             for epoch, (loss, time_s) in enumerate(zip(run.record.losses, times, strict=True)):
                 writer.add_scalar("loss", loss, epoch, walltime=time_s)
 
 
 def _number_or_text(value: Any) -> Any:
     """A setting as TensorBoard can keep it: all its numbers are float64."""
-    exact_there = not isinstance(value, int) or abs(value) <= 2**53
-    return value if exact_there else str(value)
+    return str(value) if isinstance(value, int) and abs(value) > 2**53 else value
 
 
 def _mlflow(export: Export, path: Path) -> None:
@@ -265,13 +222,9 @@ def _mlflow(export: Export, path: Path) -> None:
     extra adds.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read at import: it would call home
-    try:
-        import alembic  # noqa: F401 (MLflow imports it when it makes the database)
-        import sqlalchemy  # noqa: F401
-        from mlflow import MlflowClient
-    except ImportError as error:
-        raise _missing("mlflow", error) from None
-    import logging
+    import alembic  # noqa: F401 (MLflow imports it when it makes the database)
+    import sqlalchemy  # noqa: F401
+    from mlflow import MlflowClient
 
     if "?" in str(path):
         raise UserError(f"--out {export.out}: MLflow can't keep a database where a ? is in a name")
@@ -295,28 +248,24 @@ def _mlflow_run(client: Any, experiment: str, run: Stored) -> None:
     from mlflow.entities import Metric, Param
 
     values, record = row(run), run.record
-    times = [round(1000 * time_s) for time_s in _times(record)]
+    times = [round(1000 * time_s) for time_s in _epoch_times(record)]
     begun = round(1000 * _begun(record))
-    made = client.create_run(experiment, begun, _mlflow_tags(values, record), run.folder.name)
+    tags = {n: values[n] for n in ("outcome", "key", "framework", "version", "host", "error")}
+    tags["source_sha256"] = json.dumps(record.source_sha256)
+    tags = {name: str(value)[:_MLFLOW_LONGEST] for name, value in tags.items() if value}
+    run_id = client.create_run(experiment, begun, tags, run.folder.name).info.run_id
     params = [Param(name, exact(values[name])) for name in ("impl", *SETTINGS)]
     costs = [Metric(n, values[n], begun, 0) for n in _COSTS if values[n] is not None]
-    client.log_batch(made.info.run_id, costs, params)
+    client.log_batch(run_id, costs, params)
     losses = zip(record.losses, times, range(len(times)), strict=True)
     metrics = (Metric("loss", loss, time_ms, epoch) for loss, time_ms, epoch in losses)
     while batch := list(islice(metrics, _MLFLOW_BATCH)):
-        client.log_batch(made.info.run_id, batch)
+        client.log_batch(run_id, batch)
     status = _MLFLOW_STATUS.get(record.outcome, "FAILED")
-    client.set_terminated(made.info.run_id, status, times[-1] if times else begun)
+    client.set_terminated(run_id, status, times[-1] if times else begun)
 
 
-def _mlflow_tags(values: dict[str, Any], record: Record) -> dict[str, str]:
-    names = ("outcome", "key", "framework", "version", "host", "error")
-    tags = {name: values[name] for name in names}
-    tags["source_sha256"] = json.dumps(record.source_sha256)
-    return {name: str(value)[:_MLFLOW_LONGEST] for name, value in tags.items() if value}
-
-
-WRITERS: dict[str, Writer] = {
+WRITERS: dict[str, Callable[[Export, Path], None]] = {
     "csv": _csv,
     "jsonl": _jsonl,
     "parquet": _parquet,

@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import UserError, nearest
+from ..errors import UserError
 from ..tables import shortened
+from .rows import check_column
 
 Condition = Callable[[Mapping[str, Any]], bool]
 
@@ -27,7 +28,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.In: lambda value, values: value in values,
     ast.NotIn: lambda value, values: value not in values,
 }
-_WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+_WORDS = {"true": True, "false": False, "null": None}
 _LONGEST = 2000
 _SHOWN = 200
 
@@ -43,74 +44,64 @@ def parse(text: str, known: list[str], option: str) -> Condition:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # `1or x` is no condition, and no matter for Python
-            tree = ast.parse(text.strip(), mode="eval")
-        return _Parser(option, known).condition(tree.body)
+            tree = ast.parse(text.strip(), mode="eval").body
+        condition = _condition(tree)
+    except _RefusedError as error:
+        raise UserError(
+            f"{option}: can't use {error}; conditions compare columns with values, "
+            'as in lr < 1e-4 and outcome == "ok"'
+        ) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         shown = shortened(repr(text), _SHOWN)
         raise UserError(f"{option} {shown}: is not a condition such as lr < 1e-4") from None
-
-
-class _Parser:
-    def __init__(self, option: str, known: list[str]) -> None:
-        self.option = option
-        self.known = known
-
-    def refuse(self, node: ast.AST) -> UserError:
-        shown = shortened(ast.unparse(node), _SHOWN)
-        return UserError(
-            f"{self.option}: can't use {shown!r}; conditions compare columns with values, "
-            'as in lr < 1e-4 and outcome == "ok"'
-        )
-
-    def condition(self, node: ast.expr) -> Condition:
-        if isinstance(node, ast.BoolOp):
-            parts = [self.condition(value) for value in node.values]
-            join = all if isinstance(node.op, ast.And) else any
-            return lambda row: join(part(row) for part in parts)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            inner = self.condition(node.operand)
-            return lambda row: not inner(row)
-        if isinstance(node, ast.Compare):
-            return self.comparison(node)
-        if isinstance(node, ast.Name):
-            value = self.value(node)
-            return lambda row: value(row) is True
-        raise self.refuse(node)
-
-    def comparison(self, node: ast.Compare) -> Condition:
-        values = [self.value(each) for each in (node.left, *node.comparators)]
-        tests = [_COMPARISONS.get(type(op)) for op in node.ops]
-        if None in tests:
-            raise self.refuse(node)
-        steps = list(zip(values, tests, values[1:], strict=False))
-        return lambda row: all(
-            _holds(test, left(row), right(row)) for left, test, right in steps if test
-        )
-
-    def value(self, node: ast.expr) -> Callable[[Mapping[str, Any]], Any]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id not in _WORDS:
-            return self.column(node.id)
-        constant = self.constant(node)
-        return lambda row: constant
+            check_column(node.id, option, known)
+    return condition
 
-    def column(self, name: str) -> Callable[[Mapping[str, Any]], Any]:
-        if name not in self.known:
-            hint = nearest(name, self.known) or f"; known are {', '.join(self.known)}"
-            raise UserError(f"{self.option}: {name} is not a column{hint}")
-        return lambda row: row.get(name)
 
-    def constant(self, node: ast.expr) -> Any:
-        if isinstance(node, ast.Name) and node.id in _WORDS:
-            return _WORDS[node.id]
-        if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str | None):
-            return node.value
-        if isinstance(node, ast.List | ast.Tuple):
-            return [self.constant(each) for each in node.elts]
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            value = self.constant(node.operand)
-            if isinstance(value, int | float):
-                return -value
-        raise self.refuse(node)
+class _RefusedError(Exception):
+    def __init__(self, node: ast.expr) -> None:
+        super().__init__(repr(shortened(ast.unparse(node), _SHOWN)))
+
+
+def _condition(node: ast.expr) -> Condition:
+    match node:
+        case ast.BoolOp(op=op, values=values):
+            parts, join = list(map(_condition, values)), all if isinstance(op, ast.And) else any
+            return lambda row: join(part(row) for part in parts)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            inner = _condition(operand)
+            return lambda row: not inner(row)
+        case ast.Compare(ops=ops) if _COMPARISONS.keys() >= {type(op) for op in ops}:
+            sides = [_value(side) for side in (node.left, *node.comparators)]
+            steps = list(
+                zip([_COMPARISONS[type(op)] for op in ops], sides, sides[1:], strict=False)
+            )
+            return lambda row: all(_holds(test, a(row), b(row)) for test, a, b in steps)
+        case ast.Name():
+            value = _value(node)
+            return lambda row: value(row) is True
+    raise _RefusedError(node)
+
+
+def _value(node: ast.expr) -> Callable[[Mapping[str, Any]], Any]:
+    constant: Any
+    match node:
+        case ast.Name(id=name) if name not in _WORDS:
+            return lambda row: row.get(name)
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            values = list(map(_value, items))
+            return lambda row: [value(row) for value in values]
+        case ast.Name(id=word):
+            constant = _WORDS[word]
+        case ast.Constant(value=int() | float() | str() | None as constant):
+            pass
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+            constant = -number
+        case _:
+            raise _RefusedError(node)
+    return lambda row: constant
 
 
 def _holds(test: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
-from ..output import printable
+from ..errors import one_line
 
 SCHEMA = 1
 FAILURES = ("failed", "crashed", "timeout", "out_of_memory")
+ERROR = {"type", "message", "traceback"}
 
 
 @dataclass
@@ -26,7 +30,7 @@ class Record:
         setup_s: from the call of train(cfg) to its first step.
         train_s: from the first step until the final weights are on the host.
         step_us: median, p10 and p90 of the time of a step, in µs; None if no step was timed.
-        computed_dtype: the type that was computed in, if it is not the one asked for.
+        computed_dtype: the type that it computed in, if that is not the one in `config`.
         notes: sentences to be shown beside the numbers above.
         peak_bytes: most memory resident at once; start_bytes of it before train(cfg).
         source_sha256: the hash of each local file that it executes, by its path from the first.
@@ -71,8 +75,7 @@ class Record:
 
     def summary(self) -> dict[str, Any]:
         """The fields of result.json."""
-        values = dict(vars(self))
-        del values["losses"], values["log"]
+        values = {name: getattr(self, name) for name in _types()}
         return {"schema": values.pop("schema"), **values}
 
     def full(self) -> dict[str, Any]:
@@ -81,12 +84,21 @@ class Record:
         return self.summary() | {"losses": losses}
 
     @classmethod
-    def from_summary(cls, values: dict[str, Any], losses: list[float], log: str) -> Record:
-        """The record whose `summary` and losses these are; fields it doesn't know are left."""
-        known = {f.name for f in fields(cls)} - {"losses", "log"}
+    def parse(cls, text: str) -> Record:
+        """The record in the text of a result.json. Raises ValueError if there is none.
+
+        Fields that are missing have their defaults; unknown ones are left out.
+        """
+        values = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_number)
+        if not isinstance(values, dict) or not {"impl", "outcome", "config"} <= values.keys():
+            raise ValueError("is not a record")
         if isinstance(sha256 := values.get("source_sha256"), str):  # of one file, as it once was
-            values = values | {"source_sha256": {f"{values.get('impl')}.py": sha256}}
-        return cls(**{k: v for k, v in values.items() if k in known}, losses=losses, log=log)
+            values["source_sha256"] = {f"{values['impl']}.py": sha256}
+        known = {name: values[name] for name in _types() if name in values}
+        typed = all(isinstance(value, _types()[name]) for name, value in known.items())
+        if not typed or (known.get("error") and not known["error"].keys() >= ERROR):
+            raise ValueError("is not a record")
+        return cls(**known)
 
     @property
     def fell(self) -> bool:
@@ -96,10 +108,25 @@ class Record:
     @property
     def reason(self) -> str:
         """Why the run did not end as ok, in one line."""
-        if not self.error:
-            return "" if self.outcome == "ok" else f"stopped at epoch {self.epochs_done}"
-        kind, message = self.error["type"], str(self.error["message"]).strip()
-        first = printable(message.partition("\n")[0])
-        if not self.error["traceback"]:
-            return first
-        return f"{kind}: {first}" if first else str(kind)
+        if self.error:
+            return one_line(self.error)
+        return "" if self.outcome == "ok" else f"stopped at epoch {self.epochs_done}"
+
+
+@cache
+def _types() -> dict[str, tuple[type, ...]]:
+    """The fields of result.json and their classes; a whole number serves as a float."""
+    types = {}
+    for name, hint in get_type_hints(Record).items():
+        parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        classes = {get_origin(part) or part for part in parts}
+        types[name] = tuple(classes | {int} if float in classes else classes)
+    del types["losses"], types["log"]
+    return types
+
+
+def _number(text: str) -> float:
+    """A number of a result.json, none of which is infinite or beyond a float64."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is not finite")
+    return int(text) if text.lstrip("-").isdigit() else number

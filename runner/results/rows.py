@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..config.settings import DEFAULTS, SHOWN_ONLY
 from ..errors import UserError, nearest
 from ..output import printable
-from ..tables import Table, number
+from ..tables import Table, exact, number
 from .record import Record
-from .store import Store, experiments, read_summary
+from .store import Store, experiments, read_run, read_summary
 
 Row = dict[str, Any]
 """One run or one group of runs: columns by name. A value that is missing is None."""
 
 SETTINGS = tuple(DEFAULTS)
-COLUMNS = (
-    *("impl", *SETTINGS, "outcome", "final_loss", "epochs_done"),
-    *("import_s", "setup_s", "train_s", "step_us", "peak_bytes", "neighbours"),
-    *("framework", "version", "host", "started_at", "key", "folder", "error"),
-)
-"""The columns of a run. `device` and `threads` are those that it got, not those asked for."""
+TYPES = {
+    "impl": str,
+    **{name: type(value) for name, value in DEFAULTS.items()},
+    **dict.fromkeys(("threads", "log_every"), int),  # or `auto`
+    "outcome": str,
+    "final_loss": float,
+    "epochs_done": int,
+    **dict.fromkeys(("import_s", "setup_s", "train_s", "step_us"), float),
+    **dict.fromkeys(("peak_bytes", "neighbours"), int),
+    **dict.fromkeys(("framework", "version", "host", "started_at", "key", "folder", "error"), str),
+}
+COLUMNS = tuple(TYPES)
+"""The columns of a run. `device` and `threads` are those that it got, never `auto`."""
 
 FINISHED = ("ok", "diverged")
 """Outcomes of runs that came to their end by themselves."""
 
-_PLACES = {"import_s": 2, "setup_s": 3, "train_s": 3, "step_us": 1}
+_FORMATS = {
+    "final_loss": ".4e",
+    "step_us": ".1f",
+    "import_s": ".2f",
+    "setup_s": ".3f",
+    "train_s": ".3f",
+}
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,13 @@ class Stored:
 def read(store: Store) -> tuple[list[Stored], int]:
     """The runs of an experiment from the oldest to the newest, and how many folders hold none."""
     folders = store.folders()
-    found = [Stored(each, record) for each in folders if (record := read_summary(each))]
-    return sorted(found, key=lambda run: run.age), len(folders) - len(found)
+    runs = [Stored(folder, record) for folder in folders if (record := read_summary(folder))]
+    return sorted(runs, key=lambda run: run.age), len(folders) - len(runs)
+
+
+def whole(run: Stored) -> Record:
+    """The record with its losses and log; without, if they can't be read any more."""
+    return read_run(run.folder) or run.record
 
 
 def named(results: Path, name: str) -> Store:
@@ -80,16 +100,16 @@ def latest(runs: Sequence[Stored]) -> list[Stored]:
 
 
 def newest(runs: Iterable[Stored], identity: Callable[[Record], object]) -> list[Stored]:
-    """Of the attempts (oldest first) at each thing the one that counts.
+    """Of attempts at the same, oldest first, the one that counts.
 
     That is the newest that came to an end by itself, or, if none did, the newest.
     """
-    counts: dict[object, Stored] = {}
-    for run in runs:
-        of = identity(run.record)
-        if of not in counts or run.record.outcome in FINISHED or not _finished(counts[of]):
-            counts[of] = run
-    return sorted(counts.values(), key=lambda run: run.age)
+    attempts = grouped(runs, lambda run: identity(run.record)).values()
+    counts = (
+        next((run for run in reversed(own) if run.record.outcome in FINISHED), own[-1])
+        for own in attempts
+    )
+    return sorted(counts, key=lambda run: run.age)
 
 
 def current(runs: Iterable[Stored]) -> list[Stored]:
@@ -103,8 +123,12 @@ def settings_of(record: Record) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((k, repr(v)) for k, v in config if k not in SHOWN_ONLY))
 
 
-def _finished(run: Stored) -> bool:
-    return run.record.outcome in FINISHED
+def grouped(items: Iterable[Item], key: Callable[[Item], Any]) -> dict[Any, list[Item]]:
+    """Items by a key, in the order of their appearance."""
+    groups: dict[Any, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 # --- rows
@@ -112,87 +136,72 @@ def _finished(run: Stored) -> bool:
 
 def row(run: Stored) -> Row:
     """A run as one flat row of all COLUMNS."""
-    record, config = run.record, run.record.config
-    return {
-        "impl": record.impl,
-        **{name: config.get(name) for name in SETTINGS},
+    record, fields, config = run.record, vars(run.record), run.record.config
+    values = {name: (config if name in DEFAULTS else fields).get(name) for name in COLUMNS}
+    return values | {
         "device": record.device or config.get("device"),
         "threads": record.threads or config.get("threads"),
-        "outcome": record.outcome,
-        "final_loss": record.final_loss,
-        "epochs_done": record.epochs_done,
-        "import_s": record.import_s,
-        "setup_s": record.setup_s,
-        "train_s": record.train_s,
         "step_us": (record.step_us or {}).get("median"),
-        "peak_bytes": record.peak_bytes,
-        "neighbours": record.neighbours,
-        "framework": record.framework,
         "version": record.versions.get(record.framework),
         "host": record.machine.get("host"),
-        "started_at": record.started_at,
-        "key": record.key,
         "folder": run.folder.name,
         "error": record.reason or None,
     }
 
 
-def check_column(name: str, option: str) -> str:
+def check_column(name: str, option: str, known: Iterable[str] = COLUMNS) -> str:
     """The name of a column as it is. Raises UserError, naming the option, if it is none."""
-    if name not in COLUMNS:
-        hint = nearest(name, COLUMNS) or f"; known are {', '.join(COLUMNS)}"
+    if name not in known:
+        hint = nearest(name, known) or f"; known are {', '.join(known)}"
         raise UserError(f"{option}: {name!r} is not a column{hint}")
     return name
 
 
 def ordered(rows: Sequence[Row], column: str, *, descending: bool = False) -> list[Row]:
     """Rows by a column, numbers before words; rows that lack it come last either way."""
-    there = [each for each in rows if each[column] is not None]
-    missing = [each for each in rows if each[column] is None]
-    return sorted(there, key=lambda each: _rank(each[column]), reverse=descending) + missing
+    present = [row for row in rows if row[column] is not None]
+    missing = [row for row in rows if row[column] is None]
+    return sorted(present, key=lambda row: _rank(row[column]), reverse=descending) + missing
 
 
 def _rank(value: Any) -> tuple[bool, float, str]:
-    if isinstance(value, int | float):
-        return False, value, ""
-    return True, 0, str(value)
+    return (False, value, "") if isinstance(value, int | float) else (True, 0, str(value))
 
 
 def differing(rows: Sequence[Row]) -> list[str]:
     """The settings that are not the same in all rows."""
-    return [
-        name
-        for name in SETTINGS
-        if name not in SHOWN_ONLY and len({repr(each[name]) for each in rows}) > 1
-    ]
+    names = (name for name in SETTINGS if name not in SHOWN_ONLY)
+    return [name for name in names if len({repr(row[name]) for row in rows}) > 1]
 
 
 def default_columns(rows: Sequence[Row]) -> list[str]:
-    """What tells runs apart, and what they came to."""
+    """The settings that differ among the runs, and their results."""
     return ["impl", *differing(rows), "outcome", "final_loss", "train_s", "step_us"]
 
 
 def best(rows: Iterable[Row], count: int) -> list[Row]:
     """The rows of runs that ended as ok with the lowest final losses."""
-    good = [each for each in rows if each["outcome"] == "ok" and each["final_loss"] is not None]
-    return ordered(good, "final_loss")[:count]
+    ok = [row for row in rows if row["outcome"] == "ok" and row["final_loss"] is not None]
+    return ordered(ok, "final_loss")[:count]
+
+
+def _ok_values(rows: Iterable[Row], column: str) -> list[Any]:
+    """The values of a column in the runs that ended as ok."""
+    return [row[column] for row in rows if row["outcome"] == "ok" and row[column] is not None]
 
 
 def spread(rows: Iterable[Row]) -> Table:
-    """The runs of each implementation: how many, and the range of what the ok ones came to."""
-    groups: dict[str, list[Row]] = {}
-    for each in rows:
-        groups.setdefault(each["impl"], []).append(each)
+    """For each implementation: its runs, and the range of losses of those that ended as ok."""
     header = ["impl", "runs", "ok", "lowest loss", "median loss", "highest loss", "median µs/step"]
     body = []
-    for impl, own in groups.items():
-        good = [each for each in own if each["outcome"] == "ok"]
-        losses = [each["final_loss"] for each in good if each["final_loss"] is not None]
-        steps = [each["step_us"] for each in good if each["step_us"] is not None]
-        of = (min, statistics.median, max) if losses else ()
-        cells = [number(pick(losses)) for pick in of] or ["-"] * 3
+    for impl, own in grouped(rows, lambda row: row["impl"]).items():
+        losses, steps = _ok_values(own, "final_loss"), _ok_values(own, "step_us")
+        measures = (min, statistics.median, max)
+        cells = [number(measure(losses) if losses else None) for measure in measures]
         step = shown("step_us", statistics.median(steps) if steps else None)
-        body.append([printable(impl), str(len(own)), str(len(good)), *cells, step])
+        body.append(
+            [printable(impl), str(len(own)), str(len(_ok_values(own, "outcome"))), *cells, step]
+        )
     return Table(header, body, frozenset({0}))
 
 
@@ -212,22 +221,16 @@ def overview(store: Store) -> tuple[Row, int]:
     }, skipped
 
 
-def size(path: Path) -> int:
+def size(path: str | os.PathLike[str]) -> int:
     """The bytes in a file, or in all files under a folder; what vanishes meanwhile is 0."""
-    import os
-
-    try:
-        if path.is_symlink() or not path.is_dir():
-            return path.lstat().st_size
-        with os.scandir(path) as entries:
-            return sum(
-                size(Path(entry.path))
-                if entry.is_dir(follow_symlinks=False)
-                else entry.stat(follow_symlinks=False).st_size
-                for entry in entries
-            )
-    except OSError:
-        return 0
+    files = [path]
+    if os.path.isdir(path) and not os.path.islink(path):
+        files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    total = 0
+    for file in files:
+        with suppress(OSError):
+            total += os.lstat(file).st_size
+    return total
 
 
 # --- averages
@@ -248,11 +251,11 @@ class Cell:
 
     def text(self) -> str:
         """`mean ± sd (n), 1 diverged`."""
-        rest = ", ".join(f"{count} {outcome}" for outcome, count in self.others.items())
+        rest = exact(self.others)
         if self.mean is None:
             return rest
-        spread = "" if self.sd is None else f" ± {number(self.sd, 1)} ({self.n})"
-        return f"{number(self.mean)}{spread}{', ' if rest else ''}{rest}"
+        deviation = "" if self.sd is None else f" ± {number(self.sd, 1)} ({self.n})"
+        return f"{number(self.mean)}{deviation}{', ' if rest else ''}{rest}"
 
 
 @dataclass(frozen=True)
@@ -271,29 +274,26 @@ class Pivot:
     over: list[str]
 
     def table(self) -> Table:
-        header = [self.rows, *map(self._head, self.across)]
-        body = [[shown(self.rows, r), *(self._text(r, c) for c in self.across)] for r in self.down]
+        prefix = "" if self.cols == "impl" else f"{self.cols}="
+        header = [
+            f"{prefix}{shown(self.cols, c)}" if self.cols else self.value for c in self.across
+        ]
+        texts = {place: cell.text() for place, cell in self.cells.items()}
+        body = [
+            [shown(self.rows, r), *(texts.get((r, c), "") for c in self.across)] for r in self.down
+        ]
         words = any(isinstance(r, str) for r in self.down)
-        return Table(header, body, frozenset(range(0 if words else 1, len(header))))
-
-    def _head(self, value: Any) -> str:
-        if self.cols is None:
-            return self.value
-        text = shown(self.cols, value)
-        return text if self.cols == "impl" else f"{self.cols}={text}"
-
-    def _text(self, row: Any, column: Any) -> str:
-        cell = self.cells.get((row, column))
-        return cell.text() if cell else ""
+        left = frozenset(range(0 if words else 1, 1 + len(header)))
+        return Table([self.rows, *header], body, left)
 
     def long(self) -> tuple[list[str], list[Row]]:
         """Column names, and one row a cell."""
-        names = [self.rows, *([self.cols] if self.cols else []), "mean", "sd", "n", "others"]
-        rows = []
-        for (r, c), cell in self.cells.items():
-            across = {self.cols: c} if self.cols else {}
-            rows.append({self.rows: r, **across, **vars(cell)})
-        return names, rows
+        places = [name for name in (self.rows, self.cols) if name]
+        rows = [
+            dict(zip(places, values, strict=False)) | vars(cell)
+            for values, cell in self.cells.items()
+        ]
+        return [*places, "mean", "sd", "n", "others"], rows
 
     def caption(self) -> str:
         over = f" over {' and '.join(self.over)}" if self.over else ""
@@ -301,40 +301,36 @@ class Pivot:
 
 
 def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Pivot:
-    """What a column comes to for each pair of values of two others.
+    """The average of a column for each pair of values of two others.
 
     Raises UserError if the column holds words.
     """
-    if any(isinstance(each[value], str) for each in rows):
+    if any(isinstance(row[value], str) for row in rows):
         raise UserError(f"--value: {value} has no mean; choose a column of numbers")
-    groups: dict[tuple[Any, Any], list[Row]] = {}
-    for each in rows:
-        groups.setdefault((each[down], each[across] if across else ""), []).append(each)
-    downs = _values([r for r, _ in groups])
-    acrosses = _values([c for _, c in groups])
+    groups = grouped(rows, lambda row: (row[down], row[across] if across else ""))
+    downs, acrosses = _once(r for r, _ in groups), _once(c for _, c in groups)
     places = [(r, c) for r in downs for c in acrosses if (r, c) in groups]
-    cells = {place: _cell(groups[place], value) for place in places}
+    cells = {place: _average(groups[place], value) for place in places}
     inside = {name for group in groups.values() for name in differing(group)}
     over = [name for name in SETTINGS if name in inside]
-    if any(len({each["impl"] for each in group}) > 1 for group in groups.values()):
+    if any(len({row["impl"] for row in group}) > 1 for group in groups.values()):
         over.insert(0, "impl")
     return Pivot(down, across, value, downs, acrosses, cells, over)
 
 
-def _values(values: list[Any]) -> list[Any]:
+def _once(values: Iterable[Any]) -> list[Any]:
     """Values once each: numbers in their order, words in that of their appearance, none last."""
-    once = list(dict.fromkeys(values))
-    return sorted(once, key=lambda v: (v is None, *(_rank(v)[:2])))
+    return sorted(dict.fromkeys(values), key=lambda v: (v is None, *(_rank(v)[:2])))
 
 
-def _cell(rows: list[Row], value: str) -> Cell:
-    good = [r[value] for r in rows if r["outcome"] == "ok" and r[value] is not None]
-    others = Counter(r["outcome"] for r in rows if r["outcome"] != "ok")
-    if lacking := len(rows) - len(good) - others.total():
+def _average(rows: list[Row], value: str) -> Cell:
+    values = _ok_values(rows, value)
+    others = Counter(row["outcome"] for row in rows if row["outcome"] != "ok")
+    if lacking := len(rows) - len(values) - others.total():
         others["without it"] = lacking
-    mean = statistics.fmean(good) if good else None
-    sd = statistics.stdev(good) if len(good) > 1 else None
-    return Cell(mean, sd, len(good), dict(others))
+    mean = statistics.fmean(values) if values else None
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return Cell(mean, sd, len(values), dict(others))
 
 
 # --- as text
@@ -344,37 +340,18 @@ def shown(column: str, value: Any) -> str:
     """A value for people: short."""
     if value is None:
         return "-"
-    if column == "final_loss":
-        return number(value)
-    if column in _PLACES:
-        return f"{value:.{_PLACES[column]}f}"
+    if column in _FORMATS:
+        return f"{value:{_FORMATS[column]}}"
     return f"{value:g}" if isinstance(value, float) else printable(exact(value))
-
-
-def exact(value: Any) -> str:
-    """A value for programs: every digit, nothing for None, true and false in lower case."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return ", ".join(f"{count} {name}" for name, count in value.items())
-    return value if isinstance(value, str) else repr(value)
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     """Rows for people; columns with words align left."""
-    cells = [[shown(name, each[name]) for name in columns] for each in rows]
-    words = (
-        i for i, name in enumerate(columns) if any(isinstance(r[name], str | dict) for r in rows)
-    )
-    return Table(columns, cells, frozenset(words))
+    cells = [[shown(name, row[name]) for name in columns] for row in rows]
+    words = [any(isinstance(row[name], str | dict) for row in rows) for name in columns]
+    return Table(columns, cells, frozenset(i for i, word in enumerate(words) if word))
 
 
 def as_csv(rows: Iterable[Row], columns: Sequence[str]) -> str:
-    """Rows for programs."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([exact(each[name]) for name in columns] for each in rows)
-    return text.getvalue().rstrip("\n")
+    """Rows for programs: every digit."""
+    return Table(columns, [[exact(row[name]) for name in columns] for row in rows]).csv()

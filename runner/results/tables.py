@@ -9,6 +9,7 @@ from ..config.published import Published
 from ..output import printable
 from ..tables import Table, number, sparkline
 from .record import Record
+from .rows import shown
 
 LOG_LINES = 8
 """Lines of the output of a run that is not ok that are shown under the summary."""
@@ -23,27 +24,23 @@ def losses(
 
     `exact` writes every digit of a loss, else five significant ones.
     """
-    published = published or {}
-    header = ["epoch"]
+    epochs = _epochs(records)
+    columns = [("epoch", [str(epoch) for epoch in epochs])]
     for record in records:
-        header.append(record.impl)
-        if record.impl in published:
-            header.append(f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK)
-    rows = []
-    for epoch in _epochs(records):
-        row = [str(epoch)]
-        for record in records:
-            row.append(_cell(_loss_at(record, epoch), exact))
-            if record.impl in published:
-                row.append(_cell(published[record.impl].get(epoch), exact))
-        rows.append(row)
+        own = dict(enumerate(record.losses))
+        columns.append((record.impl, [_loss(own.get(epoch), exact) for epoch in epochs]))
+        if record.impl in (published or {}):
+            name = f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK
+            theirs = (published or {})[record.impl]
+            columns.append((name, [_loss(theirs.get(epoch), exact) for epoch in epochs]))
+    header, cells = zip(*columns, strict=True)
     beside = (column for column, name in enumerate(header) if name.endswith(NOTEBOOK))
-    return Table(header, rows, glued=frozenset(beside))
+    return Table(header, list(zip(*cells, strict=True)), glued=frozenset(beside))
 
 
 def _epochs(records: Sequence[Record]) -> list[int]:
     """The epochs that any record prints: each `log_every`th of its own, and its last."""
-    auto = _step(max((len(record.losses) for record in records), default=0))
+    auto = _stride(max((len(record.losses) for record in records), default=0))
     epochs: set[int] = set()
     for record in records:
         every = record.config.get("log_every", "auto")
@@ -52,17 +49,13 @@ def _epochs(records: Sequence[Record]) -> list[int]:
     return sorted(epochs)
 
 
-def _step(epochs: int) -> int:
+def _stride(epochs: int) -> int:
     """The first of 1, 2, 5, 10, 20, … that makes about ten rows of so many epochs."""
     steps = (int(factor * 10**power) for power in itertools.count() for factor in (1, 2, 5))
     return next(step for step in steps if step * 10 >= epochs)
 
 
-def _loss_at(record: Record, epoch: int) -> float | None:
-    return record.losses[epoch] if epoch < len(record.losses) else None
-
-
-def _cell(loss: float | None, exact: bool) -> str:
+def _loss(loss: float | None, exact: bool) -> str:
     if loss is None:
         return ""
     return repr(loss) if exact else number(loss)
@@ -78,35 +71,28 @@ def summary(records: Sequence[Record]) -> Table:
 
 
 def _summary_row(record: Record) -> list[str]:
+    times = ("import_s", "setup_s", "train_s")
     return [
         record.impl,
         record.outcome,
         number(record.final_loss),
         sparkline(record.losses),
-        _fixed(record.import_s, 2),
-        _fixed(record.setup_s, 3),
-        _fixed(record.train_s, 3),
-        _fixed((record.step_us or {}).get("median"), 1),
-        _fixed(record.peak_bytes / 1e6 if record.peak_bytes else None, 0),
+        *(shown(name, getattr(record, name)) for name in times),
+        shown("step_us", (record.step_us or {}).get("median")),
+        f"{record.peak_bytes / 1e6:.0f}" if record.peak_bytes else "-",
         record.device or "-",
         str(record.threads or "-"),
     ]
 
 
-def _fixed(value: float | None, places: int) -> str:
-    return "-" if value is None else f"{value:.{places}f}"
-
-
 def failures(records: Sequence[Record]) -> str:
     """Why each run that is not ok is not, with the lines that tell most."""
-    paragraphs = []
+    lines: list[str] = []
     for record in records:
         if record.outcome != "ok":
-            lines = (f"    {printable(line)}" for line in _telling(record))
-            paragraphs.append(
-                "\n".join([f"{record.impl} {record.outcome}: {record.reason}", *lines])
-            )
-    return "\n".join(paragraphs)
+            lines.append(f"{record.impl} {record.outcome}: {record.reason}")
+            lines += (f"    {printable(line)}" for line in _telling(record))
+    return "\n".join(lines)
 
 
 def notes(records: Sequence[Record]) -> str:
@@ -123,10 +109,6 @@ def _telling(record: Record) -> list[str]:
     trace = ((record.error or {}).get("traceback") or "").rstrip().splitlines()
     if record.outcome != "failed" or (trace and lines[-1:] == trace[-1:]):
         trace = []
-    return [*lines[-LOG_LINES:], *_from_a_frame(trace[-LOG_LINES:])]
-
-
-def _from_a_frame(trace: list[str]) -> list[str]:
-    """The end of a traceback, from a line that names a file on."""
+    trace = trace[-LOG_LINES:]
     frames = [i for i, line in enumerate(trace) if line.lstrip().startswith("File ")]
-    return trace[frames[0] :] if frames else trace
+    return [*lines[-LOG_LINES:], *trace[frames[0] if frames else 0 :]]

@@ -18,7 +18,8 @@ from twolayer.engine.supervisor import thread_environment
 from twolayer.machine import usable_cores
 from twolayer.results.store import Store
 from twolayer.tables import Table
-from twolayer.tests.measure import Ratio, ratio, show, twolayer, wall_s
+
+from .measure import Ratio, ratio, show, twolayer, wall_s
 
 HELLO = """
 import typer

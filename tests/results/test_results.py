@@ -8,29 +8,40 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zlib
 
 import pytest
-from command import COMMAND, environment, planted, small, start, stored, twolayer, wait_for
+from command import (
+    COMMAND,
+    environment,
+    look,
+    planted,
+    small,
+    start,
+    stored,
+    twolayer,
+    wait_for,
+)
 from twolayer import Config
 from twolayer.results.compare import compare_losses
 from twolayer.results.record import Record
 from twolayer.results.rows import COLUMNS
-from twolayer.results.store import Store, place, read_run, read_summary, temporary_name
+from twolayer.results.store import Store, read_run, read_summary
 
 FORMATS = ("table", "json", "csv", "markdown")
 
 
 def succeed(*words, cwd, **env):
     """Run `twolayer`, which is to exit with 0; returns the CompletedProcess."""
-    done = twolayer(*words, cwd=cwd, **env)
+    done = look(*words, cwd=cwd, **env)
     assert done.returncode == 0, done.stderr
     return done
 
 
 def refused(*words, cwd, **env):
     """Run `twolayer`, which is to exit with 2 and a word or two; returns what it said."""
-    done = twolayer(*words, cwd=cwd, **env)
+    done = look(*words, cwd=cwd, **env)
     assert (done.returncode, done.stdout) == (2, ""), done
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -100,10 +111,13 @@ def grid(tmp_path_factory):
 def real(tmp_path_factory):
     """A folder with real experiments: `small` of one seed, `more` of three."""
     folder = tmp_path_factory.mktemp("real")
-    words = (*small(folder, dtype="float64"), *planted("numpy_manual"), "--quiet")
-    succeed("run", *words, cwd=folder)
-    for seed in range(3):
-        succeed("run", *words, "--name", "more", "--seed", seed, cwd=folder)
+    words = (*small(folder, dtype="float64"), "--impl", "numpy_manual", "--quiet")
+    assert twolayer("run", *words, cwd=folder).returncode == 0
+    config = json.loads((folder / "small.yaml").read_text())
+    (folder / "more.yaml").write_text(json.dumps(config | {"grid": {"seed": [0, 1, 2]}}))
+    words = ("more.yaml", "--impl", "numpy_manual", "--jobs", "1", "--quiet")
+    done = twolayer("sweep", *words, cwd=folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -381,6 +395,14 @@ def test_what_is_no_whole_run_is_left_out_and_counted(tmp_path, text):
     assert done.stderr == "1 run is in torn.jsonl\n"
 
 
+def test_a_record_of_another_version_is_read(tmp_path):
+    text = '{"impl": "x", "outcome": "ok", "config": {}, "source_sha256": "ab", "final_loss": 1'
+    (tmp_path / "result.json").write_text(f'{text}, "made_up_later": [1e3]}}')
+    record = read_summary(tmp_path)
+    assert (record.source_sha256, record.final_loss, record.notes) == ({"x.py": "ab"}, 1, [])
+    assert "made_up_later" not in record.summary()
+
+
 def test_a_summary_is_a_record_without_losses_and_log(real):
     (folder,) = Store(real / "results", "small").folders()
     whole, summary = read_run(folder), read_summary(folder)
@@ -641,9 +663,9 @@ def test_one_diverged(tmp_path):
     ],
 )
 def test_losses_are_compared_as_bits(a, b, expected):
-    found = compare_losses(a, b)
-    assert (found.bit_equal, found.parted) == expected[:2]
-    assert found.deviation is expected[2] or math.isclose(found.deviation, expected[2])
+    *found, deviation = compare_losses(a, b).values()
+    assert tuple(found) == expected[:2]
+    assert deviation is expected[2] or math.isclose(deviation, expected[2])
 
 
 def test_experiments_are_paired_by_settings_or_where_there_is_one_each(tmp_path):
@@ -700,47 +722,42 @@ def prune(*words, cwd):
     return [row["path"] for row in json.loads(done.stdout)], done.stderr
 
 
-def dead_process():
-    """The id of a process that has just ended."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    return process.pid
+def leave(folder, *, days):
+    """Leave what a command that was killed so many days ago leaves; returns it."""
+    left = folder / f".tmp-{len(list(folder.iterdir()))}"
+    left.mkdir()
+    (left / "losses.csv").write_bytes(b"x" * 1000)
+    then = time.time() - 86400 * days
+    os.utime(left, (then, then))
+    return left
 
 
-def leave(runs, pid, where=None):
-    """Leave what a writer of that process leaves; returns its folder."""
-    name = temporary_name().replace(f"-{os.getpid()}-", f"-{pid}-")
-    folder = runs / (name.replace(place(), where) if where else name)
-    folder.mkdir()
-    (folder / "losses.csv").write_bytes(b"x" * 1000)
-    return folder
-
-
-def test_only_leftovers_of_dead_processes_go(tmp_path):
-    (kept,) = keep(tmp_path, "mine", synthetic())
-    dead = leave(kept.parent, dead_process())
-    ours = leave(kept.parent, os.getpid())
-    elsewhere = leave(kept.parent, dead_process(), "another_host.1")
-    nameless = kept.parent / ".tmp-0123456789abcdef"
-    nameless.mkdir()
-    table = kept.parent.parent / dead.name  # one of results.csv
+def test_only_temporaries_older_than_a_day_go(tmp_path):
+    (run,) = keep(tmp_path, "mine", synthetic())
+    old = leave(run.parent, days=1.01)
+    bench = tmp_path / "results" / "mine" / "bench"
+    bench.mkdir()
+    old_bench = leave(bench, days=400)
+    table = run.parent.parent / ".tmp-table"  # one of results.csv
     table.write_bytes(b"y" * 500)
-    foreign = kept.parent / "notes.txt"
-    foreign.write_text("mine")
+    os.utime(table, (0, 0))
+    new = leave(run.parent, days=0.99)
+    other = run.parent / "notes.txt"
+    other.write_text("mine")
+    os.utime(other, (0, 0))
     everything = set(tmp_path.rglob("*"))
 
     listed, said = prune(cwd=tmp_path)
-    assert {tmp_path / path for path in listed} == {dead, table}
-    assert "would delete 2 folders and files, 1.5 kB; --yes does it" in said
-    assert f"{ours.name}: stays: process {os.getpid()} is alive" in said
-    assert f"{elsewhere.name}: stays: written on another_host.1, not here" in said
-    assert f"{nameless.name}: stays" in said
+    assert {tmp_path / path for path in listed} == {old, old_bench, table}
+    assert "would delete 3 folders and files, 2.5 kB; --yes does it" in said
+    assert f"{new.name}: stays: written to within the last day" in said
     assert set(tmp_path.rglob("*")) == everything
 
     listed, said = prune("--yes", cwd=tmp_path)
-    assert {tmp_path / path for path in listed} == {dead, table}
-    assert "deleted 2 folders and files, 1.5 kB" in said
-    assert set(tmp_path.rglob("*")) == everything - {dead, table, dead / "losses.csv"}
+    assert {tmp_path / path for path in listed} == {old, old_bench, table}
+    assert "deleted 3 folders and files, 2.5 kB" in said
+    gone = {old, old_bench, table, old / "losses.csv", old_bench / "losses.csv"}
+    assert set(tmp_path.rglob("*")) == everything - gone
     assert prune("--yes", cwd=tmp_path)[0] == []
 
 
@@ -776,8 +793,9 @@ def test_prune_follows_no_link_out(tmp_path):
     outside.mkdir()
     (outside / "result.json").write_text(json.dumps(synthetic(key="made_up-0", minute=0).summary()))
     (kept.parent / "made_up-0.2").symlink_to(outside)
-    link = kept.parent / temporary_name().replace(f"-{os.getpid()}-", f"-{dead_process()}-")
+    link = kept.parent / ".tmp-link"
     link.symlink_to(outside)
+    os.utime(link, (0, 0), follow_symlinks=False)
     listed, _ = prune("--yes", cwd=tmp_path)
     assert [tmp_path / path for path in listed] == [link]
     assert not link.is_symlink()
@@ -788,11 +806,11 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from twolayer.results import store
-def wait(path, text, was=store._write_synced):
+def wait(path, text, was=store.put):
     was(path, text)
     print("half", flush=True)
     sys.stdin.read()
-store._write_synced = wait
+store.put = wait
 from twolayer.results.record import Record
 store.Store(Path("results"), "mine").write(Record("made_up", "ok", {}, key="made_up-0"))
 """
@@ -804,10 +822,11 @@ def test_a_run_that_is_being_saved_is_left_alone(tmp_path):
     with subprocess.Popen(command, cwd=tmp_path, **pipes) as writer:
         assert writer.stdout.readline() == "half\n"
         listed, said = prune("--yes", cwd=tmp_path)
-        assert (listed, f"process {writer.pid} is alive" in said) == ([], True)
+        assert (listed, "stays: written to within the last day" in said) == ([], True)
         writer.kill()
         writer.wait()
     (left,) = (tmp_path / "results" / "mine" / "runs").iterdir()
+    os.utime(left, (0, 0))
     listed, _ = prune("--yes", cwd=tmp_path)
     assert [tmp_path / path for path in listed] == [left]
     assert not left.exists()
