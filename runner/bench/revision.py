@@ -44,11 +44,9 @@ def _at(run: Run, revision: str, folder: Path) -> Run:
                 "folder on sys.path in the file itself, not by PYTHONPATH"
             )
     for name, value in run.config.values().items():
-        if reason := implementation.refusal(name, value):
-            raise UserError(
-                f"--against {revision}: {name}: {reason.format(who=run.name, reads='reads')} there "
-                f"(got {value})"
-            )
+        if refusal := implementation.refusal(name, value):
+            reason = refusal.of(run.name)
+            raise UserError(f"--against {revision}: {name}: {reason} there (got {value})")
     return dataclasses.replace(run, implementation=implementation)
 
 

@@ -39,8 +39,7 @@ def _described(item: Any) -> tuple[str, ...]:
     state = "; ".join(map(frameworks.install_hint, item.missing()))
     version = state or f"{item.framework} {packages.version(item.framework)}"
     honoured = [name for name in ("bias", "momentum") if item.honours(name)]
-    devices = frameworks.allowed_devices(item.imports) if item.honours("device") else ("cpu",)
-    return item.name, version, "/".join(devices), ", ".join(honoured) or "-", item.title
+    return item.name, version, "/".join(item.devices), ", ".join(honoured) or "-", item.title
 
 
 @with_settings("name", "timeout", "memory_limit")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import packages
 from ..errors import UserError, listed, nearest, no_file
@@ -19,11 +20,27 @@ from .sources import Sources
 
 ENTRY_POINTS = "twolayer.implementations"
 BUILT_IN = "twolayer.impls"
-_UNUSED: dict[str, bool | float] = {"bias": False, "momentum": 0.0}
+_UNUSED = {"bias": False, "momentum": 0}
 _WHOLE = {"values", "with_", "__dict__"}
 
 FAMILIES = ("sgd", "adam", "dynamic")
 """The references there are: SGD or Adam on the plain net, SGD on the net of drawn depth."""
+
+
+class Refusal(NamedTuple):
+    """Why an implementation can't honour a setting: what it must be, and a reason."""
+
+    setting: str
+    allowed: str
+    reason: str
+
+    def of(self, *names: str) -> str:
+        """In words, of one or more implementations."""
+        if self.setting == "device":
+            return f"must be {self.allowed} for {listed(names)} ({self.reason})"
+        reads = "reads" if len(names) == 1 else "read"
+        never = f"which never {reads} cfg.{self.setting}{self.reason}"
+        return f"must be {self.allowed} for {listed(names)}, {never}"
 
 
 @dataclass(frozen=True)
@@ -146,25 +163,24 @@ class Implementation:
         seen_to = setting not in _UNUSED and setting != "device"
         return seen_to or self._reads is None or setting in self._reads
 
-    def refusal(self, setting: str, value: object) -> str:
-        """Why it can't honour a setting's value; empty if it can."""
-        if setting == "device":
-            return self._device_refusal(str(value))
-        if setting not in _UNUSED or value == _UNUSED[setting] or self.honours(setting):
-            return ""
-        unused = _UNUSED[setting]
-        only = "false" if unused is False else f"{unused:g}"
-        declare = "" if self.module else "; read it in train to declare that it can"
-        return f"must be {only} for {{who}}, which never {{reads}} cfg.{setting}{declare}"
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that it can train on, as words of the `device` setting."""
+        if self.framework == "python" or not self.honours("device"):
+            return ("cpu",)
+        known = frameworks.KNOWN.get(self.framework)
+        return known.devices if known else frameworks.DEVICES
 
-    def _device_refusal(self, device: str) -> str:
-        kind = device.partition(":")[0]
-        allowed = frameworks.allowed_devices(self.imports)
-        if not self.honours("device"):
-            allowed = ("cpu",)
-        if kind in ("auto", *allowed):
-            return ""
-        return f"must be {listed(('auto', *allowed), 'or')} for {{who}} ({self.framework})"
+    def refusal(self, setting: str, value: object) -> Refusal | None:
+        """Why it can't honour a setting's value; None if it can."""
+        if setting == "device":
+            if str(value).partition(":")[0] in ("auto", *self.devices):
+                return None
+            return Refusal(setting, listed(("auto", *self.devices), "or"), self.framework)
+        if setting not in _UNUSED or value == _UNUSED[setting] or self.honours(setting):
+            return None
+        declare = "" if self.module else "; read it in train to declare that it can"
+        return Refusal(setting, str(_UNUSED[setting]).lower(), declare)
 
     def missing(self) -> list[str]:
         """The packages that it imports and that can't be found."""

@@ -13,7 +13,7 @@ from ..errors import MISSING, Mistake, UserError, nearest, no_file
 from . import document
 from .catalogue import configs_folder
 from .document import Item
-from .rules import Rule, Value, Whole
+from .rules import Rule, Value, number
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
 _OF_THE_WHOLE = (*OPTIONS, "impls", "published", "overrides")
@@ -72,28 +72,29 @@ class Assignment:
 class Experiment:
     """What a config asks for, each value with its origin. Made by `load`.
 
-    `mistakes` are those found so far; `plan.make` adds its own and raises them all.
+    `common` and `overrides` are the settings of the file, `said` those of the command line, by
+    implementation ("" for all). `mistakes` are those found so far; `plan.make` raises them all.
     """
 
     path: Path
-    options: dict[str, Assigned] = field(default_factory=dict)
     impls: list[Assigned] = field(default_factory=list)
     listed: list[Assigned] = field(default_factory=list)  # in the file, before --impl
     published: Assigned | None = None
+    options: dict[str, Assigned] = field(default_factory=dict)
     common: dict[str, Assigned] = field(default_factory=dict)
     overrides: dict[str, dict[str, Assigned]] = field(default_factory=dict)
-    said: dict[str, dict[str, Assigned]] = field(default_factory=dict)  # on the command line
+    said: dict[str, dict[str, Assigned]] = field(default_factory=lambda: {"": {}})
+    named_at: dict[str, str] = field(default_factory=dict)  # where implementations get settings
     extra: dict[str, Item] = field(default_factory=dict)  # keys that only a sweep has
-    named_at: dict[str, str] = field(default_factory=dict)  # where overrides name whom
     mistakes: list[Mistake] = field(default_factory=list)
 
     def settings(self, impl: str) -> dict[str, Assigned]:
         """The settings of one implementation; the command line wins over the file."""
-        layers = (self.common, self.overrides.get(impl, {}), self.said[""], self.said.get(impl, {}))
         values = {name: Assigned(value, "default") for name, value in DEFAULTS.items()}
-        for layer in layers:
-            values |= layer
-        return values
+        return values | self.common | self.overrides.get(impl, {}) | self.on_command_line(impl)
+
+    def on_command_line(self, impl: str) -> dict[str, Assigned]:
+        return self.said[""] | self.said.get(impl, {})
 
     def option(self, name: str) -> Any:
         """The value of a key of OPTIONS, or None."""
@@ -103,6 +104,23 @@ class Experiment:
     @property
     def name(self) -> str:
         return str(self.option("name"))
+
+    def wrong(self, item: Item, key: str, message: str) -> None:
+        """Note a mistake and what was there."""
+        self.mistakes.append(Mistake(item.place, key, f"{message} (got {shown(item.value)})"))
+
+    def assign(
+        self, into: dict[str, Assigned], key: str, item: Item, known: Iterable[str] = RULES
+    ) -> None:
+        """Assign the value of a setting or option; what is wrong with it is noted instead."""
+        rule = RULES.get(key) or OPTIONS.get(key, (None,))[0]
+        if not rule or key not in known:
+            self.mistakes.append(unknown(key, item.key_place or item.place, known))
+            return
+        try:
+            into[key] = Assigned(rule.check(item.value), item.place)
+        except ValueError as error:
+            self.wrong(item, key, _one_for_each(rule, key, item.value) or str(error))
 
 
 def config_names(folder: str = "") -> list[str]:
@@ -146,135 +164,105 @@ def load(
     a file that can't be read as YAML raises ConfigError or UserError.
     """
     name = shown_path(path)
-    loader = _Loader(Experiment(path, said={"": {}}), tuple(extra))
-    loader.file(document.read(path, name))
-    loader.command_line(assignments, options)
-    loader.choose(impls, f"{name}:1:1")
-    return loader.experiment
+    root = document.read(path, name)
+    experiment = Experiment(path)
+    if isinstance(root.value, dict):
+        for key, item in root.parts.items():
+            _read_key(experiment, key, item, tuple(extra))
+    else:
+        message = f"a config must be a mapping of keys to values{document.spaced(root.value)}"
+        experiment.mistakes.append(Mistake(root.place, "", message))
+    stem = path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
+    experiment.options.setdefault("name", Assigned(stem, "file name"))
+    _lay_over(experiment, assignments, options)
+    _choose(experiment, impls, f"{name}:1:1")
+    return experiment
 
 
-class _Loader:
-    def __init__(self, experiment: Experiment, extra: tuple[str, ...]) -> None:
-        self.experiment = experiment
-        self.extra = extra
-
-    def wrong(self, origin: str, key: str, message: str) -> None:
-        self.experiment.mistakes.append(Mistake(origin, key, message))
-
-    def checked(self, rule: Rule, key: str, value: object, origin: str) -> Assigned | None:
-        """The value if the rule allows it; else the mistake is noted."""
-        try:
-            return Assigned(rule.check(value), origin)
-        except ValueError as error:
-            says = _one_for_each(rule, key, value) or error
-            self.wrong(origin, key, f"{says} (got {shown(value)})")
-            return None
-
-    def file(self, item: Item) -> None:
-        if isinstance(item.value, dict):
-            for key, value in item.value.items():
-                self.key(key, value)
+def _read_key(experiment: Experiment, key: str, item: Item, extra: tuple[str, ...]) -> None:
+    if key == "impls":
+        experiment.impls = experiment.listed = _names(experiment, item)
+    elif key == "published":
+        path = experiment.path.parent / str(item.value)
+        if why := no_file(path) if isinstance(item.value, str) else MISSING:
+            experiment.wrong(item, key, why)
         else:
-            message = f"a config must be a mapping of keys to values{document.spaced(item.value)}"
-            self.wrong(item.origin, "", message)
-        name = self.experiment.path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
-        self.experiment.options.setdefault("name", Assigned(name, "file name"))
-
-    def key(self, key: str, item: Item) -> None:
-        if key == "impls":
-            self.experiment.impls = self.names(item)
-        elif key == "published":
-            self.experiment.published = self.file_beside(key, item)
-        elif key == "overrides":
-            self.overrides(item)
-        elif key in self.extra:
-            self.experiment.extra[key] = item
-        elif key in OPTIONS:
-            if assigned := self.checked(OPTIONS[key][0], key, item.plain(), item.origin):
-                self.experiment.options[key] = assigned
-        elif not key.startswith("x-"):
-            self.setting(self.experiment.common, key, item, (*KEYS, *self.extra))
-
-    def setting(
-        self, into: dict[str, Assigned], key: str, item: Item, known: Iterable[str]
-    ) -> None:
-        if key in SWEEP_KEYS and known is not RULES:
-            self.wrong(item.key_origin, key, "is for sweeps; use twolayer sweep")
-        elif key not in RULES:
-            self.experiment.mistakes.append(unknown(key, item.key_origin, known))
-        elif assigned := self.checked(RULES[key], key, item.plain(), item.origin):
-            into[key] = assigned
-
-    def names(self, item: Item) -> list[Assigned]:
-        items = item.value
-        if isinstance(items, str):  # `impls: a, b`, as --impl has it
-            items = [Item(name.strip(), item.origin) for name in items.split(",")]
-        elif not isinstance(items, list):
-            items = [item]
-        wrong = [i for i in items if not isinstance(i.value, str) or not i.value]
-        for each in wrong or ([] if items else [item]):
-            message = f"must be a list of implementations (got {shown(each.plain())})"
-            self.wrong(each.origin, "impls", message)
-        return [Assigned(i.value, i.origin) for i in items if i not in wrong]
-
-    def file_beside(self, key: str, item: Item) -> Assigned | None:
-        path = self.experiment.path.parent / str(item.value)
-        why = no_file(path) if isinstance(item.value, str) else MISSING
-        if not why:
-            return Assigned(str(path), item.origin)
-        self.wrong(item.origin, key, f"{why} (got {shown(item.plain())})")
-        return None
-
-    def overrides(self, item: Item) -> None:
-        if not isinstance(item.value, dict):
-            message = f"must map implementations to settings (got {shown(item.plain())})"
-            self.wrong(item.origin, "overrides", message)
-            return
-        for impl, settings in item.value.items():
-            if not isinstance(settings.value, dict):
-                hint = document.spaced(settings.value)
-                message = f"must be a mapping of settings{hint} (got {shown(settings.plain())})"
-                self.wrong(settings.origin, impl, message)
-                continue
-            into = self.experiment.overrides.setdefault(impl, {})
-            self.experiment.named_at[impl] = settings.key_origin
-            for key, value in settings.value.items():
-                self.setting(into, key, value, RULES)
-
-    def command_line(
-        self, assignments: Iterable[Assignment | Mistake], options: Iterable[Assignment]
-    ) -> None:
-        for said in assignments:
-            if isinstance(said, Mistake):
-                self.experiment.mistakes.append(said)
-                continue
-            into = self.experiment.said.setdefault(said.impl, {})
-            item = Item(document.scalar(said.text), said.origin, said.origin)
-            self.setting(into, said.key, item, RULES)
-        for said in options:
-            rule, value = OPTIONS[said.key][0], document.scalar(said.text)
-            if assigned := self.checked(rule, said.key, value, said.origin):
-                self.experiment.options[said.key] = assigned
-
-    def choose(self, impls: Iterable[str] | None, origin: str) -> None:
-        self.experiment.listed = self.experiment.impls
-        if impls is not None:
-            self.experiment.impls = [Assigned(name, "--impl") for name in dict.fromkeys(impls)]
-            if not self.experiment.impls:
-                self.wrong("--impl", "impls", "must name an implementation (got nothing)")
-        elif not self.experiment.impls and not any(
-            mistake.key in ("impls", "") for mistake in self.experiment.mistakes
-        ):
-            self.wrong(origin, "impls", "is missing: list the implementations to run")
+            experiment.published = Assigned(str(path), item.place)
+    elif key == "overrides":
+        _read_overrides(experiment, item)
+    elif key in extra:
+        experiment.extra[key] = item
+    elif key in SWEEP_KEYS:
+        message = "is for sweeps; use twolayer sweep"
+        experiment.mistakes.append(Mistake(item.key_place, key, message))
+    elif not key.startswith("x-"):
+        into = experiment.options if key in OPTIONS else experiment.common
+        experiment.assign(into, key, item, (*KEYS, *extra))
 
 
-def unknown(key: str, origin: str, known: Iterable[str]) -> Mistake:
+def _names(experiment: Experiment, item: Item) -> list[Assigned]:
+    items = [item]
+    if isinstance(item.value, str):  # `impls: a, b`, as --impl has it
+        items = [Item(name.strip(), item.place) for name in item.value.split(",")]
+    elif isinstance(item.value, list) and item.value:
+        items = item.parts
+    names = [each for each in items if each.value and isinstance(each.value, str)]
+    for each in items:
+        if each not in names:
+            experiment.wrong(each, "impls", "must be a list of implementations")
+    return [Assigned(each.value, each.place) for each in names]
+
+
+def _read_overrides(experiment: Experiment, item: Item) -> None:
+    if not isinstance(item.value, dict):
+        experiment.wrong(item, "overrides", "must map implementations to settings")
+        return
+    for impl, settings in item.parts.items():
+        if not isinstance(settings.value, dict):
+            hint = document.spaced(settings.value)
+            experiment.wrong(settings, impl, f"must be a mapping of settings{hint}")
+            continue
+        experiment.named_at[impl] = settings.key_place
+        into = experiment.overrides.setdefault(impl, {})
+        for key, value in settings.parts.items():
+            experiment.assign(into, key, value)
+
+
+def _lay_over(
+    experiment: Experiment,
+    assignments: Iterable[Assignment | Mistake],
+    options: Iterable[Assignment],
+) -> None:
+    for each in assignments:
+        if isinstance(each, Mistake):
+            experiment.mistakes.append(each)
+        else:
+            into = experiment.said.setdefault(each.impl, {})
+            if each.impl:
+                experiment.named_at.setdefault(each.impl, each.origin)
+            experiment.assign(into, each.key, Item(document.scalar(each.text), each.origin))
+    for each in options:
+        item = Item(document.scalar(each.text), each.origin)
+        experiment.assign(experiment.options, each.key, item, OPTIONS)
+
+
+def _choose(experiment: Experiment, impls: Iterable[str] | None, top: str) -> None:
+    if impls is not None:
+        experiment.impls = [Assigned(name, "--impl") for name in dict.fromkeys(impls)]
+        if not experiment.impls:
+            experiment.wrong(Item(None, "--impl"), "impls", "must name an implementation")
+    elif not experiment.impls and not any(m.key in ("impls", "") for m in experiment.mistakes):
+        message = "is missing: list the implementations to run"
+        experiment.mistakes.append(Mistake(top, "impls", message))
+
+
+def unknown(key: str, place: str, known: Iterable[str]) -> Mistake:
     """What to say of a key that is none: our word for it, one that is near, or which there are."""
     known = list(known)
     kind = "key" if "impls" in known else "setting"
     hint = elsewhere(key, known) or document.spaced(key) or nearest(key, known)
     note = "" if hint else f"known {kind}s are {', '.join(known)}"
-    return Mistake(origin, key, f"is not a {kind}{hint}", note)
+    return Mistake(place, key, f"is not a {kind}{hint}", note)
 
 
 def elsewhere(word: str, known: Iterable[str]) -> str:
@@ -317,18 +305,19 @@ def shown(value: object) -> str:
 
 
 def _written(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{k}: {_written(v)}' for k, v in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and abs(value) >= 10**15:
-        return f"{float(value):g}" if abs(value) < 10**300 else "a number of over 300 digits"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value).replace("inf", ".inf").replace("nan", ".nan")
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return f"{{{', '.join(f'{k}: {_written(v)}' for k, v in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(_written, value))}]"
+        case bool():
+            return str(value).lower()
+        case int() if abs(value) >= 10**15:
+            return f"{float(value):g}" if abs(value) < 10**300 else "a number of over 300 digits"
+        case float() if not math.isfinite(value):
+            return str(value).replace("inf", ".inf").replace("nan", ".nan")
     return str(value)
 
 
@@ -345,16 +334,17 @@ def parse_set(text: str) -> Assignment | Mistake:
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a config, for editors."""
     settings = {
-        name: rule.schema() | {"description": HELP[name], "default": DEFAULTS[name]}
+        name: rule.schema | {"description": HELP[name], "default": DEFAULTS[name]}
         for name, rule in RULES.items()
     }
-    block = {"type": ["object", "array"]}
-    sweeps = {key: block | {"description": f"in a sweep: {t}"} for key, t in SWEEP_KEYS.items()}
-    sweeps["repeat"] = Whole(1).schema() | {"description": sweeps["repeat"]["description"]}
-    overridden = {"type": "object", "properties": settings, "additionalProperties": False}
+    options = {key: rule.schema | {"description": text} for key, (rule, text) in OPTIONS.items()}
+    sweeps = {
+        key: {"type": ["object", "array"], "description": f"in a sweep: {text}"}
+        for key, text in SWEEP_KEYS.items()
+    }
+    sweeps["repeat"] |= number(int, minimum=1).schema
     names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-    properties = {
-        **{key: rule.schema() | {"description": text} for key, (rule, text) in OPTIONS.items()},
+    whole = {
         "impls": {
             "anyOf": [names, {"type": "string"}],
             "description": "implementations to run, by name or as ./path.py, in this order",
@@ -365,17 +355,19 @@ def json_schema() -> dict[str, Any]:
         },
         "overrides": {
             "type": "object",
-            "additionalProperties": overridden,
+            "additionalProperties": {
+                "type": "object",
+                "properties": settings,
+                "additionalProperties": False,
+            },
             "description": "settings of one implementation only",
         },
-        **settings,
-        **sweeps,
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "twolayer config",
         "type": "object",
-        "properties": properties,
+        "properties": options | whole | settings | sweeps,
         "patternProperties": {"^x-": {"description": "ignored; a place for anchors"}},
         "additionalProperties": False,
     }

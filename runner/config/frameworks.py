@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ..errors import UserError
 
+DEVICES = ("cpu", "cuda", "mps")
+
 
 @dataclass(frozen=True)
 class Framework:
@@ -23,7 +25,7 @@ class Framework:
     """
 
     name: str
-    devices: tuple[str, ...] = ("cpu", "cuda", "mps")
+    devices: tuple[str, ...] = DEVICES
     forks: bool = False
     deferred: tuple[tuple[str, str], ...] = ()
 
@@ -44,14 +46,6 @@ def main_framework(imports: tuple[str, ...]) -> str:
     """The framework that gives an implementation its name tag: NumPy only where it is alone."""
     known = [name for name in imports if name in KNOWN and name != "numpy"]
     return (known or list(imports) or ["python"])[0]
-
-
-def allowed_devices(imports: tuple[str, ...]) -> tuple[str, ...]:
-    """The devices on which an implementation with these imports can train."""
-    main = main_framework(imports)
-    if main == "python":
-        return ("cpu",)
-    return KNOWN[main].devices if main in KNOWN else ("cpu", "cuda", "mps")
 
 
 def is_installed(package: str) -> bool:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import twolayer as twolayer_package
 from command import small, twolayer, without
 from twolayer.config import catalogue
 from twolayer.errors import UserError
@@ -52,7 +53,7 @@ def _copied(tmp_path_factory):
     """The package, copied as a wheel would lay it out."""
     site = tmp_path_factory.mktemp("site")
     ignore = shutil.ignore_patterns("__pycache__", "impls", "configs")
-    shutil.copytree(Path(catalogue.__file__).parent, site / "twolayer", ignore=ignore)
+    shutil.copytree(Path(twolayer_package.__file__).parent, site / "twolayer", ignore=ignore)
     for folder in (catalogue.built_in_folder(), catalogue.configs_folder()):
         shutil.copytree(folder, site / "twolayer" / folder.name)
     return site
@@ -146,11 +147,11 @@ def test_what_is_honoured_is_what_is_read(tmp_path, body, honoured):
 def test_a_file_that_reads_no_setting_is_told_how_to_declare_it(tmp_path):
     """One that is built in can't be changed by who asks."""
     own = read(tmp_path, "def train(cfg):\n    pass\n").refusal("bias", True)
-    assert own == (
-        "must be false for {who}, which never {reads} cfg.bias; "
+    assert own.of("mine") == (
+        "must be false for mine, which never reads cfg.bias; "
         "read it in train to declare that it can"
     )
-    assert "declare" not in catalogue.find("numpy_manual").refusal("bias", True)
+    assert "declare" not in catalogue.find("numpy_manual").refusal("bias", True).of("numpy_manual")
 
 
 @pytest.mark.parametrize(

@@ -739,7 +739,7 @@ PACKAGED = sorted(catalogue.configs_folder().rglob("*.yaml"))
 
 def valid(text):
     """Whether the JSON schema accepts a config."""
-    content = document.parse(text, "x.yaml").plain()
+    content = document.parse(text, "x.yaml").value
     return jsonschema.Draft202012Validator(SCHEMA).is_valid(content)
 
 
