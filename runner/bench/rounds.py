@@ -62,7 +62,7 @@ class Entry:
 def entry(run: Run, *, label: str = "", revision: str = "", size: int | None = None) -> Entry:
     """What there is to say of a run before it is measured."""
     implementation = run.implementation
-    family = implementation.family
+    family = implementation.reference
     cell = Cell(
         label=label or run.name,
         impl=run.name,

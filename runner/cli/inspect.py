@@ -97,7 +97,7 @@ def check(
     for item in found:
         if hints := frameworks.missing(item.imports):
             raise UserError(f"{item.name}: {hints}")
-        item.family  # noqa: B018 (refuses one that there is no reference for)
+        item.reference  # noqa: B018 (refuses one that there is no reference for)
     say_notes(found, quiet=False)
     work = [(plan.Run(item, Config()), {"task": "twolayer.training.tasks:check"}) for item in found]
     broken = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,16 +36,16 @@ _DEEPEST = 50
 
 @dataclass(frozen=True)
 class Item:
-    """A plain value and where it stands, `file:line:column`, with the items within it.
+    """A plain value and where it comes from: `file:line:column`, an option or `default`.
 
-    `parts` are a list of Items, or a dict of them by key; `size` counts all values within,
-    aliases unfolded.
+    `parts` are the items of a list, by index, or of a mapping, by key; `size` counts all values
+    within, aliases unfolded.
     """
 
     value: Any
-    place: str
-    key_place: str = ""
-    parts: Any = ()
+    origin: str
+    key_origin: str = ""
+    parts: dict[Any, Item] = field(default_factory=dict)
     size: int = 1
 
 
@@ -59,14 +59,10 @@ def scalar(text: str) -> int | float | bool | str | None:
     return float(text.replace("_", "")) if _FLOAT.fullmatch(text) else text
 
 
-def read(path: Path, shown: str | None = None) -> Item:
-    """Read one YAML document; `shown` names the file in messages.
-
-    Raises UserError if the file can't be read and ConfigError, with every mistake and its
-    place, if it is not YAML or has duplicate keys.
-    """
-    name = shown or str(path)
-    return parse(text_of(path, name), name)
+def spaced(text: object) -> str:
+    """A hint for `lr:1e-3`, a key and its value run together; empty for other text."""
+    match = _NO_SPACE.match(text) if isinstance(text, str) else None
+    return f"; write `{match[1]}: {match[2]}`, with a space after the colon" if match else ""
 
 
 def text_of(path: Path, name: str) -> str:
@@ -81,7 +77,10 @@ def text_of(path: Path, name: str) -> str:
 
 
 def parse(text: str, name: str) -> Item:
-    """`read`, from a string."""
+    """Read one YAML document; `name` is that of its file.
+
+    Raises ConfigError, with every mistake and its place, if it is not YAML or has duplicate keys.
+    """
     import yaml  # here, so that --help need not wait for it
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -89,14 +88,14 @@ def parse(text: str, name: str) -> Item:
     try:
         reader.look(yaml.parse(text, Loader=loader))
         node = yaml.compose(text, Loader=loader)
-        item = reader.item(node) if node else Item({}, f"{name}:1:1", parts={})
+        item = reader.item(node) if node else Item({}, f"{name}:1:1")
     except yaml.reader.ReaderError as error:
         place = _end(text[: error.position], name)
         raise _refusal(place, f"is not valid YAML: {error.reason}") from None
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text, name) from None
     if item.size > _MOST_VALUES:
-        raise _refusal(item.place, "is too large")
+        raise _refusal(item.origin, "is too large")
     if reader.mistakes:
         raise ConfigError(reader.mistakes)
     return item
@@ -122,20 +121,12 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
     marks = [mark for mark in (error.context_mark, error.problem_mark) if mark]
     for number in (mark.line + after for after in (1, 0) for mark in marks):
         line = lines.get(number, "")
-        indent = line[: len(line) - len(line.lstrip())]
-        if "\t" in indent:
-            place = f"{name}:{number}:{1 + indent.index(chr(9))}"
-            return _refusal(place, "is not valid YAML: indent with spaces, not with a tab")
-        if hint := spaced(line):
-            return _refusal(f"{name}:{number}:{len(indent) + 1}", f"is not valid YAML{hint}")
+        before, tab, _ = line[: len(line) - len(line.lstrip())].partition("\t")
+        hint = ": indent with spaces, not with a tab" if tab else spaced(line)
+        if hint:
+            return _refusal(f"{name}:{number}:{len(before) + 1}", f"is not valid YAML{hint}")
     place = _place(error.problem_mark or error.context_mark, name)
     return _refusal(place, f"is not valid YAML: {error.problem or error.context}")
-
-
-def spaced(text: object) -> str:
-    """A hint for `lr:1e-3`, a key and its value run together; empty for other text."""
-    match = _NO_SPACE.match(text) if isinstance(text, str) else None
-    return f"; write `{match[1]}: {match[2]}`, with a space after the colon" if match else ""
 
 
 class _Reader:
@@ -149,8 +140,8 @@ class _Reader:
         self.items: dict[yaml.Node, Item | None] = {}
         self.merge = SafeConstructor().flatten_mapping  # puts what `<<` names before the rest
 
-    def place(self, node: Any) -> str:
-        return _place(node.start_mark, self.name)
+    def wrong(self, node: Any, key: str, message: str) -> None:
+        self.mistakes.append(Mistake(_place(node.start_mark, self.name), key, message))
 
     def look(self, events: Iterable[Any]) -> None:
         """Refuse tags, and depth before anything recurses into it."""
@@ -159,47 +150,43 @@ class _Reader:
             kind = type(event).__name__
             depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
             if depth > _DEEPEST:
-                raise _refusal(self.place(event), "is nested too deep")
+                raise _refusal(_place(event.start_mark, self.name), "is nested too deep")
             if tag := getattr(event, "tag", None):
                 tag = tag.replace("tag:yaml.org,2002:", "!!")
-                message = f"tags such as {tag} are not used here"
-                self.mistakes.append(Mistake(self.place(event), "", message))
+                self.wrong(event, "", f"tags such as {tag} are not used here")
 
     def item(self, node: Any) -> Item:
         if node not in self.items:
             self.items[node] = None  # until it is made; what meets it before contains itself
             self.items[node] = self.make(node)
         if not (item := self.items[node]):
-            raise _refusal(self.place(node), "an alias can't contain itself")
+            place = _place(node.start_mark, self.name)
+            raise _refusal(place, "an alias can't contain itself")
         return item
 
     def make(self, node: Any) -> Item:
-        place = self.place(node)
+        place = _place(node.start_mark, self.name)
         if node.id == "scalar":
             quoted = node.style in ("'", '"', "|", ">")
             return Item(node.value if quoted else scalar(node.value), place)
-        if node.id == "sequence":
-            parts = list(map(self.item, node.value))
-            size = 1 + sum(part.size for part in parts)
-            return Item([part.value for part in parts], place, parts=parts, size=size)
-        keys = self.mapping(node)
-        size = 1 + sum(part.size for part in keys.values())
-        plain = {key: part.value for key, part in keys.items()}
-        return Item(plain, place, parts=keys, size=size)
+        listed = node.id == "sequence"
+        parts = dict(enumerate(map(self.item, node.value))) if listed else self.mapping(node)
+        value = {key: part.value for key, part in parts.items()}
+        size = 1 + sum(part.size for part in parts.values())
+        return Item(list(value.values()) if listed else value, place, "", parts, size)
 
     def mapping(self, node: Any) -> dict[str, Item]:
-        first: dict[str, str] = {}
+        places: dict[str, str] = {}
         for key, value in node.value:
             self.item(value)  # also what is merged, for its own mistakes
-            place = self.place(key)
+            place = _place(key.start_mark, self.name)
             if key.id != "scalar":
-                self.mistakes.append(Mistake(place, "", "a key must be a word"))
-            elif key.value != "<<" and first.setdefault(key.value, place) != place:
-                earlier = first[key.value].removeprefix(f"{self.name}:")
-                message = f"is set twice (first at {earlier}); keep one"
-                self.mistakes.append(Mistake(place, key.value, message))
+                self.wrong(key, "", "a key must be a word")
+            elif key.value != "<<" and places.setdefault(key.value, place) != place:
+                first = places[key.value].removeprefix(f"{self.name}:")
+                self.wrong(key, key.value, f"is set twice (first at {first}); keep one")
         self.merge(node)
         return {
-            str(key.value): replace(self.item(value), key_place=self.place(key))
+            str(key.value): replace(self.item(value), key_origin=_place(key.start_mark, self.name))
             for key, value in node.value
         }

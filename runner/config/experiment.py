@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import MISSING, Mistake, UserError, nearest, no_file
 from . import document
 from .catalogue import configs_folder
 from .document import Item
-from .rules import Rule, Value, number
+from .rules import Rule, number
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
 _OF_THE_WHOLE = (*OPTIONS, "impls", "published", "overrides")
@@ -51,14 +51,6 @@ _ELSEWHERE = {
 
 
 @dataclass(frozen=True)
-class Assigned:
-    """A value and where it came from: `default`, `file:line:column` or an option."""
-
-    value: Value
-    origin: str
-
-
-@dataclass(frozen=True)
 class Assignment:
     """`--lr 1e-3` or `--set sgd.lr=1e-3`: a setting for all (`impl` empty) or for one."""
 
@@ -77,23 +69,23 @@ class Experiment:
     """
 
     path: Path
-    impls: list[Assigned] = field(default_factory=list)
-    listed: list[Assigned] = field(default_factory=list)  # in the file, before --impl
-    published: Assigned | None = None
-    options: dict[str, Assigned] = field(default_factory=dict)
-    common: dict[str, Assigned] = field(default_factory=dict)
-    overrides: dict[str, dict[str, Assigned]] = field(default_factory=dict)
-    said: dict[str, dict[str, Assigned]] = field(default_factory=lambda: {"": {}})
+    impls: list[Item] = field(default_factory=list)
+    listed: list[Item] = field(default_factory=list)  # in the file, before --impl
+    published: Item | None = None
+    options: dict[str, Item] = field(default_factory=dict)
+    common: dict[str, Item] = field(default_factory=dict)
+    overrides: dict[str, dict[str, Item]] = field(default_factory=dict)
+    said: dict[str, dict[str, Item]] = field(default_factory=lambda: {"": {}})
     named_at: dict[str, str] = field(default_factory=dict)  # where implementations get settings
     extra: dict[str, Item] = field(default_factory=dict)  # keys that only a sweep has
     mistakes: list[Mistake] = field(default_factory=list)
 
-    def settings(self, impl: str) -> dict[str, Assigned]:
+    def settings(self, impl: str) -> dict[str, Item]:
         """The settings of one implementation; the command line wins over the file."""
-        values = {name: Assigned(value, "default") for name, value in DEFAULTS.items()}
+        values = {name: Item(value, "default") for name, value in DEFAULTS.items()}
         return values | self.common | self.overrides.get(impl, {}) | self.on_command_line(impl)
 
-    def on_command_line(self, impl: str) -> dict[str, Assigned]:
+    def on_command_line(self, impl: str) -> dict[str, Item]:
         return self.said[""] | self.said.get(impl, {})
 
     def option(self, name: str) -> Any:
@@ -107,20 +99,63 @@ class Experiment:
 
     def wrong(self, item: Item, key: str, message: str) -> None:
         """Note a mistake and what was there."""
-        self.mistakes.append(Mistake(item.place, key, f"{message} (got {shown(item.value)})"))
+        self.mistakes.append(Mistake(item.origin, key, f"{message} (got {shown(item.value)})"))
 
     def assign(
-        self, into: dict[str, Assigned], key: str, item: Item, known: Iterable[str] = RULES
+        self, into: dict[str, Item], key: str, item: Item, known: Iterable[str] = RULES
     ) -> None:
         """Assign the value of a setting or option; what is wrong with it is noted instead."""
         rule = RULES.get(key) or OPTIONS.get(key, (None,))[0]
         if not rule or key not in known:
-            self.mistakes.append(unknown(key, item.key_place or item.place, known))
+            self.mistakes.append(unknown(key, item.key_origin or item.origin, known))
             return
         try:
-            into[key] = Assigned(rule.check(item.value), item.place)
+            into[key] = Item(rule.check(item.value), item.origin)
         except ValueError as error:
             self.wrong(item, key, _one_for_each(rule, key, item.value) or str(error))
+
+    def read(self, key: str, item: Item, extra: Iterable[str]) -> None:
+        """Read a key of the file."""
+        if key == "impls":
+            self.impls = self.listed = self._names(item)
+        elif key == "published":
+            path = self.path.parent / str(item.value)
+            if why := no_file(path) if isinstance(item.value, str) else MISSING:
+                self.wrong(item, key, why)
+            else:
+                self.published = replace(item, value=str(path))
+        elif key == "overrides":
+            if not isinstance(item.value, dict):
+                self.wrong(item, key, "must map implementations to settings")
+            for impl, settings in item.parts.items() if isinstance(item.value, dict) else ():
+                self._override(impl, settings)
+        elif key in extra:
+            self.extra[key] = item
+        elif key in SWEEP_KEYS:
+            self.mistakes.append(Mistake(item.key_origin, key, "is for sweeps; use twolayer sweep"))
+        elif not key.startswith("x-"):
+            into = self.options if key in OPTIONS else self.common
+            self.assign(into, key, item, (*KEYS, *extra))
+
+    def _names(self, item: Item) -> list[Item]:
+        items = list(item.parts.values()) if isinstance(item.value, list) else [item]
+        if isinstance(item.value, str):  # `impls: a, b`, as --impl has it
+            items = [replace(item, value=name.strip()) for name in item.value.split(",")]
+        names = [each for each in items if each.value and isinstance(each.value, str)]
+        for each in items or [item]:
+            if each not in names:
+                self.wrong(each, "impls", "must be a list of implementations")
+        return names
+
+    def _override(self, impl: str, settings: Item) -> None:
+        if not isinstance(settings.value, dict):
+            hint = document.spaced(settings.value)
+            self.wrong(settings, impl, f"must be a mapping of settings{hint}")
+            return
+        self.named_at[impl] = settings.key_origin
+        self.overrides[impl] = {}
+        for key, value in settings.parts.items():
+            self.assign(self.overrides[impl], key, value)
 
 
 def config_names(folder: str = "") -> list[str]:
@@ -164,96 +199,35 @@ def load(
     a file that can't be read as YAML raises ConfigError or UserError.
     """
     name = shown_path(path)
-    root = document.read(path, name)
+    root = document.parse(document.text_of(path, name), name)
     experiment = Experiment(path)
-    if isinstance(root.value, dict):
-        for key, item in root.parts.items():
-            _read_key(experiment, key, item, tuple(extra))
-    else:
+    mistakes = experiment.mistakes
+    if not isinstance(root.value, dict):
         message = f"a config must be a mapping of keys to values{document.spaced(root.value)}"
-        experiment.mistakes.append(Mistake(root.place, "", message))
-    stem = path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
-    experiment.options.setdefault("name", Assigned(stem, "file name"))
-    _lay_over(experiment, assignments, options)
-    _choose(experiment, impls, f"{name}:1:1")
-    return experiment
-
-
-def _read_key(experiment: Experiment, key: str, item: Item, extra: tuple[str, ...]) -> None:
-    if key == "impls":
-        experiment.impls = experiment.listed = _names(experiment, item)
-    elif key == "published":
-        path = experiment.path.parent / str(item.value)
-        if why := no_file(path) if isinstance(item.value, str) else MISSING:
-            experiment.wrong(item, key, why)
-        else:
-            experiment.published = Assigned(str(path), item.place)
-    elif key == "overrides":
-        _read_overrides(experiment, item)
-    elif key in extra:
-        experiment.extra[key] = item
-    elif key in SWEEP_KEYS:
-        message = "is for sweeps; use twolayer sweep"
-        experiment.mistakes.append(Mistake(item.key_place, key, message))
-    elif not key.startswith("x-"):
-        into = experiment.options if key in OPTIONS else experiment.common
-        experiment.assign(into, key, item, (*KEYS, *extra))
-
-
-def _names(experiment: Experiment, item: Item) -> list[Assigned]:
-    items = [item]
-    if isinstance(item.value, str):  # `impls: a, b`, as --impl has it
-        items = [Item(name.strip(), item.place) for name in item.value.split(",")]
-    elif isinstance(item.value, list) and item.value:
-        items = item.parts
-    names = [each for each in items if each.value and isinstance(each.value, str)]
-    for each in items:
-        if each not in names:
-            experiment.wrong(each, "impls", "must be a list of implementations")
-    return [Assigned(each.value, each.place) for each in names]
-
-
-def _read_overrides(experiment: Experiment, item: Item) -> None:
-    if not isinstance(item.value, dict):
-        experiment.wrong(item, "overrides", "must map implementations to settings")
-        return
-    for impl, settings in item.parts.items():
-        if not isinstance(settings.value, dict):
-            hint = document.spaced(settings.value)
-            experiment.wrong(settings, impl, f"must be a mapping of settings{hint}")
+        mistakes.append(Mistake(root.origin, "", message))
+    for key, item in root.parts.items() if isinstance(root.value, dict) else ():
+        experiment.read(key, item, tuple(extra))
+    for said in assignments:
+        if isinstance(said, Mistake):
+            mistakes.append(said)
             continue
-        experiment.named_at[impl] = settings.key_place
-        into = experiment.overrides.setdefault(impl, {})
-        for key, value in settings.parts.items():
-            experiment.assign(into, key, value)
-
-
-def _lay_over(
-    experiment: Experiment,
-    assignments: Iterable[Assignment | Mistake],
-    options: Iterable[Assignment],
-) -> None:
-    for each in assignments:
-        if isinstance(each, Mistake):
-            experiment.mistakes.append(each)
-        else:
-            into = experiment.said.setdefault(each.impl, {})
-            if each.impl:
-                experiment.named_at.setdefault(each.impl, each.origin)
-            experiment.assign(into, each.key, Item(document.scalar(each.text), each.origin))
-    for each in options:
-        item = Item(document.scalar(each.text), each.origin)
-        experiment.assign(experiment.options, each.key, item, OPTIONS)
-
-
-def _choose(experiment: Experiment, impls: Iterable[str] | None, top: str) -> None:
+        if said.impl:
+            experiment.named_at.setdefault(said.impl, said.origin)
+        into = experiment.said.setdefault(said.impl, {})
+        experiment.assign(into, said.key, Item(document.scalar(said.text), said.origin))
+    for said in options:
+        item = Item(document.scalar(said.text), said.origin)
+        experiment.assign(experiment.options, said.key, item, OPTIONS)
+    stem = path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
+    experiment.options.setdefault("name", Item(stem, "file name"))
     if impls is not None:
-        experiment.impls = [Assigned(name, "--impl") for name in dict.fromkeys(impls)]
+        experiment.impls = [Item(name, "--impl") for name in dict.fromkeys(impls)]
         if not experiment.impls:
             experiment.wrong(Item(None, "--impl"), "impls", "must name an implementation")
-    elif not experiment.impls and not any(m.key in ("impls", "") for m in experiment.mistakes):
+    elif not experiment.impls and not any(m.key in ("impls", "") for m in mistakes):
         message = "is missing: list the implementations to run"
-        experiment.mistakes.append(Mistake(top, "impls", message))
+        mistakes.append(Mistake(f"{name}:1:1", "impls", message))
+    return experiment
 
 
 def unknown(key: str, place: str, known: Iterable[str]) -> Mistake:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import machine
-from ..errors import ConfigError, Mistake, UserError, listed, nearest
+from ..errors import ConfigError, Mistake, UserError, nearest
 from . import catalogue, frameworks
 from .catalogue import Implementation, Refusal
-from .experiment import Assigned, Experiment, shown
+from .document import Item
+from .experiment import Experiment, shown
 from .settings import SHOWN_ONLY, Config
 
 HostKey = tuple[tuple[str, ...], int]
@@ -77,14 +78,8 @@ def make(experiment: Experiment) -> list[Run]:
 
 def notes(implementations: Iterable[Implementation]) -> list[str]:
     """What may go wrong, but need not: packages that can't be found, broken registrations."""
-    return [
-        *(f"{problem}; it is left out" for problem in catalogue.problems()),
-        *(
-            f"{each.name} imports {listed(missing)}, which can't be found before the run"
-            for each in dict.fromkeys(implementations)
-            if (missing := [n for n in each.missing() if n not in frameworks.KNOWN])
-        ),
-    ]
+    own = (note for each in dict.fromkeys(implementations) for note in each.notes())
+    return [*(f"{problem}; it is left out" for problem in catalogue.problems()), *own]
 
 
 class Planner:
@@ -137,7 +132,7 @@ class Planner:
                 continue
             self.mistakes.append(Mistake(origin, impl, message))
 
-    def check(self, implementation: Implementation, settings: dict[str, Assigned]) -> Config:
+    def check(self, implementation: Implementation, settings: dict[str, Item]) -> Config:
         """The Config of these settings; what the implementation can't honour of them is noted."""
         for name, assigned in settings.items():
             if refusal := implementation.refusal(name, assigned.value):
@@ -169,7 +164,7 @@ class Planner:
             raise ConfigError(sorted(self.mistakes, key=_place))
 
 
-def values_of(settings: dict[str, Assigned]) -> dict[str, Any]:
+def values_of(settings: dict[str, Item]) -> dict[str, Any]:
     return {name: assigned.value for name, assigned in settings.items()}
 
 

@@ -18,13 +18,13 @@ import numpy as np
 from ..errors import Mistake
 from .catalogue import Implementation
 from .document import Item
-from .experiment import SWEEP_KEYS, Assigned, Experiment
+from .experiment import SWEEP_KEYS, Experiment
 from .plan import Planner, Run, values_of
 from .rules import LARGEST
 from .settings import RULES, Config
 
 KEYS = tuple(SWEEP_KEYS)
-Point = dict[str, Assigned]
+Point = dict[str, Item]
 MOST_VALUES = 1_000_000
 """The longest axis, sample or sweep: beyond it is a slip of the finger."""
 _DECIDES = ("N", "H", "D_in", "D_out", "dtype", "epochs", "bias", "momentum", "device")
@@ -66,7 +66,7 @@ class Sweep:
         for point in itertools.chain(*(b.points() for b in self.blocks)) if self.blocks else [{}]:
             first = point.get("seed", default)
             for turn in range(self.repeat):
-                seed = {"seed": Assigned(int(first.value) + turn, first.origin)}
+                seed = {"seed": Item(int(first.value) + turn, first.origin)}
                 yield point | seed if self.repeat > 1 else point
 
     def runs(self, wanted: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Run]:
@@ -159,7 +159,7 @@ class _Reader:
         if key == "zip" and len(set(sizes.values())) > 1:
             counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             message = f"must have lists of one length ({counts})"
-            self.experiment.mistakes.append(Mistake(item.place, key, message))
+            self.experiment.mistakes.append(Mistake(item.origin, key, message))
         if not axes:
             return None
         combine = itertools.product if key == "grid" else zip
@@ -175,18 +175,18 @@ class _Reader:
             self.wrong(item, "runs", "must be a list of mappings of settings")
             return None
         rows: list[Point] = [{} for _ in item.parts]
-        for row, each in zip(rows, item.parts, strict=True):
+        for row, each in zip(rows, item.parts.values(), strict=True):
             for name, value in self.mapping(each, "runs").items():
                 self.experiment.assign(row, name, value)
         return Block(len(rows), set().union(*rows), lambda: rows)
 
-    def checked(self, name: str, item: Item) -> list[Assigned]:
+    def checked(self, name: str, item: Item) -> list[Item]:
         """One value of a setting; nothing if there is no such setting or value."""
         into: Point = {}
         self.experiment.assign(into, name, item)
         return list(into.values())
 
-    def values(self, name: str, item: Item) -> list[Assigned]:
+    def values(self, name: str, item: Item) -> list[Item]:
         """The values of an axis: a list, one value, or `{range: …}`, `{linear: …}`, `{log: …}`."""
         if name not in RULES:
             return self.checked(name, item)
@@ -194,7 +194,7 @@ class _Reader:
         if not items:
             self.wrong(item, name, "must have at least one value")
         if isinstance(item.value, dict):
-            items = [Item(value, item.place) for value in self.spread(name, item)]
+            items = [Item(value, item.origin) for value in self.spread(name, item)]
         return [value for each in items for value in self.checked(name, each)]
 
     def spread(self, name: str, item: Item) -> list[int | float]:
@@ -215,7 +215,7 @@ class _Reader:
     def sample(self, item: Item) -> Block | None:
         settings = self.mapping(item, "sample")
         count = self.count(settings.pop("n", item), "n", 1)
-        seed = self.count(settings.pop("seed", Item(0, item.place)), "seed", 0)
+        seed = self.count(settings.pop("seed", Item(0, item.origin)), "seed", 0)
         draws = {name: self.draw(name, each) for name, each in settings.items()}
         if not settings:
             self.wrong(item, "sample", "must say which settings to draw")
@@ -233,7 +233,7 @@ class _Reader:
         self.wrong(item, key, f"must be a whole number from {least} to {MOST_VALUES}")
         return least
 
-    def draw(self, name: str, item: Item) -> Callable[[np.random.Generator], Assigned] | None:
+    def draw(self, name: str, item: Item) -> Callable[[np.random.Generator], Item] | None:
         """How to draw a setting: `{uniform: [a, b]}`, `{log_uniform: [a, b]}`, `{choice: […]}`."""
         kind, numbers = _call(item)
         if name not in RULES:
@@ -248,9 +248,9 @@ class _Reader:
         if not numeric or not least < low < high:
             self.wrong(item, name, f"must be one of {DRAWS_SHOWN}")
             return None
-        ends = [each for end in (low, high) for each in self.checked(name, Item(end, item.place))]
+        ends = [each for end in (low, high) for each in self.checked(name, Item(end, item.origin))]
         whole = bool(ends) and isinstance(ends[0].value, int)
-        return lambda rng: Assigned(_drawn(rng, low, high, kind, whole), item.place)
+        return lambda rng: Item(_drawn(rng, low, high, kind, whole), item.origin)
 
     def repeat(self) -> int:
         return self.count(self.extra.get("repeat", Item(1, "")), "repeat", 1)
@@ -262,7 +262,7 @@ class _Reader:
             return
         if any("seed" in block.settings for block in sweep.blocks):
             message = "and a block both set the seed; keep one of them"
-            place = self.extra["repeat"].place
+            place = self.extra["repeat"].origin
             self.experiment.mistakes.append(Mistake(place, "repeat", message))
         elif first + sweep.repeat > LARGEST:
             message = f"goes beyond the largest seed when it starts at {first}"
@@ -287,7 +287,7 @@ class _Reader:
 
 def _items(item: Item) -> list[Item]:
     """The items of a list, or the one that is not in a list."""
-    return item.parts if isinstance(item.value, list) else [item]
+    return list(item.parts.values()) if isinstance(item.value, list) else [item]
 
 
 def _call(item: Item) -> tuple[str, list[Any]]:

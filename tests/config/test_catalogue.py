@@ -154,6 +154,18 @@ def test_a_file_that_reads_no_setting_is_told_how_to_declare_it(tmp_path):
     assert "declare" not in catalogue.find("numpy_manual").refusal("bias", True).of("numpy_manual")
 
 
+@pytest.mark.parametrize("name", ["REFERENCE", "FAMILY"])
+def test_the_old_name_of_a_reference_is_read_and_noted(tmp_path, name):
+    """And the new one is not remarked on."""
+    source(tmp_path, f'{MINE}\n\n{name} = "adam"\n')
+    assert catalogue.from_file(tmp_path / "mine.py").reference == "adam"
+    words = ("run", "--impl", "./mine.py", *small(tmp_path))
+    done = twolayer(*words, cwd=tmp_path)
+    note = f"note: {tmp_path / 'mine.py'}:16: FAMILY is now called REFERENCE"
+    assert (done.returncode, note in done.stderr) == (0, name == "FAMILY")
+    assert "REFERENCE" not in done.stderr or name == "FAMILY"
+
+
 @pytest.mark.parametrize(
     ("text", "preload"),
     [
