@@ -7,6 +7,7 @@ settings and overrides; the command line overrides the point.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -108,11 +109,18 @@ def make(experiment: Experiment, cores: int | None = None) -> Sweep:
         experiment,
         planner.implementations,
         [block for block in reader.blocks() if block],
-        reader.repeat(),
+        reader.count(experiment.extra.get("repeat", Item(1, "")), "repeat", 1),
         reader.excluded(names),
         cores,
     )
-    reader.check_seeds(sweep)
+    first = int(experiment.settings("")["seed"].value)
+    if sweep.repeat > 1 and any("seed" in block.settings for block in sweep.blocks):
+        message = "and a block both set the seed; keep one of them"
+        origin = experiment.extra["repeat"].origin
+        planner.mistakes.append(Mistake(origin, "repeat", message))
+    elif sweep.repeat > 1 and first + sweep.repeat > LARGEST:
+        message = f"goes beyond the largest seed when it starts at {first}"
+        experiment.wrong(experiment.extra["repeat"], "repeat", message)
     if sweep.size > MOST_VALUES:
         message = f"asks for {sweep.size:,} runs; at most {MOST_VALUES:,} can be checked at once: "
         message += "shorten an axis, or draw some of them with `sample`"
@@ -200,14 +208,18 @@ class _Reader:
     def spread(self, name: str, item: Item) -> list[int | float]:
         """The numbers of `{range: 5}`, `{range: [start, stop, step]}`, `{log: [from, to, n]}`."""
         kind, numbers = _call(item)
-        try:
-            with np.errstate(all="ignore"):
-                values = _SPREADS[kind](*numbers)
+        with contextlib.suppress(TypeError, ValueError, ArithmeticError), np.errstate(all="ignore"):
+            values: Any = range(*numbers) if kind == "range" else []
+            if kind in ("linear", "log"):
+                low, high, count = numbers
+                if count <= MOST_VALUES and (kind == "linear" or min(low, high) > 0):
+                    space = np.linspace if kind == "linear" else np.geomspace
+                    values = space(low, high, count).tolist()
+            if kind == "log":  # 1e-06, not 9.999999999999999e-07
+                values = [float(f"{value:.12g}") for value in values]
             if 0 < len(values) <= MOST_VALUES and all(map(math.isfinite, values)):
                 whole = RULES[name].schema.get("type") == "integer"
                 return [round(value) for value in values] if whole else list(values)
-        except (KeyError, TypeError, ValueError, ArithmeticError):
-            pass
         allowed = f"must be a list, or one of {SPREADS_SHOWN}"
         self.wrong(item, name, _as_linear(kind, numbers) or allowed)
         return []
@@ -250,38 +262,30 @@ class _Reader:
             return None
         ends = [each for end in (low, high) for each in self.checked(name, Item(end, item.origin))]
         whole = bool(ends) and isinstance(ends[0].value, int)
-        return lambda rng: Item(_drawn(rng, low, high, kind, whole), item.origin)
 
-    def repeat(self) -> int:
-        return self.count(self.extra.get("repeat", Item(1, "")), "repeat", 1)
+        def drawn(rng: np.random.Generator) -> float:
+            """A number between the ends; a whole one may be either end."""
+            if whole and kind == "uniform":
+                return int(rng.integers(int(low), int(high), endpoint=True))
+            if kind == "uniform":
+                value = float(rng.uniform(low, high))
+            else:
+                value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+            return min(max(round(value), int(low)), int(high)) if whole else value
 
-    def check_seeds(self, sweep: Sweep) -> None:
-        """`repeat` sets the seeds; nothing else may, and they must not run out."""
-        first = int(sweep.experiment.settings("")["seed"].value)
-        if sweep.repeat == 1:
-            return
-        if any("seed" in block.settings for block in sweep.blocks):
-            message = "and a block both set the seed; keep one of them"
-            place = self.extra["repeat"].origin
-            self.experiment.mistakes.append(Mistake(place, "repeat", message))
-        elif first + sweep.repeat > LARGEST:
-            message = f"goes beyond the largest seed when it starts at {first}"
-            self.wrong(self.extra["repeat"], "repeat", message)
+        return lambda rng: Item(drawn(rng), item.origin)
 
     def excluded(self, impls: list[str]) -> list[dict[str, list[Any]]]:
         """The combinations to leave out: settings, or `impl`, to a value or a list of them."""
         rules = []
         for each in _items(self.extra["exclude"]) if "exclude" in self.extra else []:
-            rule: dict[str, list[Any]] = {}
-            for name, item in self.mapping(each, "exclude").items():
-                if name != "impl":
-                    rule[name] = [assigned.value for assigned in self.values(name, item)]
-                    continue
-                rule[name] = [part.value for part in _items(item)]
-                for part in _items(item):
-                    if part.value not in impls:
-                        self.wrong(part, name, "must be one of the sweep's implementations")
-            rules.append(rule)
+            rule = self.mapping(each, "exclude")
+            named = _items(rule["impl"]) if "impl" in rule else []
+            for item in named:
+                if item.value not in impls:
+                    self.wrong(item, "impl", "must be one of the sweep's implementations")
+            values = {n: named if n == "impl" else self.values(n, i) for n, i in rule.items()}
+            rules.append({name: [each.value for each in some] for name, some in values.items()})
         return [rule for rule in rules if rule]
 
 
@@ -298,17 +302,6 @@ def _call(item: Item) -> tuple[str, list[Any]]:
     return word, arguments if isinstance(arguments, list) else [arguments]
 
 
-def _linear(low: float, high: float, count: int) -> list[float]:
-    return list(np.linspace(low, high, min(count, MOST_VALUES + 1)).tolist())
-
-
-def _log(low: float, high: float, count: int) -> list[float]:
-    if low <= 0 or high <= 0:
-        raise ValueError
-    values = np.geomspace(low, high, min(count, MOST_VALUES + 1)).tolist()
-    return [float(f"{value:.12g}") for value in values]  # 1e-06, not 9.999999999999999e-07
-
-
 def _as_linear(kind: str, numbers: list[Any]) -> str:
     """What to say of `{range: [0.1, 0.5, 0.1]}`, whose numbers are no counts."""
     try:
@@ -321,17 +314,5 @@ def _as_linear(kind: str, numbers: list[Any]) -> str:
     return f"range counts in whole numbers; write {{linear: [{low}, {high}, {count}]}}"
 
 
-_SPREADS: dict[str, Callable[..., Any]] = {"range": range, "linear": _linear, "log": _log}
 SPREADS_SHOWN = "{range: 5}, {range: [0, 10, 2]}, {linear: [0, 1, 5]}, {log: [1e-6, 1e-3, 4]}"
 DRAWS_SHOWN = "{uniform: [a, b]}, {log_uniform: [a, b]} with 0 < a < b, {choice: […]}"
-
-
-def _drawn(rng: np.random.Generator, low: float, high: float, kind: str, whole: bool) -> float:
-    """A number between two ends; a whole one may be either end."""
-    if whole and kind == "uniform":
-        return int(rng.integers(int(low), int(high), endpoint=True))
-    if kind == "uniform":
-        value = float(rng.uniform(low, high))
-    else:
-        value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    return min(max(round(value), int(low)), int(high)) if whole else value
