@@ -11,13 +11,25 @@ from typing import Any
 
 from ..errors import MISSING, Mistake, UserError, nearest, no_file
 from . import document
-from .catalogue import configs_folder
+from .catalogue import LESSON, configs_folder
 from .document import Item
 from .rules import Rule, number
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
-_OF_THE_WHOLE = (*OPTIONS, "impls", "published", "overrides")
-KEYS = (*_OF_THE_WHOLE, *RULES)
+_NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+_WHOLE: dict[str, dict[str, Any]] = {
+    **{key: rule.schema | {"description": text} for key, (rule, text) in OPTIONS.items()},
+    "impls": {
+        "anyOf": [_NAMES, {"type": "string"}],
+        "description": "implementations to run, by name or as ./path.py, in this order, or all",
+    },
+    "published": {
+        "type": "string",
+        "description": "CSV beside the config: implementation,epoch,loss, for --published",
+    },
+    "overrides": {"type": "object", "description": "settings of one implementation only"},
+}
+KEYS = (*_WHOLE, *RULES)
 SWEEP_KEYS = {
     "grid": "axes of which all combinations are run",
     "zip": "axes that are walked together",
@@ -145,7 +157,7 @@ class Experiment:
         for each in items or [item]:
             if each not in names:
                 self.wrong(each, "impls", "must be a list of implementations")
-        return names
+        return [replace(n, value=name) for n in names for name in _expanded([n.value])]
 
     def _override(self, impl: str, settings: Item) -> None:
         if not isinstance(settings.value, dict):
@@ -158,6 +170,11 @@ class Experiment:
             self.assign(self.overrides[impl], key, value)
 
 
+def _expanded(names: Iterable[str]) -> list[str]:
+    """Names of implementations; `all` stands for the built-in ones."""
+    return [each for name in names for each in (LESSON if name == "all" else (name,))]
+
+
 def config_names(folder: str = "") -> list[str]:
     """The configs that come with twolayer, in a folder of them, by name."""
     return sorted(path.stem for path in (configs_folder() / folder).glob("*.yaml"))
@@ -168,14 +185,13 @@ def find_config(name: str, folder: str = "", option: str = "--config ") -> Path:
 
     Raises UserError if there is none.
     """
-    why, known = no_file(name), config_names(folder)
+    known = config_names(folder)
     if name in known:  # ours, whatever lies here by that name: `./bench` is the file
         return configs_folder() / folder / f"{name}.yaml"
-    if not why:
-        return Path(name)
-    if why == MISSING:
-        why += nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
-    raise UserError(f"{option}{name}: {why}")
+    if why := no_file(name):
+        hint = nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
+        raise UserError(f"{option}{name}: {why}{hint if why == MISSING else ''}")
+    return Path(name)
 
 
 def shown_path(path: Path) -> str:
@@ -221,7 +237,7 @@ def load(
     stem = path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
     experiment.options.setdefault("name", Item(stem, "file name"))
     if impls is not None:
-        experiment.impls = [Item(name, "--impl") for name in dict.fromkeys(impls)]
+        experiment.impls = [Item(name, "--impl") for name in dict.fromkeys(_expanded(impls))]
         if not experiment.impls:
             experiment.wrong(Item(None, "--impl"), "impls", "must name an implementation")
     elif not experiment.impls and not any(m.key in ("impls", "") for m in mistakes):
@@ -248,7 +264,7 @@ def elsewhere(word: str, known: Iterable[str]) -> str:
         return f" here; write {ours[_letters(here)]}"
     if here in SWEEP_KEYS:
         return f" here; a sweep file has {here}: twolayer sweep FILE"
-    if here in _OF_THE_WHOLE:
+    if here in _WHOLE:
         return f" here; {here} is a key of the whole config"
     return f" here: {here}" if " " in here else ""
 
@@ -264,8 +280,7 @@ def _one_for_each(rule: Rule, key: str, value: object) -> str:
         return ""
     values = [document.scalar(word.strip()) if isinstance(word, str) else word for word in words]
     try:
-        for each in values:
-            rule.check(each)
+        list(map(rule.check, values))
     except ValueError:
         return ""
     grid = f"grid: {{{key}: {_written(values)}}}"
@@ -299,10 +314,10 @@ def parse_set(text: str) -> Assignment | Mistake:
     """`key=value` or `impl.key=value`, as `--set` takes it, or what is wrong with it."""
     name, equals, value = text.partition("=")
     impl, _, key = name.strip().rpartition(".")
-    if not equals or not key:
-        message = f"must be key=value or implementation.key=value (got {shown(text)})"
-        return Mistake("--set", "", message)
-    return Assignment(impl, key, value.strip(), f"--set {name.strip()}")
+    if equals and key:
+        return Assignment(impl, key, value.strip(), f"--set {name.strip()}")
+    message = f"must be key=value or implementation.key=value (got {shown(text)})"
+    return Mistake("--set", "", message)
 
 
 def json_schema() -> dict[str, Any]:
@@ -311,37 +326,18 @@ def json_schema() -> dict[str, Any]:
         name: rule.schema | {"description": HELP[name], "default": DEFAULTS[name]}
         for name, rule in RULES.items()
     }
-    options = {key: rule.schema | {"description": text} for key, (rule, text) in OPTIONS.items()}
     sweeps = {
         key: {"type": ["object", "array"], "description": f"in a sweep: {text}"}
         for key, text in SWEEP_KEYS.items()
     }
     sweeps["repeat"] |= number(int, minimum=1).schema
-    names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-    whole = {
-        "impls": {
-            "anyOf": [names, {"type": "string"}],
-            "description": "implementations to run, by name or as ./path.py, in this order",
-        },
-        "published": {
-            "type": "string",
-            "description": "CSV beside the config: implementation,epoch,loss, for --published",
-        },
-        "overrides": {
-            "type": "object",
-            "additionalProperties": {
-                "type": "object",
-                "properties": settings,
-                "additionalProperties": False,
-            },
-            "description": "settings of one implementation only",
-        },
-    }
+    one = {"type": "object", "properties": settings, "additionalProperties": False}
+    whole = _WHOLE | {"overrides": _WHOLE["overrides"] | {"additionalProperties": one}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "twolayer config",
         "type": "object",
-        "properties": options | whole | settings | sweeps,
+        "properties": whole | settings | sweeps,
         "patternProperties": {"^x-": {"description": "ignored; a place for anchors"}},
         "additionalProperties": False,
     }

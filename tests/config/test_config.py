@@ -288,6 +288,13 @@ def test_implementations_may_be_divided_by_commas(folder, names):
     assert [run.name for run in planned(f"impls: {names}")] == ["sgd", "adam"]
 
 
+def test_all_stands_for_the_built_in_implementations(folder):
+    """In the lesson's order, on the command line as well, where each counts once."""
+    assert [run.name for run in planned("impls: all")] == list(catalogue.LESSON)
+    runs = planned("impls: sgd", impls=["all", "sgd"])
+    assert [run.name for run in runs] == list(catalogue.LESSON)
+
+
 def test_keys_that_begin_with_x_are_a_place_for_anchors(folder):
     """They are ignored, but where they are merged."""
     text = "x-base: &b {lr: 2, N: 5}\nimpls: sgd\noverrides:\n  sgd:\n    <<: *b\n"
