@@ -77,7 +77,7 @@ class Implementation:
     @cached_property
     def sources(self) -> Sources:
         """Its file and the local modules that it imports."""
-        return sources.read(self.source, self._tree, self.module)
+        return Sources(self.source, self._tree, self.module)
 
     @property
     def built_in(self) -> bool:
@@ -145,18 +145,15 @@ class Implementation:
     @cached_property
     def _reads(self) -> set[str] | None:
         """The settings that it reads as `cfg.…`; None if it reads or hands on all of them."""
-        train = None
-        for node in self._tree.body:
-            if isinstance(node, ast.FunctionDef) and node.name == "train":
-                train = train or node
+        functions = (node for node in self._tree.body if isinstance(node, ast.FunctionDef))
+        train = next((node for node in functions if node.name == "train"), None)
         if train is None or not train.args.args:
             return None
         cfg = train.args.args[0].arg
-        read = _uses(cfg, train)
-        if read is None:
+        if (read := _uses(cfg, train)) is None:
             return None
-        for node in self._tree.body:
-            read |= (node is not train and _uses(cfg, node)) or set()
+        helpers = (_uses(cfg, node) or set() for node in self._tree.body if node is not train)
+        read = read.union(*helpers)
         return None if read & _WHOLE else read
 
     def honours(self, setting: str) -> bool:

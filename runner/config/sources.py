@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -18,7 +17,6 @@ from . import frameworks
 INSTALLED = ("site-packages", "dist-packages")
 
 
-@dataclass(frozen=True)
 class Sources:
     """An implementation's file and every local module that it imports, at any remove.
 
@@ -34,10 +32,37 @@ class Sources:
         module: the name to import the file by, where that is more than its own.
     """
 
-    files: tuple[Path, ...]
-    roots: dict[str, Path]
-    packages: tuple[str, ...]
-    module: str
+    def __init__(self, source: Path, tree: ast.Module, module: str = "") -> None:
+        """Read a source; `module` is its name if it is installed."""
+        self.files = [source]
+        self.roots: dict[str, Path] = {}
+        self.packages: tuple[str, ...] = ()
+        self.module = module
+        self._only = ""  # the one package whose modules are local, for an installed one
+        if module:
+            top = module.partition(".")[0]
+            depth = module.count(".") + (source.name == "__init__.py")
+            root = source.parents[min(depth, len(source.parents) - 1)]
+            if _is_known(top) or any(part in INSTALLED for part in root.parts):
+                self._only = top
+            folders = [root]
+        else:
+            root = _above_package(source.parent)
+            folders = [source.parent, root]
+        self._folders = list(dict.fromkeys((*folders, *_on_the_path())))
+        self._follow(source, tree)
+        parts = tuple(module.split("."))
+        if not module:  # a file that imports from its own package is imported as part of it
+            parts = source.relative_to(root).with_suffix("").parts
+            names = (name for node in _statements(tree) for name in _imported(node))
+            if len(parts) > 1 and (parts[0] in self.roots or any(level for level, _ in names)):
+                self.module = ".".join(parts)
+                self.roots[parts[0]] = root
+        if self.module and self._only != "twolayer":
+            for path in _chain(root, parts[:-1]):  # packages are imported with their module
+                self._add(path)
+        if module:
+            self.roots.clear()  # it is found as it is installed
 
     @cached_property
     def sha256(self) -> dict[str, str]:
@@ -48,6 +73,43 @@ class Sources:
         """The same of another file, by its path from the implementation's folder; "" if none."""
         path = self.files[0].parent / name
         return file_sha256(path) if path.is_file() else ""
+
+    def _follow(self, path: Path, tree: ast.Module) -> None:
+        """Add what a file imports, anywhere in it."""
+        statements = list(_statements(tree))
+        added = _added_folders(statements, path)
+        self._folders[:0] = [folder for folder in added if folder not in self._folders]
+        for node in statements:
+            for level, name in _imported(node):
+                top = name.partition(".")[0]
+                if level:
+                    folder = path.parents[min(level, len(path.parents)) - 1]
+                    files = _chain(folder, name.split("."))
+                elif top in sys.stdlib_module_names:
+                    continue
+                elif not (files := self._local(top, name)) and node in tree.body:
+                    self.packages = tuple(dict.fromkeys((*self.packages, top)))
+                for file in files:
+                    self._add(file)
+
+    def _local(self, top: str, name: str) -> list[Path]:
+        """The local files that importing a module executes; none if it is no local module."""
+        if _is_known(top) or self._only not in ("", top):
+            return []
+        for folder in self._folders:
+            files = _chain(folder, name.split("."))
+            if files and not (files[0] == self.files[0] and frameworks.is_installed(top)):
+                self.roots[top] = folder
+                return files
+        return []
+
+    def _add(self, path: Path) -> None:
+        if path not in self.files:
+            self.files.append(path)
+            if path.suffix == ".py":
+                # What can't be read its run reports, if it comes to import it.
+                with contextlib.suppress(OSError, SyntaxError, ValueError):
+                    self._follow(path, parse(path))
 
 
 def relative(path: Path | str, folder: Path) -> str:
@@ -68,85 +130,6 @@ def parse(path: Path) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of "\\d" and the like, which its run will log
         return ast.parse(path.read_bytes())
-
-
-def read(source: Path, tree: ast.Module, module: str = "") -> Sources:
-    """The sources of an implementation; `module` is its name if it is installed."""
-    return _Reader(source, tree, module).sources()
-
-
-class _Reader:
-    def __init__(self, source: Path, tree: ast.Module, module: str) -> None:
-        self.source, self.tree, self.module = source, tree, module
-        self.files: dict[Path, None] = {source: None}
-        self.roots: dict[str, Path] = {}
-        self.packages: dict[str, None] = {}
-        self.only = ""  # the one package whose modules are local, for an installed one
-        if module:
-            top = module.partition(".")[0]
-            depth = module.count(".") + (source.name == "__init__.py")
-            self.root = source.parents[min(depth, len(source.parents) - 1)]
-            if _is_known(top) or any(part in INSTALLED for part in self.root.parts):
-                self.only = top
-            folders = [self.root]
-        else:
-            self.root = _above_package(source.parent)
-            folders = [source.parent, self.root]
-        self.folders = list(dict.fromkeys((*folders, *_on_the_path())))
-
-    def sources(self) -> Sources:
-        self.follow(self.source, self.tree)
-        module, parts = self.module, tuple(self.module.split("."))
-        if not module:  # a file that imports from its own package is imported as part of it
-            parts = self.source.relative_to(self.root).with_suffix("").parts
-            names = (name for node in _statements(self.tree) for name in _imported(node))
-            if len(parts) > 1 and (parts[0] in self.roots or any(level for level, _ in names)):
-                module = ".".join(parts)
-                self.roots[parts[0]] = self.root
-        if module and self.only != "twolayer":
-            for path in _chain(self.root, parts[:-1]):  # packages are imported with their module
-                self.add(path)
-        if self.module:
-            self.roots.clear()  # it is found as it is installed
-        return Sources(tuple(self.files), self.roots, tuple(self.packages), module)
-
-    def follow(self, path: Path, tree: ast.Module) -> None:
-        """Add what a file imports, anywhere in it."""
-        statements = list(_statements(tree))
-        added = _added_folders(statements, path)
-        self.folders[:0] = [folder for folder in added if folder not in self.folders]
-        for node in statements:
-            for level, name in _imported(node):
-                if level:
-                    folder = path.parents[min(level, len(path.parents)) - 1]
-                    files = _chain(folder, name.split("."))
-                else:
-                    files = self.local(name)
-                    top = name.partition(".")[0]
-                    if not files and node in tree.body and top not in sys.stdlib_module_names:
-                        self.packages[top] = None
-                for file in files:
-                    self.add(file)
-
-    def local(self, name: str) -> list[Path]:
-        """The local files that importing a module executes; none if it is no local module."""
-        top, *rest = name.split(".")
-        if top in sys.stdlib_module_names or _is_known(top) or self.only not in ("", top):
-            return []
-        for folder in self.folders:
-            files = _chain(folder, (top, *rest))
-            if files and not (files[0] == self.source and frameworks.is_installed(top)):
-                self.roots[top] = folder
-                return files
-        return []
-
-    def add(self, path: Path) -> None:
-        if path not in self.files:
-            self.files[path] = None
-            if path.suffix == ".py":
-                # What can't be read its run reports, if it comes to import it.
-                with contextlib.suppress(OSError, SyntaxError, ValueError):
-                    self.follow(path, parse(path))
 
 
 def _is_known(package: str) -> bool:
