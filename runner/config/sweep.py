@@ -11,7 +11,8 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,19 +42,43 @@ class Block:
     points: Callable[[], Iterable[Point]]
 
 
-@dataclass
 class Sweep:
-    """A sweep file, read and validated. Made by `make`.
+    """A sweep file, read and validated; `cores` is what `threads: auto` stands for.
 
     Runs are made anew each time they are gone through; they are never all held at once.
+    Raises ConfigError with every mistake.
     """
 
-    experiment: Experiment
-    implementations: list[tuple[Implementation, str]]
-    blocks: list[Block]
-    repeat: int = 1
-    excluded: list[dict[str, list[Any]]] = field(default_factory=list)
-    cores: int | None = None
+    def __init__(self, experiment: Experiment, cores: int | None = None) -> None:
+        planner = Planner(experiment)
+        self.experiment, self.cores = experiment, cores
+        self.implementations = planner.implementations
+        self.blocks = list(self._blocks())
+        self.repeat = self._count(experiment.extra.get("repeat", Item(1, "")), "repeat", 1)
+        self.excluded = list(self._excluded())
+        self._check(planner)
+
+    def _check(self, planner: Planner) -> None:
+        extra, mistakes = self.experiment.extra, planner.mistakes
+        first = int(self.experiment.settings("")["seed"].value)
+        if self.repeat > 1 and any("seed" in block.settings for block in self.blocks):
+            message = "and a block both set the seed; keep one of them"
+            mistakes.append(Mistake(extra["repeat"].origin, "repeat", message))
+        elif self.repeat > 1 and first + self.repeat > LARGEST:
+            message = f"goes beyond the largest seed when it starts at {first}"
+            self.experiment.wrong(extra["repeat"], "repeat", message)
+        if self.size > MOST_VALUES:
+            message = f"asks for {self.size:,} runs; at most {MOST_VALUES:,} can be checked at once"
+            message += ": shorten an axis, or draw some of them with `sample`"
+            mistakes.append(Mistake(self.experiment.path.name, "", message))
+        if not mistakes:
+            checked: set[tuple[Any, ...]] = set()
+            for implementation, _, settings in self._combinations():
+                key = (implementation.name, *(settings[name].value for name in _DECIDES))
+                if key not in checked:
+                    checked.add(key)
+                    planner.check(implementation, settings)
+        planner.raise_mistakes()
 
     @property
     def size(self) -> int:
@@ -61,19 +86,10 @@ class Sweep:
         points = sum(block.size for block in self.blocks) if self.blocks else 1
         return points * self.repeat * len(self.implementations)
 
-    def points(self) -> Iterator[Point]:
-        """Every point, repeated over seeds as asked."""
-        default = self.experiment.settings("")["seed"]
-        for point in itertools.chain(*(b.points() for b in self.blocks)) if self.blocks else [{}]:
-            first = point.get("seed", default)
-            for turn in range(self.repeat):
-                seed = {"seed": Item(int(first.value) + turn, first.origin)}
-                yield point | seed if self.repeat > 1 else point
-
     def runs(self, wanted: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Run]:
         """Every run that is not excluded and for which `wanted` is true, each once."""
         seen: set[str] = set()
-        for implementation, missing, settings in self.combinations():
+        for implementation, missing, settings in self._combinations():
             config = Config(**values_of(settings))
             if wanted and not wanted({"impl": implementation.name, **config.values()}):
                 continue
@@ -82,130 +98,87 @@ class Sweep:
                 seen.add(run.key)
                 yield run
 
-    def combinations(self) -> Iterator[tuple[Implementation, str, Point]]:
+    def _points(self) -> Iterator[Point]:
+        """Every point, repeated over seeds as asked."""
+        default = self.experiment.settings("")["seed"]
+        for point in itertools.chain(*(b.points() for b in self.blocks)) if self.blocks else [{}]:
+            first = point.get("seed", default)
+            for turn in range(self.repeat):
+                seed = {"seed": Item(int(first.value) + turn, first.origin)}
+                yield point | seed if self.repeat > 1 else point
+
+    def _combinations(self) -> Iterator[tuple[Implementation, str, Point]]:
         """Implementations, why they can't start, and settings; without what is excluded."""
         layers = [
-            (*found, self.experiment.settings(name), self.experiment.on_command_line(name))
-            for found in self.implementations
-            if (name := found[0].name)
+            (*pair, self.experiment.settings(name), self.experiment.on_command_line(name))
+            for pair in self.implementations
+            if (name := pair[0].name)
         ]
-        for point in self.points():
+        for point in self._points():
             for implementation, missing, below, above in layers:
                 settings = below | point | above
                 row = {"impl": implementation.name, **values_of(settings)}
                 if not any(all(row[k] in v for k, v in rule.items()) for rule in self.excluded):
                     yield implementation, missing, settings
 
-
-def make(experiment: Experiment, cores: int | None = None) -> Sweep:
-    """Read the sweep's own keys of an experiment loaded with them, and validate every run.
-
-    `cores` is what `threads: auto` stands for. Raises ConfigError with every mistake.
-    """
-    planner = Planner(experiment)
-    reader = _Reader(experiment)
-    names = [implementation.name for implementation, _ in planner.implementations]
-    sweep = Sweep(
-        experiment,
-        planner.implementations,
-        [block for block in reader.blocks() if block],
-        reader.count(experiment.extra.get("repeat", Item(1, "")), "repeat", 1),
-        reader.excluded(names),
-        cores,
-    )
-    first = int(experiment.settings("")["seed"].value)
-    if sweep.repeat > 1 and any("seed" in block.settings for block in sweep.blocks):
-        message = "and a block both set the seed; keep one of them"
-        origin = experiment.extra["repeat"].origin
-        planner.mistakes.append(Mistake(origin, "repeat", message))
-    elif sweep.repeat > 1 and first + sweep.repeat > LARGEST:
-        message = f"goes beyond the largest seed when it starts at {first}"
-        experiment.wrong(experiment.extra["repeat"], "repeat", message)
-    if sweep.size > MOST_VALUES:
-        message = f"asks for {sweep.size:,} runs; at most {MOST_VALUES:,} can be checked at once: "
-        message += "shorten an axis, or draw some of them with `sample`"
-        planner.mistakes.append(Mistake(experiment.path.name, "", message))
-    if not planner.mistakes:
-        checked: set[tuple[Any, ...]] = set()
-        for implementation, _, settings in sweep.combinations():
-            key = (implementation.name, *(settings[name].value for name in _DECIDES))
-            if key not in checked:
-                checked.add(key)
-                planner.check(implementation, settings)
-    planner.raise_mistakes()
-    return sweep
-
-
-class _Reader:
-    """Reads the keys of a sweep; what is wrong goes into the experiment's mistakes."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        self.extra = experiment.extra
-        self.experiment = experiment
-        self.wrong = experiment.wrong
-
-    def blocks(self) -> Iterator[Block | None]:
+    def _blocks(self) -> Iterator[Block]:
         """The blocks in the order of the file."""
-        for key, item in self.extra.items():
+        for key, item in self.experiment.extra.items():
             if key == "runs":
-                yield self.listed(item)
+                yield from self._listed(item)
             elif key in ("grid", "zip", "sample"):
                 for each in _items(item):
-                    yield self.sample(each) if key == "sample" else self.crossed(key, each)
+                    yield from self._sample(each) if key == "sample" else self._crossed(key, each)
 
-    def mapping(self, item: Item, key: str) -> dict[str, Item]:
+    def _mapping(self, item: Item, key: str) -> dict[str, Item]:
         if isinstance(item.value, dict) and item.value:
             return dict(item.parts)
-        self.wrong(item, key, "must map settings to values")
+        self.experiment.wrong(item, key, "must map settings to values")
         return {}
 
-    def crossed(self, key: str, item: Item) -> Block | None:
+    def _crossed(self, key: str, item: Item) -> Iterator[Block]:
         """`grid` or `zip`: all combinations of some axes, or the axes side by side."""
-        axes = {name: self.values(name, each) for name, each in self.mapping(item, key).items()}
+        axes = {name: self._values(name, each) for name, each in self._mapping(item, key).items()}
         axes = {name: values for name, values in axes.items() if values}
         sizes = {name: len(values) for name, values in axes.items()}
         if key == "zip" and len(set(sizes.values())) > 1:
             counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             message = f"must have lists of one length ({counts})"
             self.experiment.mistakes.append(Mistake(item.origin, key, message))
-        if not axes:
-            return None
-        combine = itertools.product if key == "grid" else zip
-        size = math.prod(sizes.values()) if key == "grid" else min(sizes.values())
-        return Block(
-            size,
-            axes,
-            lambda: (dict(zip(axes, row, strict=True)) for row in combine(*axes.values())),
-        )
+        elif axes:
+            combine = itertools.product if key == "grid" else zip
+            size = math.prod(sizes.values()) if key == "grid" else min(sizes.values())
+            rows = partial(combine, *axes.values())
+            yield Block(size, axes, lambda: (dict(zip(axes, row, strict=True)) for row in rows()))
 
-    def listed(self, item: Item) -> Block | None:
+    def _listed(self, item: Item) -> Iterator[Block]:
         if not isinstance(item.value, list) or not item.value:
-            self.wrong(item, "runs", "must be a list of mappings of settings")
-            return None
+            self.experiment.wrong(item, "runs", "must be a list of mappings of settings")
+            return
         rows: list[Point] = [{} for _ in item.parts]
         for row, each in zip(rows, item.parts.values(), strict=True):
-            for name, value in self.mapping(each, "runs").items():
+            for name, value in self._mapping(each, "runs").items():
                 self.experiment.assign(row, name, value)
-        return Block(len(rows), set().union(*rows), lambda: rows)
+        yield Block(len(rows), set().union(*rows), lambda: rows)
 
-    def checked(self, name: str, item: Item) -> list[Item]:
+    def _checked(self, name: str, item: Item) -> list[Item]:
         """One value of a setting; nothing if there is no such setting or value."""
         into: Point = {}
         self.experiment.assign(into, name, item)
         return list(into.values())
 
-    def values(self, name: str, item: Item) -> list[Item]:
+    def _values(self, name: str, item: Item) -> list[Item]:
         """The values of an axis: a list, one value, or `{range: …}`, `{linear: …}`, `{log: …}`."""
         if name not in RULES:
-            return self.checked(name, item)
+            return self._checked(name, item)
         items = _items(item)
         if not items:
-            self.wrong(item, name, "must have at least one value")
+            self.experiment.wrong(item, name, "must have at least one value")
         if isinstance(item.value, dict):
-            items = [Item(value, item.origin) for value in self.spread(name, item)]
-        return [value for each in items for value in self.checked(name, each)]
+            items = [Item(value, item.origin) for value in self._spread(name, item)]
+        return [value for each in items for value in self._checked(name, each)]
 
-    def spread(self, name: str, item: Item) -> list[int | float]:
+    def _spread(self, name: str, item: Item) -> list[int | float]:
         """The numbers of `{range: 5}`, `{range: [start, stop, step]}`, `{log: [from, to, n]}`."""
         kind, numbers = _call(item)
         with contextlib.suppress(TypeError, ValueError, ArithmeticError), np.errstate(all="ignore"):
@@ -221,46 +194,46 @@ class _Reader:
                 whole = RULES[name].schema.get("type") == "integer"
                 return [round(value) for value in values] if whole else list(values)
         allowed = f"must be a list, or one of {SPREADS_SHOWN}"
-        self.wrong(item, name, _as_linear(kind, numbers) or allowed)
+        self.experiment.wrong(item, name, _as_linear(kind, numbers) or allowed)
         return []
 
-    def sample(self, item: Item) -> Block | None:
-        settings = self.mapping(item, "sample")
-        count = self.count(settings.pop("n", item), "n", 1)
-        seed = self.count(settings.pop("seed", Item(0, item.origin)), "seed", 0)
-        draws = {name: self.draw(name, each) for name, each in settings.items()}
+    def _sample(self, item: Item) -> Iterator[Block]:
+        settings = self._mapping(item, "sample")
+        count = self._count(settings.pop("n", item), "n", 1)
+        seed = self._count(settings.pop("seed", Item(0, item.origin)), "seed", 0)
+        draws = {name: self._draw(name, each) for name, each in settings.items()}
         if not settings:
-            self.wrong(item, "sample", "must say which settings to draw")
+            self.experiment.wrong(item, "sample", "must say which settings to draw")
 
         def points() -> Iterator[Point]:
             rng = np.random.default_rng(seed)
             for _ in range(count):
                 yield {name: draw(rng) for name, draw in draws.items() if draw}
 
-        return Block(count, draws, points)
+        yield Block(count, draws, points)
 
-    def count(self, item: Item, key: str, least: int) -> int:
+    def _count(self, item: Item, key: str, least: int) -> int:
         if type(item.value) is int and least <= item.value <= MOST_VALUES:
             return item.value
-        self.wrong(item, key, f"must be a whole number from {least} to {MOST_VALUES}")
+        self.experiment.wrong(item, key, f"must be a whole number from {least} to {MOST_VALUES}")
         return least
 
-    def draw(self, name: str, item: Item) -> Callable[[np.random.Generator], Item] | None:
+    def _draw(self, name: str, item: Item) -> Callable[[np.random.Generator], Item] | None:
         """How to draw a setting: `{uniform: [a, b]}`, `{log_uniform: [a, b]}`, `{choice: […]}`."""
         kind, numbers = _call(item)
         if name not in RULES:
-            self.checked(name, item)
+            self._checked(name, item)
             return None
         if kind == "choice" or isinstance(item.value, list):
-            choices = self.values(name, item.parts["choice"] if kind else item)
+            choices = self._values(name, item.parts["choice"] if kind else item)
             return (lambda rng: choices[int(rng.integers(len(choices)))]) if choices else None
         low, high = numbers if len(numbers) == 2 else (math.nan, math.nan)
         least = {"uniform": -math.inf, "log_uniform": 0}.get(kind, math.inf)
         numeric = all(isinstance(end, int | float) for end in (low, high))
         if not numeric or not least < low < high:
-            self.wrong(item, name, f"must be one of {DRAWS_SHOWN}")
+            self.experiment.wrong(item, name, f"must be one of {DRAWS_SHOWN}")
             return None
-        ends = [each for end in (low, high) for each in self.checked(name, Item(end, item.origin))]
+        ends = [each for end in (low, high) for each in self._checked(name, Item(end, item.origin))]
         whole = bool(ends) and isinstance(ends[0].value, int)
 
         def drawn(rng: np.random.Generator) -> float:
@@ -275,18 +248,21 @@ class _Reader:
 
         return lambda rng: Item(drawn(rng), item.origin)
 
-    def excluded(self, impls: list[str]) -> list[dict[str, list[Any]]]:
+    def _excluded(self) -> Iterator[dict[str, list[Any]]]:
         """The combinations to leave out: settings, or `impl`, to a value or a list of them."""
-        rules = []
-        for each in _items(self.extra["exclude"]) if "exclude" in self.extra else []:
-            rule = self.mapping(each, "exclude")
-            named = _items(rule["impl"]) if "impl" in rule else []
-            for item in named:
-                if item.value not in impls:
-                    self.wrong(item, "impl", "must be one of the sweep's implementations")
-            values = {n: named if n == "impl" else self.values(n, i) for n, i in rule.items()}
-            rules.append({name: [each.value for each in some] for name, some in values.items()})
-        return [rule for rule in rules if rule]
+        extra, names = self.experiment.extra, [each.name for each, _ in self.implementations]
+        for each in _items(extra["exclude"]) if "exclude" in extra else []:
+            rule = self._mapping(each, "exclude")
+            for impl in _items(rule["impl"]) if "impl" in rule else []:
+                if impl.value not in names:
+                    message = "must be one of the sweep's implementations"
+                    self.experiment.wrong(impl, "impl", message)
+            values = {n: _items(i) if n == "impl" else self._values(n, i) for n, i in rule.items()}
+            if values:
+                yield {name: [item.value for item in items] for name, items in values.items()}
+
+
+make = Sweep
 
 
 def _items(item: Item) -> list[Item]:
