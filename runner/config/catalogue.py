@@ -50,19 +50,12 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True)
 class Implementation:
-    """One implementation, and what can be read from its source.
+    """One implementation, and what can be read from its source."""
 
-    Attributes:
-        name: its name on the command line and in tables.
-        source: its file.
-        module: the name to import it by; empty for a file given by its path.
-        origin: `built in`, the installed package it came with, or the path.
-    """
-
-    name: str
+    name: str  # on the command line and in tables
     source: Path
-    module: str
-    origin: str
+    module: str  # to import it by; empty for a file given by its path
+    origin: str  # `built in`, the installed package it came with, or the path
 
     @cached_property
     def _tree(self) -> ast.Module:
@@ -112,10 +105,7 @@ class Implementation:
 
     @property
     def reference(self) -> str:
-        """Which reference it is held to: its `REFERENCE = "…"`, else sgd.
-
-        Raises UserError if there is no such reference.
-        """
+        """Its `REFERENCE = "…"`, else sgd. Raises UserError if there is no such reference."""
         name, reference, line = self._reference
         if reference not in REFERENCES:
             there = f"there is no reference {reference}; there are {listed(REFERENCES)}"
@@ -157,13 +147,12 @@ class Implementation:
         return None if read & _WHOLE else read
 
     def honours(self, setting: str) -> bool:
-        """Whether it can do something with a setting: whether it reads `cfg.<setting>`.
+        """Whether it reads `cfg.<setting>`; one that hands `cfg` on is believed to.
 
-        What the problem or the processes see to (sizes, seed, dtype, threads) any can. One
-        that takes all settings at once, or hands `cfg` on, is believed to honour everything.
+        Sizes, seed, dtype and threads are seen to by the problem or the process, for all.
         """
-        for_train = setting in _UNUSED or setting == "device"
-        return not for_train or self._reads is None or setting in self._reads
+        theirs = setting in _UNUSED or setting == "device"
+        return not theirs or self._reads is None or setting in self._reads
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -228,10 +217,7 @@ def problems() -> list[str]:
 
 
 def find(name: str, folder: Path | None = None) -> Implementation:
-    """The implementation with this name, or in this file (`./mine.py`, from `folder`).
-
-    Raises UserError if there is none.
-    """
+    """The implementation of a name or a file (`./mine.py`, from `folder`); else a UserError."""
     if name.endswith(".py") or "/" in name:
         return from_file((folder or Path()) / name)
     known, _ = _registered()
@@ -242,10 +228,7 @@ def find(name: str, folder: Path | None = None) -> Implementation:
 
 
 def from_file(path: Path) -> Implementation:
-    """An implementation that is a file somewhere.
-
-    Raises UserError if there is no such file or its name can't be a module's.
-    """
+    """An implementation in a file; a UserError if there is none, or no module can be named so."""
     if why := no_file(path):
         raise UserError(f"no implementation at {path}: {why}")
     if path.suffix != ".py" or not path.stem.isidentifier() or path.stem == "__init__":

@@ -64,7 +64,7 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True)
 class Assignment:
-    """`--lr 1e-3` or `--set sgd.lr=1e-3`: a setting for all (`impl` empty) or for one."""
+    """`--lr 1e-3` (for all: `impl` is empty) or `--set sgd.lr=1e-3`."""
 
     impl: str
     key: str
@@ -181,10 +181,7 @@ def config_names(folder: str = "") -> list[str]:
 
 
 def find_config(name: str, folder: str = "", option: str = "--config ") -> Path:
-    """The file that is meant: a path, or the name of a config that comes with twolayer.
-
-    Raises UserError if there is none.
-    """
+    """The file at a path, or the config of twolayer's own with this name; else a UserError."""
     known = config_names(folder)
     if name in known:  # ours, whatever lies here by that name: `./bench` is the file
         return configs_folder() / folder / f"{name}.yaml"
@@ -227,10 +224,10 @@ def load(
         if isinstance(said, Mistake):
             mistakes.append(said)
             continue
-        if said.impl:
-            experiment.named_at.setdefault(said.impl, said.origin)
         into = experiment.said.setdefault(said.impl, {})
         experiment.assign(into, said.key, Item(document.scalar(said.text), said.origin))
+        if said.impl and into:
+            experiment.named_at[said.impl] = said.origin
     for said in options:
         item = Item(document.scalar(said.text), said.origin)
         experiment.assign(experiment.options, said.key, item, OPTIONS)

@@ -22,22 +22,13 @@ DEVICES = ("cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Framework:
-    """A framework that an implementation may import.
+    """A framework that an implementation may import; functions take the imported module."""
 
-    Attributes:
-        devices: where it can train, as the words of the `device` setting.
-        forks: whether a process that has only imported it may be forked.
-        deferred: what it imports late: the attribute that sets it off, the module it loads.
-        cuda_devices: how many CUDA devices the imported module sees.
-        threads: how many CPU threads it computes with, if that can be told.
-        set_tf32: lets it round the inputs of float32 products on a GPU to TF32, or not.
-    """
-
-    devices: tuple[str, ...] = DEVICES
-    forks: bool = False
-    deferred: tuple[tuple[str, str], ...] = ()
+    devices: tuple[str, ...] = DEVICES  # where it can train
+    forks: bool = False  # whether a process that has only imported it may be forked
+    deferred: tuple[tuple[str, str], ...] = ()  # attributes with the modules that they import
     cuda_devices: Callable[[Any], int] = lambda module: 0
-    threads: Callable[[Any], int | None] = lambda module: None
+    threads: Callable[[Any], int | None] = lambda module: None  # on the CPU, if it can tell
     set_tf32: Callable[[Any, bool], object] = lambda module, on: None
 
 
@@ -98,19 +89,15 @@ def install_hint(package: str) -> str:
 
 
 def missing(imports: tuple[str, ...]) -> str:
-    """Why an implementation can't start: the frameworks that are missing, and what to do.
-
-    Whether it can do without another package is for the run to tell.
-    """
+    """Frameworks that are missing, and what to do; other packages are for the run to miss."""
     lacking = (name for name in imports if name in KNOWN and not is_installed(name))
     return "; ".join(map(install_hint, lacking))
 
 
 def resolve_device(asked: str, main: str) -> str:
-    """The device to train on: `auto` becomes `cuda` or `cpu`, anything else is checked.
+    """The device to train on, by the framework `main`, which is imported.
 
-    Imports the framework `main`, so only the process that trains calls this.
-    Raises UserError if the framework does not see the device.
+    `auto` becomes `cuda` or `cpu`; a device that the framework doesn't see is a UserError.
     """
     if asked == "cpu":
         return asked

@@ -24,16 +24,12 @@ HostsNeeded = dict[HostKey, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Run:
-    """One implementation with its settings.
-
-    `missing` says what keeps it from starting; `cores`, how many `threads: auto` stands for
-    (None: all that this process may use).
-    """
+    """One implementation with its settings."""
 
     implementation: Implementation
     config: Config
-    missing: str = ""
-    cores: int | None = None
+    missing: str = ""  # what keeps it from starting
+    cores: int | None = None  # what `threads: auto` stands for, if not all
 
     @property
     def name(self) -> str:
@@ -41,17 +37,13 @@ class Run:
 
     @property
     def threads(self) -> int:
-        """The number of threads that it is given."""
         if self.config.threads == "auto":
             return self.cores or machine.usable_cores()
         return int(self.config.threads)
 
     @cached_property
     def key(self) -> str:
-        """The run's identity: `<impl>-<hash of settings and source>`.
-
-        Settings that only change what is printed have no part in it.
-        """
+        """`<impl>-<hash>`: the hash is of the source and of all settings but SHOWN_ONLY."""
         values = {k: v for k, v in self.config.values().items() if k not in SHOWN_ONLY}
         identity = {"impl": self.name, "config": values, "source": self.implementation.sha256}
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
@@ -60,12 +52,7 @@ class Run:
 
 
 def make(experiment: Experiment) -> list[Run]:
-    """The runs of an experiment, in its order.
-
-    Raises ConfigError with everything that no run could do: unknown implementations,
-    settings that one can't honour, sizes that don't fit in memory, a framework missing for
-    an implementation that the command line names.
-    """
+    """The runs of an experiment, in its order; a ConfigError if any of them is impossible."""
     planner = Planner(experiment)
     runs = [
         Run(implementation, planner.check(implementation, settings), missing)
@@ -169,10 +156,10 @@ def values_of(settings: dict[str, Item]) -> dict[str, Any]:
 
 
 def _bytes_needed(cfg: Config) -> dict[str, int]:
-    """A lower bound, in bytes, on the memory that any implementation needs, by what sets it.
+    """The least memory, in bytes, of any implementation, by the setting that decides it.
 
-    The network: data, hidden activations and their gradient, weights and their gradients.
-    The epochs: a loss and the time of each.
+    The network: data, hidden activations and weights, with gradients. The epochs: a loss and
+    a time each.
     """
     data = cfg.N * (cfg.D_in + cfg.D_out)
     activations = 2 * cfg.N * (cfg.H + cfg.D_out)
@@ -217,10 +204,7 @@ def host_key(run: Run) -> HostKey:
 
 
 def _early_imports(run: Run) -> tuple[str, ...]:
-    """What a run's host may import for it: all or nothing of what it needs of frameworks.
-
-    A framework that may not survive a fork, and any other package, the run imports itself.
-    """
+    """The framework modules that a run's host imports for it: none if one may not be forked."""
     known = [m for m in run.implementation.preload if m.partition(".")[0] in frameworks.KNOWN]
     safe = all(frameworks.KNOWN[module.partition(".")[0]].forks for module in known)
     return tuple(known) if safe else ()

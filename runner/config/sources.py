@@ -24,20 +24,14 @@ class Sources:
     of the package it is part of, one that it or PYTHONPATH puts on `sys.path`, or, for an
     installed module, its package. What comes with Python, and every framework that the runner
     knows, is never local, whatever a file beside it is called.
-
-    Attributes:
-        files: the files, the implementation's first.
-        roots: where each local top-level module was found, by its name.
-        packages: the other packages that these files import at their top.
-        module: the name to import the file by, where that is more than its own.
     """
 
     def __init__(self, source: Path, tree: ast.Module, module: str = "") -> None:
         """Read a source; `module` is its name if it is installed."""
         self.files = [source]
-        self.roots: dict[str, Path] = {}
-        self.packages: tuple[str, ...] = ()
-        self.module = module
+        self.roots: dict[str, Path] = {}  # where each local top-level module was found
+        self.packages: tuple[str, ...] = ()  # the others that are imported at a file's top
+        self.module = module  # to import the file by, where that is more than its own name
         self._only = ""  # the one package whose modules are local, for an installed one
         if module:
             top = module.partition(".")[0]

@@ -536,6 +536,7 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
         ),
         (("--set", "lr"), {"--set: must be key=value or implementation.key=value (got 'lr')"}),
         (("--set", "=3"), {"--set: must be key=value or implementation.key=value (got '=3')"}),
+        (("--set", "sgd.lr=1"), {"--set sgd.lr: sgd is not among those to run"}),
         (
             ("--device", "cuda"),
             {"--device: must be auto or cpu for numpy_manual (numpy) (got 'cuda')"},
