@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config.rules import number
+from ..config.rules import numeric
 from ..config.settings import Config
 from ..training.contract import ContractError
 
@@ -33,7 +33,7 @@ def said(module: Any, cfg: Config) -> float | None:
         return None
     operations = module.flops(cfg)
     try:
-        return float(number(float, exclusiveMinimum=0).check(operations))
+        return float(numeric(float, exclusiveMinimum=0).check(operations))
     except ValueError as error:
         raise ContractError(f"what flops(cfg) returns {error} (got {operations!r})") from None
 

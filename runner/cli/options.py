@@ -138,7 +138,7 @@ def with_settings(
 
         own = signature(command).parameters.values()
         parameters = [p for p in own if p.name not in ("assignments", "options")]
-        annotations = {name: Annotated[str | None, _option(name)] for name in names}
+        annotations = {name: Annotated[str | None, _setting(name)] for name in names}
         for name, annotation in (annotations | {"sets": Sets}).items():
             parameter = Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
             parameters.append(parameter)
@@ -153,7 +153,7 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _option(name: str) -> Any:
+def _setting(name: str) -> Any:
     if name in OPTIONS:
         rule, text = OPTIONS[name]
         return typer.Option(_flag(name), metavar=rule.metavar, help=text)

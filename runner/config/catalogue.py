@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.machinery import ModuleSpec
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +61,7 @@ class Implementation:
     @cached_property
     def _tree(self) -> ast.Module:
         try:
-            return sources.parse(self.source)
+            return sources.parse_source(self.source)
         except SyntaxError as error:
             place = f"{self.source}:{error.lineno or 1}:{error.offset or 1}"
             raise UserError(f"{place}: is not valid Python: {error.msg}") from None
@@ -192,13 +193,9 @@ class Implementation:
 def _uses(name: str, tree: ast.AST) -> set[str] | None:
     """Every `attribute` read as `name.attribute`; None if `name` is used on its own."""
     nodes = list(ast.walk(tree))
-    through = [n for n in nodes if isinstance(n, ast.Attribute) and _id(n.value) == name]
-    names = sum(_id(node) == name for node in nodes)
-    return {node.attr for node in through} if len(through) == names else None
-
-
-def _id(node: ast.AST) -> str:
-    return node.id if isinstance(node, ast.Name) else ""
+    named = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
+    read = [n.attr for n in nodes if isinstance(n, ast.Attribute) and n.value in named]
+    return set(read) if len(read) == len(named) else None
 
 
 def names() -> list[str]:
@@ -296,13 +293,11 @@ def _registered() -> tuple[dict[str, Implementation], list[str]]:
 def locate(module: str) -> ModuleSpec | None:
     """Find a module without importing the packages above it, as importlib would."""
     path, spec = None, None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        name = ".".join(parts[:depth])
+    for name in accumulate(module.split("."), "{}.{}".format):
         finders = (finder for finder in sys.meta_path if hasattr(finder, "find_spec"))
         specs = (finder.find_spec(name, path) for finder in finders)
-        spec = next((found for found in specs if found), None)
-        if spec is None or (spec.submodule_search_locations is None and depth < len(parts)):
-            return None  # also below a plain module
-        path = spec.submodule_search_locations
+        spec = next((spec for spec in specs if spec), None)
+        path = spec.submodule_search_locations if spec else None
+        if spec is None or (path is None and name != module):
+            return None  # a plain module has nothing below it
     return spec

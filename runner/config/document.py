@@ -71,7 +71,7 @@ def text_of(path: Path, name: str) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode("utf-8", errors="replace")
-        raise _refusal(_end(before, name), "is not UTF-8 text") from None
+        raise _refusal(_end_of(before, name), "is not UTF-8 text") from None
     except OSError as error:
         raise UserError(f"{name}: can't be read: {error.strerror}") from None
 
@@ -90,7 +90,7 @@ def parse(text: str, name: str) -> Item:
         node = yaml.compose(text, Loader=loader)
         item = reader.item(node) if node else Item({}, f"{name}:1:1")
     except yaml.reader.ReaderError as error:
-        place = _end(text[: error.position], name)
+        place = _end_of(text[: error.position], name)
         raise _refusal(place, f"is not valid YAML: {error.reason}") from None
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text, name) from None
@@ -105,11 +105,11 @@ def _refusal(place: str, message: str) -> ConfigError:
     return ConfigError([Mistake(place, "", message)])
 
 
-def _place(mark: yaml.Mark | None, name: str) -> str:
+def _mark(mark: yaml.Mark | None, name: str) -> str:
     return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
 
 
-def _end(text: str, name: str) -> str:
+def _end_of(text: str, name: str) -> str:
     """The place where a text ends."""
     *lines, last = text.split("\n")
     return f"{name}:{len(lines) + 1}:{len(last) + 1}"
@@ -125,7 +125,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
         hint = ": indent with spaces, not with a tab" if tab else spaced(line)
         if hint:
             return _refusal(f"{name}:{number}:{len(before) + 1}", f"is not valid YAML{hint}")
-    place = _place(error.problem_mark or error.context_mark, name)
+    place = _mark(error.problem_mark or error.context_mark, name)
     return _refusal(place, f"is not valid YAML: {error.problem or error.context}")
 
 
@@ -141,7 +141,7 @@ class _Reader:
         self.merge = SafeConstructor().flatten_mapping  # puts what `<<` names before the rest
 
     def wrong(self, node: Any, key: str, message: str) -> None:
-        self.mistakes.append(Mistake(_place(node.start_mark, self.name), key, message))
+        self.mistakes.append(Mistake(_mark(node.start_mark, self.name), key, message))
 
     def look(self, events: Iterable[Any]) -> None:
         """Refuse tags, and depth before anything recurses into it."""
@@ -150,7 +150,7 @@ class _Reader:
             kind = type(event).__name__
             depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
             if depth > _DEEPEST:
-                raise _refusal(_place(event.start_mark, self.name), "is nested too deep")
+                raise _refusal(_mark(event.start_mark, self.name), "is nested too deep")
             if tag := getattr(event, "tag", None):
                 tag = tag.replace("tag:yaml.org,2002:", "!!")
                 self.wrong(event, "", f"tags such as {tag} are not used here")
@@ -160,12 +160,12 @@ class _Reader:
             self.items[node] = None  # until it is made; what meets it before contains itself
             self.items[node] = self.make(node)
         if not (item := self.items[node]):
-            place = _place(node.start_mark, self.name)
+            place = _mark(node.start_mark, self.name)
             raise _refusal(place, "an alias can't contain itself")
         return item
 
     def make(self, node: Any) -> Item:
-        place = _place(node.start_mark, self.name)
+        place = _mark(node.start_mark, self.name)
         if node.id == "scalar":
             quoted = node.style in ("'", '"', "|", ">")
             return Item(node.value if quoted else scalar(node.value), place)
@@ -179,7 +179,7 @@ class _Reader:
         places: dict[str, str] = {}
         for key, value in node.value:
             self.item(value)  # also what is merged, for its own mistakes
-            place = _place(key.start_mark, self.name)
+            place = _mark(key.start_mark, self.name)
             if key.id != "scalar":
                 self.wrong(key, "", "a key must be a word")
             elif key.value != "<<" and places.setdefault(key.value, place) != place:
@@ -187,6 +187,6 @@ class _Reader:
                 self.wrong(key, key.value, f"is set twice (first at {first}); keep one")
         self.merge(node)
         return {
-            str(key.value): replace(self.item(value), key_origin=_place(key.start_mark, self.name))
+            str(key.value): replace(self.item(value), key_origin=_mark(key.start_mark, self.name))
             for key, value in node.value
         }

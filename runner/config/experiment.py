@@ -13,7 +13,7 @@ from ..errors import MISSING, Mistake, UserError, nearest, no_file
 from . import document
 from .catalogue import LESSON, configs_folder
 from .document import Item
-from .rules import Rule, number
+from .rules import Rule, numeric
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
 _NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
@@ -280,24 +280,24 @@ def _one_for_each(rule: Rule, key: str, value: object) -> str:
         list(map(rule.check, values))
     except ValueError:
         return ""
-    grid = f"grid: {{{key}: {_written(values)}}}"
+    grid = f"grid: {{{key}: {_as_yaml(values)}}}"
     return f"must be one value; for several, run twolayer sweep on a file with `{grid}`"
 
 
 def shown(value: object) -> str:
     """A value as it would be written in YAML, short."""
-    text = repr(value) if isinstance(value, str) else _written(value)
+    text = repr(value) if isinstance(value, str) else _as_yaml(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _written(value: object) -> str:
+def _as_yaml(value: object) -> str:
     match value:
         case None:
             return "nothing"
         case dict():
-            return f"{{{', '.join(f'{k}: {_written(v)}' for k, v in value.items())}}}"
+            return f"{{{', '.join(f'{k}: {_as_yaml(v)}' for k, v in value.items())}}}"
         case list():
-            return f"[{', '.join(map(_written, value))}]"
+            return f"[{', '.join(map(_as_yaml, value))}]"
         case bool():
             return str(value).lower()
         case int() if abs(value) >= 10**15:
@@ -327,7 +327,7 @@ def json_schema() -> dict[str, Any]:
         key: {"type": ["object", "array"], "description": f"in a sweep: {text}"}
         for key, text in SWEEP_KEYS.items()
     }
-    sweeps["repeat"] |= number(int, minimum=1).schema
+    sweeps["repeat"] |= numeric(int, minimum=1).schema
     one = {"type": "object", "properties": settings, "additionalProperties": False}
     whole = _WHOLE | {"overrides": _WHOLE["overrides"] | {"additionalProperties": one}}
     return {

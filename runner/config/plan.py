@@ -108,12 +108,13 @@ class Planner:
         files = {path.stem for path in paths if path.suffix == ".py"}
         known = {*catalogue.names(), *files, *chosen}
         known |= {name for name in experiment.overrides if name.rpartition("/")[2] in files}
+        all_found = not self.mistakes
         for impl, origin in experiment.named_at.items():
             on_command_line = origin.startswith("--")
             prefix = f"{impl}: " if on_command_line else ""
             if impl not in known:
                 message = f"{prefix}is not an implementation{nearest(impl, known)}"
-            elif on_command_line and impl not in chosen and not self.mistakes:
+            elif on_command_line and impl not in chosen and all_found:
                 message = f"{impl} is not among those to run"
             else:
                 continue
@@ -148,7 +149,7 @@ class Planner:
             message = f"{refusal.of(*names)} (got {value})"
             self.mistakes.append(Mistake(origin, refusal.setting, message))
         if self.mistakes:
-            raise ConfigError(sorted(self.mistakes, key=_place))
+            raise ConfigError(sorted(self.mistakes, key=_order))
 
 
 def values_of(settings: dict[str, Item]) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def _bytes_needed(cfg: Config) -> dict[str, int]:
     return {largest: width * (data + activations + weights), "epochs": 24 * cfg.epochs}
 
 
-def _place(mistake: Mistake) -> tuple[bool, int, int]:
+def _order(mistake: Mistake) -> tuple[bool, int, int]:
     """The order of mistakes: those in the file from its top, then those on the command line."""
     *_, line, column = ("", *mistake.origin.split(":"))[-2:]
     in_file = line.isdigit() and column.isdigit()

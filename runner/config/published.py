@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import ConfigError, Mistake, UserError
 from .document import scalar, text_of
 from .experiment import shown, shown_path
-from .rules import number
+from .rules import numeric
 
 Published = dict[str, dict[int, float]]
 """Losses by implementation and epoch."""
@@ -53,12 +53,12 @@ def _read(text: str, published: Published) -> Iterator[tuple[int, str, str]]:
     ]
     first, header = lines[0] if lines else (1, "")
     divider = next((mark for mark in ";\t" if mark in header), ",")
-    names = [name.lower() for name in _cells(header, divider)]
+    names = [name.lower() for name in _split(header, divider)]
     lacking = [column for column in COLUMNS if names.count(column) != 1]
     yield from ((first, "", f"must have one column {c} (got {shown(header)})") for c in lacking)
     if lacking:
         return
-    rows = {number: _cells(line, divider) for number, line in lines[1:]}
+    rows = {number: _split(line, divider) for number, line in lines[1:]}
     at = names.index("loss")
     points = divider == "," or any(
         "." in loss for row in rows.values() for loss in row[at : at + 1]
@@ -77,7 +77,7 @@ def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator
     if not (impl := row["implementation"]):
         yield "implementation", "must be a name (got nothing)"
     try:
-        epoch = number(int, minimum=0).check(scalar(row["epoch"]))
+        epoch = numeric(int, minimum=0).check(scalar(row["epoch"]))
     except ValueError as error:
         yield "epoch", f"{error} (got {shown(row['epoch'])})"
         return
@@ -95,7 +95,7 @@ def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator
             yield "loss", f"must be a number, or empty where there is none (got {shown(text)})"
 
 
-def _cells(line: str, divider: str) -> list[str]:
+def _split(line: str, divider: str) -> list[str]:
     """The cells of a line, without those at its end that are empty."""
     reader = csv.reader([line], delimiter=divider, skipinitialspace=True)
     cells = [cell.strip() for cell in next(reader)]

@@ -34,7 +34,7 @@ _LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 }
 
 
-def number(kind: type[int] | type[float], **limits: float) -> Rule:
+def numeric(kind: type[int] | type[float], **limits: float) -> Rule:
     """A finite number within limits, named as in JSON schema; `1e3` counts as a whole number."""
     words = " and ".join(_LIMITS[name][0].format(limit) for name, limit in limits.items())
     if limits.keys() == {"minimum", "maximum"}:
@@ -62,7 +62,7 @@ def _is_finite(value: object) -> bool:
         return False
 
 
-def text(metavar: str, pattern: str, allowed: str) -> Rule:
+def matching(metavar: str, pattern: str, allowed: str) -> Rule:
     """A string that a pattern matches whole."""
 
     def check(value: object) -> str:
@@ -76,7 +76,7 @@ def text(metavar: str, pattern: str, allowed: str) -> Rule:
 def choice(*words: str) -> Rule:
     """One of a few words; an `N` in one stands for a whole number."""
     metavar = "|".join(words)
-    rule = text(metavar, metavar.replace("N", r"\d+"), listed(words, "or"))
+    rule = matching(metavar, metavar.replace("N", r"\d+"), listed(words, "or"))
     return rule if "N" in metavar else replace(rule, schema={"enum": list(words)})
 
 
@@ -121,6 +121,6 @@ _BYTES = {letter + end: size for letter, size in _POWERS.items() for end in ("",
 SWITCH = Rule("true|false", {"type": "boolean"}, _switch)
 DURATION = quantity({"": 1, "s": 1, "m": 60, "h": 3600}, "in seconds or like 90s, 5m or 1h")
 SIZE = quantity({"": 1, "b": 1, **_BYTES}, "in bytes or like 500M or 2G")
-NAME = text(
+NAME = matching(
     "NAME", "[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", "a name of letters, digits, _, - and . (100 at most)"
 )

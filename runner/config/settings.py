@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from .rules import DURATION, NAME, SIZE, SWITCH, Rule, Value, auto_or, choice, number
+from .rules import DURATION, NAME, SIZE, SWITCH, Rule, Value, auto_or, choice, numeric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ def _setting(default: Any, rule: Rule, help: str) -> Any:
     return field(default=default, metadata={"rule": rule, "help": help})
 
 
-_POSITIVE = number(int, minimum=1)
+_POSITIVE = numeric(int, minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,10 @@ class Config:
     H: int = _setting(100, _POSITIVE, "width of the hidden layer")
     D_in: int = _setting(1000, _POSITIVE, "number of inputs (columns of x)")
     D_out: int = _setting(10, _POSITIVE, "number of outputs (columns of y)")
-    lr: float = _setting(1e-6, number(float, exclusiveMinimum=0), "learning rate")
-    momentum: float = _setting(0.0, number(float, minimum=0, exclusiveMaximum=1), "momentum of SGD")
+    lr: float = _setting(1e-6, numeric(float, exclusiveMinimum=0), "learning rate")
+    momentum: float = _setting(
+        0.0, numeric(float, minimum=0, exclusiveMaximum=1), "momentum of SGD"
+    )
     epochs: int = _setting(1000, _POSITIVE, "number of full-batch training steps")
     device: str = _setting(
         "cpu",
@@ -47,7 +49,7 @@ class Config:
         "float32", choice("float32", "float64"), "floating-point type of data and weights"
     )
     seed: int = _setting(
-        0, number(int, minimum=0), "seed of data, starting weights and depths (PCG64)"
+        0, numeric(int, minimum=0), "seed of data, starting weights and depths (PCG64)"
     )
     init: str = _setting(
         "normal",
@@ -57,7 +59,7 @@ class Config:
     bias: bool = _setting(False, SWITCH, "whether the layers add a bias")
     threads: int | str = _setting(
         "auto",
-        auto_or(number(int, minimum=1, maximum=1024)),
+        auto_or(numeric(int, minimum=1, maximum=1024)),
         "CPU threads of every framework; auto is the cores it may use",
     )
     log_every: int | str = _setting(

@@ -103,7 +103,7 @@ class Sources:
             if path.suffix == ".py":
                 # What can't be read its run reports, if it comes to import it.
                 with contextlib.suppress(OSError, SyntaxError, ValueError):
-                    self._follow(path, parse(path))
+                    self._follow(path, parse_source(path))
 
 
 def relative(path: Path | str, folder: Path) -> str:
@@ -119,7 +119,7 @@ def file_sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def parse(path: Path) -> ast.Module:
+def parse_source(path: Path) -> ast.Module:
     """A source, in whatever encoding it says. Raises OSError, SyntaxError or ValueError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of "\\d" and the like, which its run will log
