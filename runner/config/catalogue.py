@@ -1,4 +1,4 @@
-"""Which implementations there are, found and read without importing any of them."""
+"""The implementations, found and read without importing any of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LESSON = (
 """The built-in implementations in the order in which they are taught; `impls: all`."""
 
 REFERENCES = ("sgd", "adam", "dynamic")
-"""The references there are: SGD or Adam on the plain net, SGD on the net of drawn depth."""
+"""SGD or Adam on the plain net, SGD on the net of drawn depth."""
 
 _UNUSED: dict[str, object] = {"bias": False, "momentum": 0}
 _WHOLE = {"values", "with_", "__dict__"}
@@ -109,8 +109,8 @@ class Implementation:
         """Its `REFERENCE = "…"`, else sgd. Raises UserError if there is no such reference."""
         name, reference, line = self._reference
         if reference not in REFERENCES:
-            there = f"there is no reference {reference}; there are {listed(REFERENCES)}"
-            raise UserError(f"{self.source}:{line}: {name}: {there}")
+            message = f"there is no reference {reference}; there are {listed(REFERENCES)}"
+            raise UserError(f"{self.source}:{line}: {name}: {message}")
         return reference
 
     @property
@@ -152,8 +152,8 @@ class Implementation:
 
         Sizes, seed, dtype and threads are seen to by the problem or the process, for all.
         """
-        theirs = setting in _UNUSED or setting == "device"
-        return not theirs or self._reads is None or setting in self._reads
+        seen_to = setting not in _UNUSED and setting != "device"
+        return seen_to or self._reads is None or setting in self._reads
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -179,7 +179,7 @@ class Implementation:
         return [name for name in self.imports if not frameworks.is_installed(name)]
 
     def notes(self) -> list[str]:
-        """What may go wrong, but need not."""
+        """Possible problems of its runs."""
         notes = []
         if lacking := [name for name in self.missing() if name not in frameworks.KNOWN]:
             lacks = f"imports {listed(lacking)}, which can't be found before the run"

@@ -1,4 +1,4 @@
-"""A config: the file, what the command line adds to it, and where each value came from."""
+"""A config: its file and the command line, each value with the place that it came from."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _ELSEWHERE = {
         "jobs n_jobs workers num_workers"
     ),
 }
-"""What other tools call a key of ours, or what there is to say where we have none."""
+"""Our key for words of other tools, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Assignment:
 class Experiment:
     """What a config asks for, each value with its origin. Made by `load`.
 
-    `common` and `overrides` are the settings of the file, `said` those of the command line, by
+    `common` and `overrides` are the settings of the file, `given` those of the command line, by
     implementation ("" for all). `mistakes` are those found so far; `plan.make` raises them all.
     """
 
@@ -87,7 +87,7 @@ class Experiment:
     options: dict[str, Item] = field(default_factory=dict)
     common: dict[str, Item] = field(default_factory=dict)
     overrides: dict[str, dict[str, Item]] = field(default_factory=dict)
-    said: dict[str, dict[str, Item]] = field(default_factory=lambda: {"": {}})
+    given: dict[str, dict[str, Item]] = field(default_factory=lambda: {"": {}})
     named_at: dict[str, str] = field(default_factory=dict)  # where implementations get settings
     extra: dict[str, Item] = field(default_factory=dict)  # keys that only a sweep has
     mistakes: list[Mistake] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Experiment:
         return values | self.common | self.overrides.get(impl, {}) | self.on_command_line(impl)
 
     def on_command_line(self, impl: str) -> dict[str, Item]:
-        return self.said[""] | self.said.get(impl, {})
+        return self.given[""] | self.given.get(impl, {})
 
     def option(self, name: str) -> Any:
         """The value of a key of OPTIONS, or None."""
@@ -208,7 +208,7 @@ def load(
 ) -> Experiment:
     """Read a config, with `extra` keys left as they are, and lay the command line over it.
 
-    Mistakes in either are left in the experiment's `mistakes`, for all to be said at once;
+    Mistakes in either are left in the experiment's `mistakes`, to be reported at once;
     a file that can't be read as YAML raises ConfigError or UserError.
     """
     name = shown_path(path)
@@ -220,17 +220,18 @@ def load(
         mistakes.append(Mistake(root.origin, "", message))
     for key, item in root.parts.items() if isinstance(root.value, dict) else ():
         experiment.read(key, item, tuple(extra))
-    for said in assignments:
-        if isinstance(said, Mistake):
-            mistakes.append(said)
+    for setting in assignments:
+        if isinstance(setting, Mistake):
+            mistakes.append(setting)
             continue
-        into = experiment.said.setdefault(said.impl, {})
-        experiment.assign(into, said.key, Item(document.scalar(said.text), said.origin))
-        if said.impl and into:
-            experiment.named_at[said.impl] = said.origin
-    for said in options:
-        item = Item(document.scalar(said.text), said.origin)
-        experiment.assign(experiment.options, said.key, item, OPTIONS)
+        impl, origin = setting.impl, setting.origin
+        into = experiment.given.setdefault(impl, {})
+        experiment.assign(into, setting.key, Item(document.scalar(setting.text), origin))
+        if impl and into:
+            experiment.named_at[impl] = origin
+    for option in options:
+        item = Item(document.scalar(option.text), option.origin)
+        experiment.assign(experiment.options, option.key, item, OPTIONS)
     stem = path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
     experiment.options.setdefault("name", Item(stem, "file name"))
     if impls is not None:
@@ -244,7 +245,7 @@ def load(
 
 
 def unknown(key: str, place: str, known: Iterable[str]) -> Mistake:
-    """What to say of a key that is none: our word for it, one that is near, or which there are."""
+    """An unknown key, with our word for it, a similar key, or a list of all keys."""
     known = list(known)
     kind = "key" if "impls" in known else "setting"
     hint = elsewhere(key, known) or document.spaced(key) or nearest(key, known)
@@ -253,9 +254,9 @@ def unknown(key: str, place: str, known: Iterable[str]) -> Mistake:
 
 
 def elsewhere(word: str, known: Iterable[str]) -> str:
-    """` here; write lr`, or what else there is to say of another tool's word."""
-    theirs = {_letters(w): here for here, words in _ELSEWHERE.items() for w in words.split()}
-    here = theirs.get(_letters(word), word.lstrip("-"))
+    """` here; write lr`, or another hint for a word that other tools use."""
+    hints = {_letters(w): here for here, words in _ELSEWHERE.items() for w in words.split()}
+    here = hints.get(_letters(word), word.lstrip("-"))
     ours = {_letters(key): key for key in known}
     if _letters(here) in ours:  # also Epochs for epochs, or d-in for D_in
         return f" here; write {ours[_letters(here)]}"
@@ -271,7 +272,7 @@ def _letters(word: str) -> str:
 
 
 def _one_for_each(rule: Rule, key: str, value: object) -> str:
-    """What to say of `1e-6,1e-5` and other lists of values that the rule allows."""
+    """A hint for `1e-6,1e-5` and other lists of values that the rule allows."""
     words = value.split(",") if isinstance(value, str) else value
     if not isinstance(words, list) or len(words) < 2 or key not in RULES:
         return ""

@@ -94,24 +94,24 @@ def missing(imports: tuple[str, ...]) -> str:
     return "; ".join(map(install_hint, lacking))
 
 
-def resolve_device(asked: str, main: str) -> str:
+def resolve_device(requested: str, main: str) -> str:
     """The device to train on, by the framework `main`, which is imported.
 
     `auto` becomes `cuda` or `cpu`; a device that the framework doesn't see is a UserError.
     """
-    if asked == "cpu":
-        return asked
-    if asked == "mps":
+    if requested == "cpu":
+        return requested
+    if requested == "mps":
         if not import_module("torch").backends.mps.is_available():
             raise UserError("device mps: torch sees no Apple GPU here; use --device cpu")
-        return asked
+        return requested
     count = int(KNOWN[main].cuda_devices(import_module(main))) if main in KNOWN else 0
-    if asked == "auto":
+    if requested == "auto":
         return "cuda" if count else "cpu"
-    if int(asked.partition(":")[2] or 0) >= count:
+    if int(requested.partition(":")[2] or 0) >= count:
         seen = f"only {count} CUDA device(s)" if count else "no CUDA device"
-        raise UserError(f"device {asked}: {main} sees {seen} here; use --device cpu or auto")
-    return asked
+        raise UserError(f"device {requested}: {main} sees {seen} here; use --device cpu or auto")
+    return requested
 
 
 def threads_in_use(main: str) -> int | None:

@@ -1,4 +1,4 @@
-"""From a config to the runs it asks for, refused whole where any of them can't be."""
+"""From a config to its runs; if one of them is impossible, all are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Run:
 
     implementation: Implementation
     config: Config
-    missing: str = ""  # what keeps it from starting
+    missing: str = ""  # frameworks that it lacks, and what to do
     cores: int | None = None  # what `threads: auto` stands for, if not all
 
     @property
@@ -64,13 +64,13 @@ def make(experiment: Experiment) -> list[Run]:
 
 
 def notes(implementations: Iterable[Implementation]) -> list[str]:
-    """What may go wrong, but need not: packages that can't be found, broken registrations."""
+    """Possible problems: packages that can't be found, broken registrations, old names."""
     own = (note for each in dict.fromkeys(implementations) for note in each.notes())
     return [*(f"{problem}; it is left out" for problem in catalogue.problems()), *own]
 
 
 class Planner:
-    """Finds what an experiment's runs could not do; `mistakes` begin with those of its config."""
+    """Checks whether an experiment's runs are possible, adding to the mistakes of its config."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
@@ -80,7 +80,7 @@ class Planner:
         self._check_names()
 
     def _found(self) -> list[tuple[Implementation, str]]:
-        """The experiment's implementations, and what keeps each from starting."""
+        """The experiment's implementations, and the frameworks that each lacks."""
         found: dict[Path, tuple[Implementation, str]] = {}
         for name in self.experiment.impls:
             chosen = name.origin.startswith("--")
@@ -121,7 +121,7 @@ class Planner:
             self.mistakes.append(Mistake(origin, impl, message))
 
     def check(self, implementation: Implementation, settings: dict[str, Item]) -> Config:
-        """The Config of these settings; what the implementation can't honour of them is noted."""
+        """The Config of these settings; those that the implementation can't honour are noted."""
         for name, assigned in settings.items():
             if refusal := implementation.refusal(name, assigned.value):
                 what = assigned.origin, refusal, shown(assigned.value)

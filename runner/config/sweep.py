@@ -86,12 +86,12 @@ class Sweep:
         points = sum(block.size for block in self.blocks) if self.blocks else 1
         return points * self.repeat * len(self.implementations)
 
-    def runs(self, wanted: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Run]:
-        """Every run that is not excluded and for which `wanted` is true, each once."""
+    def runs(self, condition: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Run]:
+        """Every run that is not excluded and for which the condition is true, each once."""
         seen: set[str] = set()
         for implementation, missing, settings in self._combinations():
             config = Config(**values_of(settings))
-            if wanted and not wanted({"impl": implementation.name, **config.values()}):
+            if condition and not condition({"impl": implementation.name, **config.values()}):
                 continue
             run = Run(implementation, config, missing, self.cores)
             if run.key not in seen:
@@ -99,7 +99,7 @@ class Sweep:
                 yield run
 
     def _points(self) -> Iterator[Point]:
-        """Every point, repeated over seeds as asked."""
+        """Every point, with as many seeds as `repeat` says."""
         default = self.experiment.settings("")["seed"]
         for point in itertools.chain(*(b.points() for b in self.blocks)) if self.blocks else [{}]:
             first = point.get("seed", default)
@@ -279,7 +279,7 @@ def _call(item: Item) -> tuple[str, list[Any]]:
 
 
 def _as_linear(kind: str, numbers: list[Any]) -> str:
-    """What to say of `{range: [0.1, 0.5, 0.1]}`, whose numbers are no counts."""
+    """A hint for `{range: [0.1, 0.5, 0.1]}`, whose numbers are not whole."""
     try:
         low, high, step = numbers
         count = round((high - low) / step) + 1
