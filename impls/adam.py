@@ -2,7 +2,7 @@
 
 import torch
 
-FAMILY = "adam"  # the reference that `twolayer verify` holds it to
+REFERENCE = "adam"  # the reference that `twolayer verify` holds it to
 
 
 def train(cfg):
@@ -12,10 +12,9 @@ def train(cfg):
         torch.nn.ReLU(),
         torch.nn.Linear(cfg.H, cfg.D_out, bias=cfg.bias),
     ).to(x)
+    # nn.Linear keeps its weight as (out, in).
+    model.load_state_dict(dict(zip(model.state_dict(), (w.t() for w in weights), strict=True)))
     loss_fn = torch.nn.MSELoss(reduction="sum")
-    with torch.no_grad():
-        for parameter, weight in zip(model.parameters(), weights, strict=True):
-            parameter.copy_(weight.t())  # nn.Linear keeps its weight as (out, in)
     optimizer = torch.optim.Adam(model.parameters(), lr=cfg.lr)
 
     for _ in cfg.steps():

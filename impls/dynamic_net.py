@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-FAMILY = "dynamic"  # the reference that `twolayer verify` holds it to
+REFERENCE = "dynamic"  # the reference that `twolayer verify` holds it to
 
 
 class DynamicNet(torch.nn.Module):
@@ -24,10 +24,9 @@ class DynamicNet(torch.nn.Module):
 def train(cfg):
     x, y, *weights = (torch.tensor(array, device=cfg.device) for array in cfg.problem(middle=True))
     model = DynamicNet(cfg.D_in, cfg.H, cfg.D_out, cfg.bias, cfg.seed).to(x)
+    # nn.Linear keeps its weight as (out, in).
+    model.load_state_dict(dict(zip(model.state_dict(), (w.t() for w in weights), strict=True)))
     loss_fn = torch.nn.MSELoss(reduction="sum")
-    with torch.no_grad():
-        for parameter, weight in zip(model.parameters(), weights, strict=True):
-            parameter.copy_(weight.t())  # nn.Linear keeps its weight as (out, in)
     optimizer = torch.optim.SGD(model.parameters(), lr=cfg.lr, momentum=cfg.momentum)
 
     for _ in cfg.steps():

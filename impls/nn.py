@@ -10,10 +10,9 @@ def train(cfg):
         torch.nn.ReLU(),
         torch.nn.Linear(cfg.H, cfg.D_out, bias=cfg.bias),
     ).to(x)
+    # nn.Linear keeps its weight as (out, in).
+    model.load_state_dict(dict(zip(model.state_dict(), (w.t() for w in weights), strict=True)))
     loss_fn = torch.nn.MSELoss(reduction="sum")
-    with torch.no_grad():
-        for parameter, weight in zip(model.parameters(), weights, strict=True):
-            parameter.copy_(weight.t())  # nn.Linear keeps its weight as (out, in)
 
     for _ in cfg.steps():
         y_pred = model(x)  # (N, D_out)

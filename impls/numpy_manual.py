@@ -1,4 +1,7 @@
-"""NumPy by hand: forward pass, gradients and update written out."""
+"""NumPy by hand: forward pass, gradients and update written out.
+
+The network is y_pred = max(x w1, 0) w2, its loss the sum of (y_pred - y)^2.
+"""
 
 import numpy as np
 

@@ -65,7 +65,7 @@ def entries(
 def _entry(run: Run, *, size: int | None = None, revision: str = "") -> Entry:
     """A cell without rounds, but for one that failed if the run can't start."""
     implementation = run.implementation
-    family = implementation.family
+    family = implementation.reference
     cell = Cell(
         label=f"{run.name}@{revision}" if revision else run.name,
         impl=run.name,
@@ -177,8 +177,8 @@ def _then(run: Run, revision: str, folder: Path) -> Run:
                 "folder on sys.path in the file itself, not by PYTHONPATH"
             )
     for setting, value in run.config.values().items():
-        if reason := then.refusal(setting, value):
-            reason = reason.format(who=name, reads="reads")
+        if refusal := then.refusal(setting, value):
+            reason = refusal.of(name)
             raise UserError(f"--against {revision}: {setting}: {reason} there (got {value})")
     return dataclasses.replace(run, implementation=then)
 

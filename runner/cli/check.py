@@ -37,7 +37,7 @@ def check(
     for item in implementations:
         if hints := frameworks.missing(item.imports):
             raise UserError(f"{item.name}: {hints}")
-        item.family  # noqa: B018 (refuses one that there is no reference for)
+        item.reference  # noqa: B018 (refuses one that there is no reference for)
     for note in plan.notes(implementations):
         say(f"note: {note}", quiet=False)
     task = {"task": "twolayer.training.tasks:check"}

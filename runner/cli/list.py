@@ -27,5 +27,4 @@ def _described(item: Implementation) -> tuple[str, ...]:
     hints = "; ".join(map(frameworks.install_hint, item.missing()))
     version = hints or f"{item.framework} {packages.version(item.framework)}"
     honoured = ", ".join(name for name in ("bias", "momentum") if item.honours(name))
-    devices = frameworks.allowed_devices(item.imports) if item.honours("device") else ("cpu",)
-    return item.name, version, "/".join(devices), honoured or "-", item.title
+    return item.name, version, "/".join(item.devices), honoured or "-", item.title

@@ -1,22 +1,18 @@
-"""Command-line options that several commands share, made from the tables of settings."""
+"""Command-line options that several commands share, made from the table of settings."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import shlex
 from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from ..config.rules import Rule
 from ..config.settings import HELP, OPTIONS, RULES
 from ..errors import UserError
-
-SETTINGS_PANEL = "Settings of every implementation, in place of the config's"
 
 
 def complete_impls(incomplete: str) -> list[str]:
@@ -98,18 +94,15 @@ class HelpfulCommand(TyperCommand):
             raise
         if extra and not ctx.resilient_parsing:
             meant = shlex.join(part for word in extra for part in (_option_of(word), word))
-            words = " ".join(extra)
-            raise UserError(
-                f"{words}: must be the value of an option; write twolayer {self.name} … {meant}"
-            )
+            message = f"must be the value of an option; write twolayer {self.name} … {meant}"
+            raise UserError(f"{' '.join(extra)}: {message}")
         return extra
 
     def _explain(self, option: str) -> None:
-        """Raise UserError if there is something to say of an option that does not exist."""
+        """Raise UserError with what to write for an option that does not exist, if known."""
         from ..config.experiment import elsewhere
 
-        given = (each for parameter in self.params for each in parameter.opts)
-        options = [each for each in given if each.startswith("-")]
+        options = [each for parameter in self.params for each in parameter.opts if each[0] == "-"]
         impls = ["--impls"] if "--impl" in options else []
         if option not in options and (hint := elsewhere(option, [*options, *impls])):
             raise UserError(f"{option}: is not an option{hint.replace('--impls', '--impl')}")
@@ -125,52 +118,45 @@ def _option_of(word: str) -> str:
 def with_settings(
     *options: str, without: Sequence[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for every setting, and for some keys of config.OPTIONS.
+    """Give a command an option for every setting but those `without`, and for keys of OPTIONS.
 
-    Settings that mean nothing to it are left `without`. The command gets what was said as
-    `assignments` and `options`, both lists of Assignment. Its module must not postpone its
-    annotations: typer reads them.
+    The command gets their values as `assignments` and `options`, both lists of Assignment. Its
+    module must not postpone its annotations: typer reads them.
     """
+    names = [*(name for name in RULES if name not in without), *options]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(command)
-        own = [p for p in signature.parameters.values() if p.name not in ("assignments", "options")]
-        offered = [name for name in RULES if name not in without]
-        added = [_parameter(n, RULES[n], HELP[n], SETTINGS_PANEL) for n in offered]
-        added += [_parameter(n, *OPTIONS[n], None) for n in options]
-
-        @functools.wraps(command)
         def with_them(**values: Any) -> None:
             from ..config.experiment import Assignment, parse_set
 
-            said = {name: values.pop(name) for name in (*offered, *options)}
-            each = [
-                Assignment("", name, text, f"--{name.replace('_', '-')}")
-                for name, text in said.items()
-                if text is not None
-            ]
+            texts = {name: text for name in names if (text := values.pop(name)) is not None}
+            given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
             sets = [parse_set(text) for text in values.pop("sets") or ()]
-            values["assignments"] = [a for a in each if a.key in RULES] + sets
-            values["options"] = [a for a in each if a.key in OPTIONS]
+            values["assignments"] = [each for each in given if each.key in RULES] + sets
+            values["options"] = [each for each in given if each.key in OPTIONS]
             command(**values)
 
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *added)]
-        sets = inspect.Parameter(
-            "sets", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sets
-        )
-        with_them.__signature__ = inspect.Signature([*parameters, sets])  # type: ignore[attr-defined]
-        with_them.__annotations__ = {p.name: p.annotation for p in (*parameters, sets)}
-        del with_them.__wrapped__
+        own = signature(command).parameters.values()
+        parameters = [p for p in own if p.name not in ("assignments", "options")]
+        annotations = {name: Annotated[str | None, _setting(name)] for name in names}
+        for name, annotation in (annotations | {"sets": Sets}).items():
+            parameter = Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            parameters.append(parameter)
+        with_them.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        with_them.__annotations__ = {p.name: p.annotation for p in parameters}
         return with_them
 
     return decorate
 
 
-def _parameter(name: str, rule: Rule, help: str, panel: str | None) -> inspect.Parameter:
-    option = typer.Option(
-        f"--{name.replace('_', '-')}", metavar=rule.metavar, help=help, rich_help_panel=panel
-    )
-    annotation = Annotated[str | None, option]
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
-    )
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _setting(name: str) -> Any:
+    if name in OPTIONS:
+        rule, text = OPTIONS[name]
+        return typer.Option(_flag(name), metavar=rule.metavar, help=text)
+    panel = "Settings of every implementation, in place of the config's"
+    metavar = RULES[name].metavar
+    return typer.Option(_flag(name), metavar=metavar, help=HELP[name], rich_help_panel=panel)

@@ -1,23 +1,35 @@
-"""A config: the file, what the command line adds to it, and where each value came from."""
+"""A config: its file and the command line, each value with the place that it came from."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import MISSING, Mistake, UserError, nearest, no_file
 from . import document
-from .catalogue import configs_folder
+from .catalogue import LESSON, configs_folder
 from .document import Item
-from .rules import Rule, Value, Whole
+from .rules import Rule, numeric
 from .settings import DEFAULTS, HELP, OPTIONS, RULES
 
-_OF_THE_WHOLE = (*OPTIONS, "impls", "published", "overrides")
-KEYS = (*_OF_THE_WHOLE, *RULES)
+_NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+_WHOLE: dict[str, dict[str, Any]] = {
+    **{key: rule.schema | {"description": text} for key, (rule, text) in OPTIONS.items()},
+    "impls": {
+        "anyOf": [_NAMES, {"type": "string"}],
+        "description": "implementations to run, by name or as ./path.py, in this order, or all",
+    },
+    "published": {
+        "type": "string",
+        "description": "CSV beside the config: implementation,epoch,loss, for --published",
+    },
+    "overrides": {"type": "object", "description": "settings of one implementation only"},
+}
+KEYS = (*_WHOLE, *RULES)
 SWEEP_KEYS = {
     "grid": "axes of which all combinations are run",
     "zip": "axes that are walked together",
@@ -47,20 +59,12 @@ _ELSEWHERE = {
         "jobs n_jobs workers num_workers"
     ),
 }
-"""What other tools call a key of ours, or what there is to say where we have none."""
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """A value and where it came from: `default`, `file:line:column` or an option."""
-
-    value: Value
-    origin: str
+"""Our key for words of other tools, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """`--lr 1e-3` or `--set sgd.lr=1e-3`: a setting for all (`impl` empty) or for one."""
+    """`--lr 1e-3` (for all: `impl` is empty) or `--set sgd.lr=1e-3`."""
 
     impl: str
     key: str
@@ -72,28 +76,29 @@ class Assignment:
 class Experiment:
     """What a config asks for, each value with its origin. Made by `load`.
 
-    `mistakes` are those found so far; `plan.make` adds its own and raises them all.
+    `common` and `overrides` are the settings of the file, `given` those of the command line, by
+    implementation ("" for all). `mistakes` are those found so far; `plan.make` raises them all.
     """
 
     path: Path
-    options: dict[str, Assigned] = field(default_factory=dict)
-    impls: list[Assigned] = field(default_factory=list)
-    listed: list[Assigned] = field(default_factory=list)  # in the file, before --impl
-    published: Assigned | None = None
-    common: dict[str, Assigned] = field(default_factory=dict)
-    overrides: dict[str, dict[str, Assigned]] = field(default_factory=dict)
-    said: dict[str, dict[str, Assigned]] = field(default_factory=dict)  # on the command line
+    impls: list[Item] = field(default_factory=list)
+    listed: list[Item] = field(default_factory=list)  # in the file, before --impl
+    published: Item | None = None
+    options: dict[str, Item] = field(default_factory=dict)
+    common: dict[str, Item] = field(default_factory=dict)
+    overrides: dict[str, dict[str, Item]] = field(default_factory=dict)
+    given: dict[str, dict[str, Item]] = field(default_factory=lambda: {"": {}})
+    named_at: dict[str, str] = field(default_factory=dict)  # where implementations get settings
     extra: dict[str, Item] = field(default_factory=dict)  # keys that only a sweep has
-    named_at: dict[str, str] = field(default_factory=dict)  # where overrides name whom
     mistakes: list[Mistake] = field(default_factory=list)
 
-    def settings(self, impl: str) -> dict[str, Assigned]:
+    def settings(self, impl: str) -> dict[str, Item]:
         """The settings of one implementation; the command line wins over the file."""
-        layers = (self.common, self.overrides.get(impl, {}), self.said[""], self.said.get(impl, {}))
-        values = {name: Assigned(value, "default") for name, value in DEFAULTS.items()}
-        for layer in layers:
-            values |= layer
-        return values
+        values = {name: Item(value, "default") for name, value in DEFAULTS.items()}
+        return values | self.common | self.overrides.get(impl, {}) | self.on_command_line(impl)
+
+    def on_command_line(self, impl: str) -> dict[str, Item]:
+        return self.given[""] | self.given.get(impl, {})
 
     def option(self, name: str) -> Any:
         """The value of a key of OPTIONS, or None."""
@@ -104,6 +109,71 @@ class Experiment:
     def name(self) -> str:
         return str(self.option("name"))
 
+    def wrong(self, item: Item, key: str, message: str) -> None:
+        """Note a mistake and what was there."""
+        self.mistakes.append(Mistake(item.origin, key, f"{message} (got {shown(item.value)})"))
+
+    def assign(
+        self, into: dict[str, Item], key: str, item: Item, known: Iterable[str] = RULES
+    ) -> None:
+        """Assign the value of a setting or option; what is wrong with it is noted instead."""
+        rule = RULES.get(key) or OPTIONS.get(key, (None,))[0]
+        if not rule or key not in known:
+            self.mistakes.append(unknown(key, item.key_origin or item.origin, known))
+            return
+        try:
+            into[key] = Item(rule.check(item.value), item.origin)
+        except ValueError as error:
+            self.wrong(item, key, _one_for_each(rule, key, item.value) or str(error))
+
+    def read(self, key: str, item: Item, extra: Iterable[str]) -> None:
+        """Read a key of the file."""
+        if key == "impls":
+            self.impls = self.listed = self._names(item)
+        elif key == "published":
+            path = self.path.parent / str(item.value)
+            if why := no_file(path) if isinstance(item.value, str) else MISSING:
+                self.wrong(item, key, why)
+            else:
+                self.published = replace(item, value=str(path))
+        elif key == "overrides":
+            if not isinstance(item.value, dict):
+                self.wrong(item, key, "must map implementations to settings")
+            for impl, settings in item.parts.items() if isinstance(item.value, dict) else ():
+                self._override(impl, settings)
+        elif key in extra:
+            self.extra[key] = item
+        elif key in SWEEP_KEYS:
+            self.mistakes.append(Mistake(item.key_origin, key, "is for sweeps; use twolayer sweep"))
+        elif not key.startswith("x-"):
+            into = self.options if key in OPTIONS else self.common
+            self.assign(into, key, item, (*KEYS, *extra))
+
+    def _names(self, item: Item) -> list[Item]:
+        items = list(item.parts.values()) if isinstance(item.value, list) else [item]
+        if isinstance(item.value, str):  # `impls: a, b`, as --impl has it
+            items = [replace(item, value=name.strip()) for name in item.value.split(",")]
+        names = [each for each in items if each.value and isinstance(each.value, str)]
+        for each in items or [item]:
+            if each not in names:
+                self.wrong(each, "impls", "must be a list of implementations")
+        return [replace(n, value=name) for n in names for name in _expanded([n.value])]
+
+    def _override(self, impl: str, settings: Item) -> None:
+        if not isinstance(settings.value, dict):
+            hint = document.spaced(settings.value)
+            self.wrong(settings, impl, f"must be a mapping of settings{hint}")
+            return
+        self.named_at[impl] = settings.key_origin
+        self.overrides[impl] = {}
+        for key, value in settings.parts.items():
+            self.assign(self.overrides[impl], key, value)
+
+
+def _expanded(names: Iterable[str]) -> list[str]:
+    """Names of implementations; `all` stands for the built-in ones."""
+    return [each for name in names for each in (LESSON if name == "all" else (name,))]
+
 
 def config_names(folder: str = "") -> list[str]:
     """The configs that come with twolayer, in a folder of them, by name."""
@@ -111,18 +181,14 @@ def config_names(folder: str = "") -> list[str]:
 
 
 def find_config(name: str, folder: str = "", option: str = "--config ") -> Path:
-    """The file that is meant: a path, or the name of a config that comes with twolayer.
-
-    Raises UserError if there is none.
-    """
-    why, known = no_file(name), config_names(folder)
+    """The file at a path, or the config of twolayer's own with this name; else a UserError."""
+    known = config_names(folder)
     if name in known:  # ours, whatever lies here by that name: `./bench` is the file
         return configs_folder() / folder / f"{name}.yaml"
-    if not why:
-        return Path(name)
-    if why == MISSING:
-        why += nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
-    raise UserError(f"{option}{name}: {why}")
+    if why := no_file(name):
+        hint = nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
+        raise UserError(f"{option}{name}: {why}{hint if why == MISSING else ''}")
+    return Path(name)
 
 
 def shown_path(path: Path) -> str:
@@ -142,151 +208,61 @@ def load(
 ) -> Experiment:
     """Read a config, with `extra` keys left as they are, and lay the command line over it.
 
-    Mistakes in either are left in the experiment's `mistakes`, for all to be said at once;
+    Mistakes in either are left in the experiment's `mistakes`, to be reported at once;
     a file that can't be read as YAML raises ConfigError or UserError.
     """
     name = shown_path(path)
-    loader = _Loader(Experiment(path, said={"": {}}), tuple(extra))
-    loader.file(document.read(path, name))
-    loader.command_line(assignments, options)
-    loader.choose(impls, f"{name}:1:1")
-    return loader.experiment
+    root = document.parse(document.text_of(path, name), name)
+    experiment = Experiment(path)
+    mistakes = experiment.mistakes
+    if not isinstance(root.value, dict):
+        message = f"a config must be a mapping of keys to values{document.spaced(root.value)}"
+        mistakes.append(Mistake(root.origin, "", message))
+    for key, item in root.parts.items() if isinstance(root.value, dict) else ():
+        experiment.read(key, item, tuple(extra))
+    for setting in assignments:
+        if isinstance(setting, Mistake):
+            mistakes.append(setting)
+            continue
+        impl, origin = setting.impl, setting.origin
+        into = experiment.given.setdefault(impl, {})
+        experiment.assign(into, setting.key, Item(document.scalar(setting.text), origin))
+        if impl and into:
+            experiment.named_at[impl] = origin
+    for option in options:
+        item = Item(document.scalar(option.text), option.origin)
+        experiment.assign(experiment.options, option.key, item, OPTIONS)
+    stem = path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
+    experiment.options.setdefault("name", Item(stem, "file name"))
+    if impls is not None:
+        experiment.impls = [Item(name, "--impl") for name in dict.fromkeys(_expanded(impls))]
+        if not experiment.impls:
+            experiment.wrong(Item(None, "--impl"), "impls", "must name an implementation")
+    elif not experiment.impls and not any(m.key in ("impls", "") for m in mistakes):
+        message = "is missing: list the implementations to run"
+        mistakes.append(Mistake(f"{name}:1:1", "impls", message))
+    return experiment
 
 
-class _Loader:
-    def __init__(self, experiment: Experiment, extra: tuple[str, ...]) -> None:
-        self.experiment = experiment
-        self.extra = extra
-
-    def wrong(self, origin: str, key: str, message: str) -> None:
-        self.experiment.mistakes.append(Mistake(origin, key, message))
-
-    def checked(self, rule: Rule, key: str, value: object, origin: str) -> Assigned | None:
-        """The value if the rule allows it; else the mistake is noted."""
-        try:
-            return Assigned(rule.check(value), origin)
-        except ValueError as error:
-            says = _one_for_each(rule, key, value) or error
-            self.wrong(origin, key, f"{says} (got {shown(value)})")
-            return None
-
-    def file(self, item: Item) -> None:
-        if isinstance(item.value, dict):
-            for key, value in item.value.items():
-                self.key(key, value)
-        else:
-            message = f"a config must be a mapping of keys to values{document.spaced(item.value)}"
-            self.wrong(item.origin, "", message)
-        name = self.experiment.path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
-        self.experiment.options.setdefault("name", Assigned(name, "file name"))
-
-    def key(self, key: str, item: Item) -> None:
-        if key == "impls":
-            self.experiment.impls = self.names(item)
-        elif key == "published":
-            self.experiment.published = self.file_beside(key, item)
-        elif key == "overrides":
-            self.overrides(item)
-        elif key in self.extra:
-            self.experiment.extra[key] = item
-        elif key in OPTIONS:
-            if assigned := self.checked(OPTIONS[key][0], key, item.plain(), item.origin):
-                self.experiment.options[key] = assigned
-        elif not key.startswith("x-"):
-            self.setting(self.experiment.common, key, item, (*KEYS, *self.extra))
-
-    def setting(
-        self, into: dict[str, Assigned], key: str, item: Item, known: Iterable[str]
-    ) -> None:
-        if key in SWEEP_KEYS and known is not RULES:
-            self.wrong(item.key_origin, key, "is for sweeps; use twolayer sweep")
-        elif key not in RULES:
-            self.experiment.mistakes.append(unknown(key, item.key_origin, known))
-        elif assigned := self.checked(RULES[key], key, item.plain(), item.origin):
-            into[key] = assigned
-
-    def names(self, item: Item) -> list[Assigned]:
-        items = item.value
-        if isinstance(items, str):  # `impls: a, b`, as --impl has it
-            items = [Item(name.strip(), item.origin) for name in items.split(",")]
-        elif not isinstance(items, list):
-            items = [item]
-        wrong = [i for i in items if not isinstance(i.value, str) or not i.value]
-        for each in wrong or ([] if items else [item]):
-            message = f"must be a list of implementations (got {shown(each.plain())})"
-            self.wrong(each.origin, "impls", message)
-        return [Assigned(i.value, i.origin) for i in items if i not in wrong]
-
-    def file_beside(self, key: str, item: Item) -> Assigned | None:
-        path = self.experiment.path.parent / str(item.value)
-        why = no_file(path) if isinstance(item.value, str) else MISSING
-        if not why:
-            return Assigned(str(path), item.origin)
-        self.wrong(item.origin, key, f"{why} (got {shown(item.plain())})")
-        return None
-
-    def overrides(self, item: Item) -> None:
-        if not isinstance(item.value, dict):
-            message = f"must map implementations to settings (got {shown(item.plain())})"
-            self.wrong(item.origin, "overrides", message)
-            return
-        for impl, settings in item.value.items():
-            if not isinstance(settings.value, dict):
-                hint = document.spaced(settings.value)
-                message = f"must be a mapping of settings{hint} (got {shown(settings.plain())})"
-                self.wrong(settings.origin, impl, message)
-                continue
-            into = self.experiment.overrides.setdefault(impl, {})
-            self.experiment.named_at[impl] = settings.key_origin
-            for key, value in settings.value.items():
-                self.setting(into, key, value, RULES)
-
-    def command_line(
-        self, assignments: Iterable[Assignment | Mistake], options: Iterable[Assignment]
-    ) -> None:
-        for said in assignments:
-            if isinstance(said, Mistake):
-                self.experiment.mistakes.append(said)
-                continue
-            into = self.experiment.said.setdefault(said.impl, {})
-            item = Item(document.scalar(said.text), said.origin, said.origin)
-            self.setting(into, said.key, item, RULES)
-        for said in options:
-            rule, value = OPTIONS[said.key][0], document.scalar(said.text)
-            if assigned := self.checked(rule, said.key, value, said.origin):
-                self.experiment.options[said.key] = assigned
-
-    def choose(self, impls: Iterable[str] | None, origin: str) -> None:
-        self.experiment.listed = self.experiment.impls
-        if impls is not None:
-            self.experiment.impls = [Assigned(name, "--impl") for name in dict.fromkeys(impls)]
-            if not self.experiment.impls:
-                self.wrong("--impl", "impls", "must name an implementation (got nothing)")
-        elif not self.experiment.impls and not any(
-            mistake.key in ("impls", "") for mistake in self.experiment.mistakes
-        ):
-            self.wrong(origin, "impls", "is missing: list the implementations to run")
-
-
-def unknown(key: str, origin: str, known: Iterable[str]) -> Mistake:
-    """What to say of a key that is none: our word for it, one that is near, or which there are."""
+def unknown(key: str, place: str, known: Iterable[str]) -> Mistake:
+    """An unknown key, with our word for it, a similar key, or a list of all keys."""
     known = list(known)
     kind = "key" if "impls" in known else "setting"
     hint = elsewhere(key, known) or document.spaced(key) or nearest(key, known)
     note = "" if hint else f"known {kind}s are {', '.join(known)}"
-    return Mistake(origin, key, f"is not a {kind}{hint}", note)
+    return Mistake(place, key, f"is not a {kind}{hint}", note)
 
 
 def elsewhere(word: str, known: Iterable[str]) -> str:
-    """` here; write lr`, or what else there is to say of another tool's word."""
-    theirs = {_letters(w): here for here, words in _ELSEWHERE.items() for w in words.split()}
-    here = theirs.get(_letters(word), word.lstrip("-"))
+    """` here; write lr`, or another hint for a word that other tools use."""
+    hints = {_letters(w): here for here, words in _ELSEWHERE.items() for w in words.split()}
+    here = hints.get(_letters(word), word.lstrip("-"))
     ours = {_letters(key): key for key in known}
     if _letters(here) in ours:  # also Epochs for epochs, or d-in for D_in
         return f" here; write {ours[_letters(here)]}"
     if here in SWEEP_KEYS:
         return f" here; a sweep file has {here}: twolayer sweep FILE"
-    if here in _OF_THE_WHOLE:
+    if here in _WHOLE:
         return f" here; {here} is a key of the whole config"
     return f" here: {here}" if " " in here else ""
 
@@ -296,39 +272,39 @@ def _letters(word: str) -> str:
 
 
 def _one_for_each(rule: Rule, key: str, value: object) -> str:
-    """What to say of `1e-6,1e-5` and other lists of values that the rule allows."""
+    """A hint for `1e-6,1e-5` and other lists of values that the rule allows."""
     words = value.split(",") if isinstance(value, str) else value
     if not isinstance(words, list) or len(words) < 2 or key not in RULES:
         return ""
     values = [document.scalar(word.strip()) if isinstance(word, str) else word for word in words]
     try:
-        for each in values:
-            rule.check(each)
+        list(map(rule.check, values))
     except ValueError:
         return ""
-    grid = f"grid: {{{key}: {_written(values)}}}"
+    grid = f"grid: {{{key}: {_as_yaml(values)}}}"
     return f"must be one value; for several, run twolayer sweep on a file with `{grid}`"
 
 
 def shown(value: object) -> str:
     """A value as it would be written in YAML, short."""
-    text = repr(value) if isinstance(value, str) else _written(value)
+    text = repr(value) if isinstance(value, str) else _as_yaml(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _written(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{k}: {_written(v)}' for k, v in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and abs(value) >= 10**15:
-        return f"{float(value):g}" if abs(value) < 10**300 else "a number of over 300 digits"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value).replace("inf", ".inf").replace("nan", ".nan")
+def _as_yaml(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return f"{{{', '.join(f'{k}: {_as_yaml(v)}' for k, v in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(_as_yaml, value))}]"
+        case bool():
+            return str(value).lower()
+        case int() if abs(value) >= 10**15:
+            return f"{float(value):g}" if abs(value) < 10**300 else "a number of over 300 digits"
+        case float() if not math.isfinite(value):
+            return str(value).replace("inf", ".inf").replace("nan", ".nan")
     return str(value)
 
 
@@ -336,46 +312,30 @@ def parse_set(text: str) -> Assignment | Mistake:
     """`key=value` or `impl.key=value`, as `--set` takes it, or what is wrong with it."""
     name, equals, value = text.partition("=")
     impl, _, key = name.strip().rpartition(".")
-    if not equals or not key:
-        message = f"must be key=value or implementation.key=value (got {shown(text)})"
-        return Mistake("--set", "", message)
-    return Assignment(impl, key, value.strip(), f"--set {name.strip()}")
+    if equals and key:
+        return Assignment(impl, key, value.strip(), f"--set {name.strip()}")
+    message = f"must be key=value or implementation.key=value (got {shown(text)})"
+    return Mistake("--set", "", message)
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a config, for editors."""
     settings = {
-        name: rule.schema() | {"description": HELP[name], "default": DEFAULTS[name]}
+        name: rule.schema | {"description": HELP[name], "default": DEFAULTS[name]}
         for name, rule in RULES.items()
     }
-    block = {"type": ["object", "array"]}
-    sweeps = {key: block | {"description": f"in a sweep: {t}"} for key, t in SWEEP_KEYS.items()}
-    sweeps["repeat"] = Whole(1).schema() | {"description": sweeps["repeat"]["description"]}
-    overridden = {"type": "object", "properties": settings, "additionalProperties": False}
-    names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-    properties = {
-        **{key: rule.schema() | {"description": text} for key, (rule, text) in OPTIONS.items()},
-        "impls": {
-            "anyOf": [names, {"type": "string"}],
-            "description": "implementations to run, by name or as ./path.py, in this order",
-        },
-        "published": {
-            "type": "string",
-            "description": "CSV beside the config: implementation,epoch,loss, for --published",
-        },
-        "overrides": {
-            "type": "object",
-            "additionalProperties": overridden,
-            "description": "settings of one implementation only",
-        },
-        **settings,
-        **sweeps,
+    sweeps = {
+        key: {"type": ["object", "array"], "description": f"in a sweep: {text}"}
+        for key, text in SWEEP_KEYS.items()
     }
+    sweeps["repeat"] |= numeric(int, minimum=1).schema
+    one = {"type": "object", "properties": settings, "additionalProperties": False}
+    whole = _WHOLE | {"overrides": _WHOLE["overrides"] | {"additionalProperties": one}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "twolayer config",
         "type": "object",
-        "properties": properties,
+        "properties": whole | settings | sweeps,
         "patternProperties": {"^x-": {"description": "ignored; a place for anchors"}},
         "additionalProperties": False,
     }

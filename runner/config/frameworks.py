@@ -1,57 +1,79 @@
-"""What the runner knows of each framework, and never imports one to say it."""
+"""What the runner knows of each framework without importing it.
+
+The functions at the end are for a process that has imported it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserError
+
+DEVICES = ("cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
 class Framework:
-    """A framework that an implementation may import.
+    """A framework that an implementation may import; functions take the imported module."""
 
-    Attributes:
-        devices: where it can train, as the words of the `device` setting.
-        forks: whether a process that has only imported it may be forked.
-        deferred: what it imports late: the attribute that sets it off, the module it loads.
-    """
+    devices: tuple[str, ...] = DEVICES  # where it can train
+    forks: bool = False  # whether a process that has only imported it may be forked
+    deferred: tuple[tuple[str, str], ...] = ()  # attributes with the modules that they import
+    cuda_devices: Callable[[Any], int] = lambda module: 0
+    threads: Callable[[Any], int | None] = lambda module: None  # on the CPU, if it can tell
+    set_tf32: Callable[[Any, bool], object] = lambda module, on: None
 
-    name: str
-    devices: tuple[str, ...] = ("cpu", "cuda", "mps")
-    forks: bool = False
-    deferred: tuple[tuple[str, str], ...] = ()
+
+def _blas_threads(_: Any = None) -> int | None:
+    from threadpoolctl import threadpool_info
+
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return max(pools, default=None)
+
+
+def _threads_named(name: str) -> int | None:
+    """How many threads of this process have a name; None if none has, or that can't be told."""
+    count = 0
+    for path in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # it may have ended
+            count += path.read_text().strip() == name
+    return count or None
 
 
 KNOWN = {
-    framework.name: framework
-    for framework in (
-        Framework("numpy", devices=("cpu",), forks=True),
+    "numpy": Framework(("cpu",), forks=True, threads=_blas_threads),
+    "torch": Framework(
+        forks=True,
         # The first torch.optim optimizer imports torch._dynamo: seconds that are no set-up.
-        Framework("torch", forks=True, deferred=(("torch.optim", "torch._dynamo"),)),
-        Framework("tensorflow", devices=("cpu", "cuda"), forks=True),
-        Framework("jax", devices=("cpu", "cuda")),
-    )
+        deferred=(("torch.optim", "torch._dynamo"),),
+        cuda_devices=lambda torch: torch.cuda.is_available() and torch.cuda.device_count(),
+        threads=lambda torch: torch.get_num_threads(),
+        set_tf32=lambda torch, on: setattr(torch.backends.cuda.matmul, "allow_tf32", on),
+    ),
+    "tensorflow": Framework(
+        ("cpu", "cuda"),
+        forks=True,
+        cuda_devices=lambda tf: len(tf.config.list_physical_devices("GPU")),
+        threads=lambda tf: int(os.environ["TF_NUM_INTRAOP_THREADS"]),  # it has no call that tells
+        set_tf32=lambda tf, on: tf.config.experimental.enable_tensor_float_32_execution(on),
+    ),
+    "jax": Framework(
+        ("cpu", "cuda"),
+        cuda_devices=lambda jax: sum(device.platform == "gpu" for device in jax.devices()),
+        threads=lambda jax: _threads_named("tf_XLAEigen"),
+        set_tf32=lambda jax, on: jax.config.update(
+            "jax_default_matmul_precision", "tensorfloat32" if on else "float32"
+        ),
+    ),
 }
-
-
-def main_framework(imports: tuple[str, ...]) -> str:
-    """The framework that gives an implementation its name tag: NumPy only where it is alone."""
-    known = [name for name in imports if name in KNOWN and name != "numpy"]
-    return (known or list(imports) or ["python"])[0]
-
-
-def allowed_devices(imports: tuple[str, ...]) -> tuple[str, ...]:
-    """The devices on which an implementation with these imports can train."""
-    main = main_framework(imports)
-    if main == "python":
-        return ("cpu",)
-    return KNOWN[main].devices if main in KNOWN else ("cpu", "cuda", "mps")
 
 
 def is_installed(package: str) -> bool:
@@ -67,92 +89,39 @@ def install_hint(package: str) -> str:
 
 
 def missing(imports: tuple[str, ...]) -> str:
-    """Why an implementation can't start: the frameworks that are missing, and what to do.
-
-    Whether it can do without another package is for the run to tell.
-    """
+    """Frameworks that are missing, and what to do; other packages are for the run to miss."""
     lacking = (name for name in imports if name in KNOWN and not is_installed(name))
     return "; ".join(map(install_hint, lacking))
 
 
-def resolve_device(asked: str, main: str) -> str:
-    """The device to train on: `auto` becomes `cuda` or `cpu`, anything else is checked.
+def resolve_device(requested: str, main: str) -> str:
+    """The device to train on, by the framework `main`, which is imported.
 
-    Imports the framework `main`, so only the process that trains calls this.
-    Raises UserError if the framework does not see the device.
+    `auto` becomes `cuda` or `cpu`; a device that the framework doesn't see is a UserError.
     """
-    if asked == "cpu" or (asked == "auto" and main not in ("torch", "tensorflow", "jax")):
-        return "cpu"
-    count = _cuda_count(main)
-    if asked == "auto":
-        return "cuda" if count else "cpu"
-    if asked == "mps":
-        import torch
-
-        if not torch.backends.mps.is_available():
+    if requested == "cpu":
+        return requested
+    if requested == "mps":
+        if not import_module("torch").backends.mps.is_available():
             raise UserError("device mps: torch sees no Apple GPU here; use --device cpu")
-        return asked
-    index = int(asked.partition(":")[2] or 0)
-    if index >= count:
+        return requested
+    count = int(KNOWN[main].cuda_devices(import_module(main))) if main in KNOWN else 0
+    if requested == "auto":
+        return "cuda" if count else "cpu"
+    if int(requested.partition(":")[2] or 0) >= count:
         seen = f"only {count} CUDA device(s)" if count else "no CUDA device"
-        raise UserError(f"device {asked}: {main} sees {seen} here; use --device cpu or auto")
-    return asked
-
-
-def _cuda_count(main: str) -> int:
-    if main == "torch":
-        import torch
-
-        return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
-    if main == "tensorflow":
-        import tensorflow as tf
-
-        return len(tf.config.list_physical_devices("GPU"))
-    if main == "jax":
-        import jax
-
-        return sum(device.platform == "gpu" for device in jax.devices())
-    return 0
+        raise UserError(f"device {requested}: {main} sees {seen} here; use --device cpu or auto")
+    return requested
 
 
 def threads_in_use(main: str) -> int | None:
     """The CPU threads that the loaded framework computes with, by its own account."""
-    if main == "torch":
-        import torch
-
-        return int(torch.get_num_threads())
-    if main == "tensorflow":
-        return int(os.environ["TF_NUM_INTRAOP_THREADS"])  # it has no call that tells
-    if main == "jax":
-        return _threads_named("tf_XLAEigen")
-    if main not in ("numpy", "python"):
-        return None  # what others compute with is not known
-    from threadpoolctl import threadpool_info
-
-    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return max(pools, default=None)
-
-
-def _threads_named(name: str) -> int | None:
-    """How many threads of this process have a name; None if none has, or that can't be told."""
-    found = 0
-    for path in Path("/proc/self/task").glob("*/comm"):
-        with contextlib.suppress(OSError):  # it may have ended
-            found += path.read_text().strip() == name
-    return found or None
+    if main == "python":
+        return _blas_threads()
+    return KNOWN[main].threads(import_module(main)) if main in KNOWN else None
 
 
 def set_tf32(main: str, *, allowed: bool) -> None:
     """Let a framework round the inputs of float32 products on a GPU to TF32, or not."""
-    if main == "torch":
-        import torch
-
-        torch.backends.cuda.matmul.allow_tf32 = allowed
-    elif main == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_tensor_float_32_execution(allowed)
-    elif main == "jax":
-        import jax
-
-        jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "float32")
+    if main in KNOWN:
+        KNOWN[main].set_tf32(import_module(main), allowed)

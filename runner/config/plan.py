@@ -1,4 +1,4 @@
-"""From a config to the runs it asks for, refused whole where any of them can't be."""
+"""From a config to its runs; if one of them is impossible, all are refused."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from .. import machine
-from ..errors import ConfigError, Mistake, UserError, listed, nearest
+from ..errors import ConfigError, Mistake, UserError, nearest
 from . import catalogue, frameworks
-from .catalogue import Implementation
-from .experiment import Assigned, Experiment, shown
+from .catalogue import Implementation, Refusal
+from .document import Item
+from .experiment import Experiment, shown
 from .settings import SHOWN_ONLY, Config
 
 HostKey = tuple[tuple[str, ...], int]
@@ -22,16 +24,12 @@ HostsNeeded = dict[HostKey, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Run:
-    """One implementation with its settings.
-
-    `missing` says what keeps it from starting; `cores`, how many `threads: auto` stands for
-    (None: all that this process may use).
-    """
+    """One implementation with its settings."""
 
     implementation: Implementation
     config: Config
-    missing: str = ""
-    cores: int | None = None
+    missing: str = ""  # frameworks that it lacks, and what to do
+    cores: int | None = None  # what `threads: auto` stands for, if not all
 
     @property
     def name(self) -> str:
@@ -39,17 +37,13 @@ class Run:
 
     @property
     def threads(self) -> int:
-        """The number of threads that it is given."""
         if self.config.threads == "auto":
             return self.cores or machine.usable_cores()
         return int(self.config.threads)
 
     @cached_property
     def key(self) -> str:
-        """The run's identity: `<impl>-<hash of settings and source>`.
-
-        Settings that only change what is printed have no part in it.
-        """
+        """`<impl>-<hash>`: the hash is of the source and of all settings but SHOWN_ONLY."""
         values = {k: v for k, v in self.config.values().items() if k not in SHOWN_ONLY}
         identity = {"impl": self.name, "config": values, "source": self.implementation.sha256}
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
@@ -58,140 +52,127 @@ class Run:
 
 
 def make(experiment: Experiment) -> list[Run]:
-    """The runs of an experiment, in its order.
-
-    Raises ConfigError with everything that no run could do: unknown implementations,
-    settings that one can't honour, sizes that don't fit in memory, a framework missing for
-    an implementation that the command line names.
-    """
+    """The runs of an experiment, in its order; a ConfigError if any of them is impossible."""
     planner = Planner(experiment)
-    runs = [planner.run(*found) for found in planner.implementations()]
-    planner.unused_names()
-    if mistakes := planner.all_mistakes():
-        raise ConfigError(mistakes)
+    runs = [
+        Run(implementation, planner.check(implementation, settings), missing)
+        for implementation, missing in planner.implementations
+        if (settings := experiment.settings(implementation.name))
+    ]
+    planner.raise_mistakes()
     return runs
 
 
 def notes(implementations: Iterable[Implementation]) -> list[str]:
-    """What may go wrong, but need not: packages that can't be found, broken registrations."""
-    return [
-        *(f"{problem}; it is left out" for problem in catalogue.problems()),
-        *(
-            f"{each.name} imports {listed(missing)}, which can't be found before the run"
-            for each in dict.fromkeys(implementations)
-            if (missing := [n for n in each.missing() if n not in frameworks.KNOWN])
-        ),
-    ]
+    """Possible problems: packages that can't be found, broken registrations, old names."""
+    own = (note for each in dict.fromkeys(implementations) for note in each.notes())
+    return [*(f"{problem}; it is left out" for problem in catalogue.problems()), *own]
 
 
 class Planner:
-    """Finds what an experiment's runs could not do. `mistakes` are those of its config, too."""
+    """Checks whether an experiment's runs are possible, adding to the mistakes of its config."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        self.mistakes = list(experiment.mistakes)
-        self.names: set[str] = set()
-        self.refused: dict[tuple[str, str, str, str], list[str]] = {}
+        self.mistakes = experiment.mistakes
+        self.refused: dict[tuple[str, Refusal, str], list[str]] = {}
+        self.implementations = self._found()
+        self._check_names()
 
-    def run(self, implementation: Implementation, missing: str) -> Run:
-        """The run of one of the experiment's implementations."""
-        settings = self.experiment.settings(implementation.name)
-        self.honourable(implementation, settings)
-        config = Config(**{name: a.value for name, a in settings.items()})  # type: ignore[arg-type]
-        self.fits(config, {name: a.origin for name, a in settings.items()})
-        return Run(implementation, config, missing)
-
-    def implementations(self) -> list[tuple[Implementation, str]]:
-        """The experiment's implementations, and what keeps each from starting."""
+    def _found(self) -> list[tuple[Implementation, str]]:
+        """The experiment's implementations, and the frameworks that each lacks."""
         found: dict[Path, tuple[Implementation, str]] = {}
-        for asked in self.experiment.impls:
+        for name in self.experiment.impls:
+            chosen = name.origin.startswith("--")
+            folder = Path() if chosen else self.experiment.path.parent
             try:
-                implementation = catalogue.find(str(asked.value), self.folder(asked))
-                missing = self.missing(implementation, asked)
-                implementation.sources  # noqa: B018 (reads the file, which may not be Python)
+                implementation = catalogue.find(str(name.value), folder)
+                missing = frameworks.missing(implementation.imports)
+                if missing and chosen:
+                    raise UserError(f"{implementation.name}: {missing}")
             except UserError as error:
-                key = "" if asked.origin == "--impl" else "impls"
-                self.mistakes.append(Mistake(asked.origin, key, str(error)))
+                self.mistakes.append(Mistake(name.origin, "" if chosen else "impls", str(error)))
                 continue
             if implementation.source in found:
                 message = f"{implementation.name} is listed more than once"
-                self.mistakes.append(Mistake(asked.origin, "impls", message))
+                self.mistakes.append(Mistake(name.origin, "impls", message))
             found[implementation.source] = implementation, missing
         named = catalogue.told_apart([implementation for implementation, _ in found.values()])
-        self.names = {implementation.name for implementation in named}
-        whys = (why for _, why in found.values())
-        return list(zip(named, whys, strict=True))
+        return list(zip(named, (missing for _, missing in found.values()), strict=True))
 
-    def folder(self, asked: Assigned) -> Path:
-        """Where a relative path in `impls` starts: beside the config, or here for --impl."""
-        return Path() if asked.origin.startswith("--") else self.experiment.path.parent
+    def _check_names(self) -> None:
+        """A setting for an implementation that doesn't exist is a typo, not a wish."""
+        experiment = self.experiment
+        chosen = {implementation.name for implementation, _ in self.implementations}
+        paths = (Path(str(name.value)) for name in (*experiment.listed, *experiment.impls))
+        files = {path.stem for path in paths if path.suffix == ".py"}
+        known = {*catalogue.names(), *files, *chosen}
+        known |= {name for name in experiment.overrides if name.rpartition("/")[2] in files}
+        all_found = not self.mistakes
+        for impl, origin in experiment.named_at.items():
+            on_command_line = origin.startswith("--")
+            prefix = f"{impl}: " if on_command_line else ""
+            if impl not in known:
+                message = f"{prefix}is not an implementation{nearest(impl, known)}"
+            elif on_command_line and impl not in chosen and all_found:
+                message = f"{impl} is not among those to run"
+            else:
+                continue
+            self.mistakes.append(Mistake(origin, impl, message))
 
-    def honourable(self, implementation: Implementation, settings: dict[str, Assigned]) -> None:
-        """Note the settings that an implementation can't honour."""
+    def check(self, implementation: Implementation, settings: dict[str, Item]) -> Config:
+        """The Config of these settings; those that the implementation can't honour are noted."""
         for name, assigned in settings.items():
-            if reason := implementation.refusal(name, assigned.value):
-                what = (assigned.origin, name, reason, shown(assigned.value))
+            if refusal := implementation.refusal(name, assigned.value):
+                what = assigned.origin, refusal, shown(assigned.value)
                 self.refused.setdefault(what, []).append(implementation.name)
-        if settings["device"].value == "mps" and settings["dtype"].value == "float64":
+        dtype = settings["dtype"]
+        if settings["device"].value == "mps" and dtype.value == "float64":
             message = "must be float32 on mps, which has no float64 (got float64)"
-            self.mistakes.append(Mistake(settings["dtype"].origin, "dtype", message))
-
-    def missing(self, implementation: Implementation, asked: Assigned) -> str:
-        hints = frameworks.missing(implementation.imports)
-        if hints and asked.origin == "--impl":
-            raise UserError(f"{implementation.name}: {hints}")
-        return hints
-
-    def fits(self, config: Config, origins: dict[str, str]) -> None:
-        """Note the sizes that can't fit in memory; `origins` says where settings came from."""
-        from .problem import bytes_needed
-
+            self.mistakes.append(Mistake(dtype.origin, "dtype", message))
+        config = Config(**values_of(settings))
         limit = machine.memory_bytes()
-        for name, needed in bytes_needed(config).items():
-            said = any((m.origin, m.key) == (origins[name], name) for m in self.mistakes)
-            if needed > limit and not said:
+        for name, needed in _bytes_needed(config).items():
+            origin = settings[name].origin
+            noted = any((m.origin, m.key) == (origin, name) for m in self.mistakes)
+            if needed > limit and not noted:
                 message = (
                     f"is too large: training would need at least {human_bytes(needed)} of memory,"
-                    f" this machine has {human_bytes(limit)} (got {shown(getattr(config, name))})"
+                    f" this machine has {human_bytes(limit)} (got {shown(settings[name].value)})"
                 )
-                self.mistakes.append(Mistake(origins[name], name, message))
+                self.mistakes.append(Mistake(origin, name, message))
+        return config
 
-    def unused_names(self) -> None:
-        """An override for an implementation that doesn't exist is a typo, not a wish."""
-        e = self.experiment
-        values = [str(assigned.value) for assigned in (*e.listed, *e.impls)]
-        files = {Path(value).stem for value in values if value.endswith(".py")}
-        known = {*catalogue.names(), *files, *self.names}
-        known |= {name for name in e.named_at if name.rpartition("/")[2] in files}
-        for impl, settings in e.said.items():
-            if impl in known and impl not in self.names and settings and not self.mistakes:
-                origin = next(a.origin for a in settings.values())
-                self.mistakes.append(Mistake(origin, impl, f"{impl} is not among those to run"))
-        named = e.named_at | {
-            impl: next(a.origin for a in settings.values())
-            for impl, settings in e.said.items()
-            if impl and settings
-        }
-        for impl, origin in named.items():
-            if impl not in known:
-                hint = nearest(impl, [str(name) for name in known])
-                who = f"{impl}: " if origin.startswith("--") else ""
-                message = f"{who}is not an implementation{hint}"
-                self.mistakes.append(Mistake(origin, impl, message))
-
-    def all_mistakes(self) -> list[Mistake]:
-        """Everything noted, in the order of the file, then of the command line."""
-        for (origin, key, reason, value), who in self.refused.items():
-            reads = "read" if len(who) > 1 else "reads"
-            message = f"{reason.format(who=listed(who), reads=reads)} (got {value})"
-            self.mistakes.append(Mistake(origin, key, message))
-        return sorted(dict.fromkeys(self.mistakes), key=_place)
+    def raise_mistakes(self) -> None:
+        """Raise ConfigError with everything noted, in the order of file and command line."""
+        for (origin, refusal, value), names in self.refused.items():
+            message = f"{refusal.of(*names)} (got {value})"
+            self.mistakes.append(Mistake(origin, refusal.setting, message))
+        if self.mistakes:
+            raise ConfigError(sorted(self.mistakes, key=_order))
 
 
-def _place(mistake: Mistake) -> tuple[bool, int, int]:
+def values_of(settings: dict[str, Item]) -> dict[str, Any]:
+    return {name: assigned.value for name, assigned in settings.items()}
+
+
+def _bytes_needed(cfg: Config) -> dict[str, int]:
+    """The least memory, in bytes, of any implementation, by the setting that decides it.
+
+    The network: data, hidden activations and weights, with gradients. The epochs: a loss and
+    a time each.
+    """
+    data = cfg.N * (cfg.D_in + cfg.D_out)
+    activations = 2 * cfg.N * (cfg.H + cfg.D_out)
+    weights = 2 * cfg.H * (cfg.D_in + cfg.D_out)
+    width = 8 if cfg.dtype == "float64" else 4
+    largest = max(("N", "H", "D_in", "D_out"), key=lambda name: getattr(cfg, name))
+    return {largest: width * (data + activations + weights), "epochs": 24 * cfg.epochs}
+
+
+def _order(mistake: Mistake) -> tuple[bool, int, int]:
     """The order of mistakes: those in the file from its top, then those on the command line."""
-    _, _, place = mistake.origin.partition(":")
-    line, _, column = place.partition(":")
+    *_, line, column = ("", *mistake.origin.split(":"))[-2:]
     in_file = line.isdigit() and column.isdigit()
     return (False, int(line), int(column)) if in_file else (True, 0, 0)
 
@@ -224,10 +205,7 @@ def host_key(run: Run) -> HostKey:
 
 
 def _early_imports(run: Run) -> tuple[str, ...]:
-    """What a run's host may import for it: all or nothing of what it needs of frameworks.
-
-    A framework that may not survive a fork, and any other package, the run imports itself.
-    """
+    """The framework modules that a run's host imports for it: none if one may not be forked."""
     known = [m for m in run.implementation.preload if m.partition(".")[0] in frameworks.KNOWN]
     safe = all(frameworks.KNOWN[module.partition(".")[0]].forks for module in known)
     return tuple(known) if safe else ()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConfigError, Mistake, UserError
 from .document import scalar, text_of
 from .experiment import shown, shown_path
-from .rules import Whole
+from .rules import numeric
 
 Published = dict[str, dict[int, float]]
 """Losses by implementation and epoch."""
@@ -26,83 +27,75 @@ def read_published(path: Path) -> Published:
     may have decimal commas. Blank lines, lines that begin with `#` and empty losses are passed
     over. Raises ConfigError with the line of everything that can't be read without guessing.
     """
-    reader = _Reader(shown_path(path))
+    name = shown_path(path)
+    text = text_of(path, name).removeprefix("\ufeff")
+    published: Published = {}
     try:
-        reader.read(text_of(path, reader.name).removeprefix("\ufeff"))
-    except csv.Error as error:
-        raise UserError(f"{reader.name}: is not CSV: {error}") from None
-    if reader.mistakes:
-        more = len(reader.mistakes) - _SHOWN
-        note = f"and {more} more like these" if more > 0 else ""
-        shown = reader.mistakes[:_SHOWN]
-        raise ConfigError([*shown[:-1], replace(shown[-1], note=note)])
-    return reader.published
-
-
-class _Reader:
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.published: Published = {}
-        self.mistakes: list[Mistake] = []
-
-    def wrong(self, line: int, key: str, message: str) -> None:
-        self.mistakes.append(Mistake(f"{self.name}:{line}", key, message))
-
-    def read(self, text: str) -> None:
-        lines = [
-            (number, line)
-            for number, line in enumerate(text.split("\n"), start=1)
-            if line.strip(" \t,;") and not line.lstrip(' "').startswith("#")
+        mistakes = [
+            Mistake(f"{name}:{line}", key, message) for line, key, message in _read(text, published)
         ]
-        first, header = lines[0] if lines else (1, "")
-        divider = next((mark for mark in ";\t" if mark in header), ",")
-        names = [name.lower() for name in _cells(header, divider)]
-        for column in COLUMNS:
-            if names.count(column) != 1:
-                message = f"must have one column {column} (got {shown(header)})"
-                self.wrong(first, "", message)
-        if self.mistakes:
-            return
-        rows = {number: _cells(line, divider) for number, line in lines[1:]}
-        at = names.index("loss")
-        points = any("." in loss for cells in rows.values() for loss in cells[at : at + 1])
-        for number, cells in rows.items():
-            row = dict(zip(names, cells + [""] * len(names), strict=False))
-            if len(cells) > len(names):
-                message = f"has {len(cells)} cells, the header {len(names)}"
-                self.wrong(number, "", f"{message}; where decimals have commas, divide cells by ;")
-            elif points or divider == ",":
-                self.row(number, row, row["loss"])
-            else:
-                self.row(number, row, row["loss"].replace(",", "."))
+    except csv.Error as error:
+        raise UserError(f"{name}: is not CSV: {error}") from None
+    if mistakes:
+        more = len(mistakes) - _SHOWN
+        note = f"and {more} more like these" if more > 0 else ""
+        *first, last = mistakes[:_SHOWN]
+        raise ConfigError([*first, replace(last, note=note)])
+    return published
 
-    def row(self, line: int, row: dict[str, str], loss: str) -> None:
-        if not (impl := row["implementation"]):
-            self.wrong(line, "implementation", "must be a name (got nothing)")
+
+def _read(text: str, published: Published) -> Iterator[tuple[int, str, str]]:
+    """Read a text into `published`; yields line, key and message of what is wrong with it."""
+    lines = [
+        (number, line)
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip(" \t,;") and not line.lstrip(' "').startswith("#")
+    ]
+    first, header = lines[0] if lines else (1, "")
+    divider = next((mark for mark in ";\t" if mark in header), ",")
+    names = [name.lower() for name in _split(header, divider)]
+    lacking = [column for column in COLUMNS if names.count(column) != 1]
+    yield from ((first, "", f"must have one column {c} (got {shown(header)})") for c in lacking)
+    if lacking:
+        return
+    rows = {number: _split(line, divider) for number, line in lines[1:]}
+    at = names.index("loss")
+    points = divider == "," or any(
+        "." in loss for row in rows.values() for loss in row[at : at + 1]
+    )
+    for line, cells in rows.items():
+        row = dict(zip(names, cells + [""] * len(names), strict=False))
+        if len(cells) > len(names):
+            message = f"has {len(cells)} cells, the header {len(names)}"
+            yield line, "", f"{message}; where decimals have commas, divide cells by ;"
+        else:
+            mistakes = _read_row(row, "." if points else ",", published)
+            yield from ((line, key, message) for key, message in mistakes)
+
+
+def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator[tuple[str, str]]:
+    if not (impl := row["implementation"]):
+        yield "implementation", "must be a name (got nothing)"
+    try:
+        epoch = numeric(int, minimum=0).check(scalar(row["epoch"]))
+    except ValueError as error:
+        yield "epoch", f"{error} (got {shown(row['epoch'])})"
+        return
+    losses = published.setdefault(impl, {})
+    if epoch in losses:
+        yield "epoch", f"{epoch} of {impl} is given twice; keep one"
+    if text := row["loss"]:
         try:
-            epoch = Whole(0).check(scalar(row["epoch"]))
-        except ValueError as error:
-            self.wrong(line, "epoch", f"{error} (got {shown(row['epoch'])})")
-            return
-        losses = self.published.setdefault(impl, {})
-        if epoch in losses:
-            self.wrong(line, "epoch", f"{epoch} of {impl} is given twice; keep one")
-        try:
-            if loss:
-                losses[epoch] = _finite(loss)
+            loss = float(text.replace(comma, "."))
         except ValueError:
-            message = f"must be a number, or empty where there is none (got {shown(row['loss'])})"
-            self.wrong(line, "loss", message)
+            loss = math.nan
+        if math.isfinite(loss) and "_" not in text:
+            losses[epoch] = loss
+        else:
+            yield "loss", f"must be a number, or empty where there is none (got {shown(text)})"
 
 
-def _finite(text: str) -> float:
-    """A loss as people write it. Raises ValueError for nan, inf and 1_000."""
-    if not math.isfinite(number := float(text)) or "_" in text:
-        raise ValueError
-    return number
-
-
-def _cells(line: str, divider: str) -> list[str]:
+def _split(line: str, divider: str) -> list[str]:
     """The cells of a line, without those at its end that are empty."""
     reader = csv.reader([line], delimiter=divider, skipinitialspace=True)
     cells = [cell.strip() for cell in next(reader)]

@@ -150,7 +150,7 @@ def _case(chosen: Chosen) -> _Case:
     except (TypeError, ValueError):
         raise _NotJudgedError("its settings are not those of this twolayer") from None
     try:
-        family = implementation.family
+        family = implementation.reference
     except UserError as error:
         raise _NotJudgedError(str(error)) from None
     return _Case(chosen, record, config, family, sha256 != record.source_sha256)

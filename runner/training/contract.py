@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ..config.problem import weight_shapes
 from ..config.settings import Config
 from ..errors import UserError, listed
 
@@ -187,7 +186,8 @@ def check_shapes(
     If cfg.problem() was never called, those are the shapes that it would have handed out.
     """
     got = [weight.shape for weight in weights]
-    possible = handed_out[-1:] or [weight_shapes(cfg), weight_shapes(cfg, middle=True)]
+    drawn = (cfg.problem(middle=middle)[2:] for middle in (False, True))
+    possible = handed_out[-1:] or [[weight.shape for weight in each] for each in drawn]
     if got in possible:
         return
     wanted = possible[0]

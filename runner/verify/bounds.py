@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config.catalogue import FAMILIES
+from ..config.catalogue import REFERENCES
 from ..config.plan import Run
 from ..config.settings import Config
 from ..errors import listed
@@ -84,7 +84,7 @@ def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
     The two sequences hold the same implementations, without and with their overrides.
     """
     for run, own in zip(common, configured, strict=True):
-        family = run.implementation.family
+        family = run.implementation.reference
         if family == "sgd":
             yield Case(run, "common", family)
         if family != "sgd" or _differs(run.config, own.config):
@@ -150,10 +150,10 @@ def _other_reference(
     Where all is as that reference has it, nothing else is wrong.
     """
     step = Outcome.of(trained[2])
-    for family in FAMILIES:
+    for family in REFERENCES:
         other = replace(case, family=family)
         if family != case.family and one_step(other, 1.0).error(step.weights) < LIKE:
-            line = f'the line FAMILY = "{family}"'
+            line = f'the line REFERENCE = "{family}"'
             if not _held(other, trained).reasons:
                 return [f"it is {family} to rounding, in every step: it lacks {line}"]
             return [f"its first update is {family}'s; if {family} is meant, add {line}", *reasons]
@@ -317,7 +317,7 @@ def notes(verdicts: Sequence[Verdict]) -> list[str]:
 
 def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Where implementations of one start differ in the slope at 0, and a zero occurs."""
-    for family in FAMILIES:
+    for family in REFERENCES:
         alike = [v for v in verdicts if (v.reference, v.start) == (family, "common")]
         slopes = sorted({v.at_zero for v in alike if v.at_zero is not None})
         for dtype in ("float64", "float32"):

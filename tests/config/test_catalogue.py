@@ -146,11 +146,23 @@ def test_what_is_honoured_is_what_is_read(tmp_path, body, honoured):
 def test_a_file_that_reads_no_setting_is_told_how_to_declare_it(tmp_path):
     """One that is built in can't be changed by who asks."""
     own = read(tmp_path, "def train(cfg):\n    pass\n").refusal("bias", True)
-    assert own == (
-        "must be false for {who}, which never {reads} cfg.bias; "
+    assert own.of("mine") == (
+        "must be false for mine, which never reads cfg.bias; "
         "read it in train to declare that it can"
     )
-    assert "declare" not in catalogue.find("numpy_manual").refusal("bias", True)
+    assert "declare" not in catalogue.find("numpy_manual").refusal("bias", True).of("numpy_manual")
+
+
+@pytest.mark.parametrize("name", ["REFERENCE", "FAMILY"])
+def test_the_old_name_of_a_reference_is_read_and_noted(tmp_path, name):
+    """And the new one is not remarked on."""
+    source(tmp_path, f'{MINE}\n\n{name} = "adam"\n')
+    assert catalogue.from_file(tmp_path / "mine.py").reference == "adam"
+    words = ("run", "--impl", "./mine.py", *small(tmp_path))
+    done = twolayer(*words, cwd=tmp_path)
+    note = f"note: {tmp_path / 'mine.py'}:16: FAMILY is now called REFERENCE"
+    assert (done.returncode, note in done.stderr) == (0, name == "FAMILY")
+    assert "REFERENCE" not in done.stderr or name == "FAMILY"
 
 
 @pytest.mark.parametrize(

@@ -288,6 +288,13 @@ def test_implementations_may_be_divided_by_commas(folder, names):
     assert [run.name for run in planned(f"impls: {names}")] == ["sgd", "adam"]
 
 
+def test_all_stands_for_the_built_in_implementations(folder):
+    """In the lesson's order, on the command line as well, where each counts once."""
+    assert [run.name for run in planned("impls: all")] == list(catalogue.LESSON)
+    runs = planned("impls: sgd", impls=["all", "sgd"])
+    assert [run.name for run in runs] == list(catalogue.LESSON)
+
+
 def test_keys_that_begin_with_x_are_a_place_for_anchors(folder):
     """They are ignored, but where they are merged."""
     text = "x-base: &b {lr: 2, N: 5}\nimpls: sgd\noverrides:\n  sgd:\n    <<: *b\n"
@@ -529,6 +536,7 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
         ),
         (("--set", "lr"), {"--set: must be key=value or implementation.key=value (got 'lr')"}),
         (("--set", "=3"), {"--set: must be key=value or implementation.key=value (got '=3')"}),
+        (("--set", "sgd.lr=1"), {"--set sgd.lr: sgd is not among those to run"}),
         (
             ("--device", "cuda"),
             {"--device: must be auto or cpu for numpy_manual (numpy) (got 'cuda')"},
@@ -739,7 +747,7 @@ PACKAGED = sorted(catalogue.configs_folder().rglob("*.yaml"))
 
 def valid(text):
     """Whether the JSON schema accepts a config."""
-    content = document.parse(text, "x.yaml").plain()
+    content = document.parse(text, "x.yaml").value
     return jsonschema.Draft202012Validator(SCHEMA).is_valid(content)
 
 

@@ -12,7 +12,7 @@ from twolayer.errors import ConfigError, UserError
 
 def parsed(text: str) -> dict:
     """The plain values of a document."""
-    return document.parse(text, "x.yaml").plain()
+    return document.parse(text, "x.yaml").value
 
 
 def mistakes(text: str) -> list[str]:
@@ -22,10 +22,15 @@ def mistakes(text: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
+def read(path: Path) -> Item:
+    """The document in a file."""
+    return document.parse(document.text_of(path, path.name), path.name)
+
+
 def refusal(path: Path) -> str:
     """What is said about a file that can't be read."""
     with pytest.raises(UserError) as caught:
-        document.read(path, path.name)
+        read(path)
     return str(caught.value)
 
 
@@ -149,8 +154,8 @@ def test_lists_and_mappings_of_both_styles():
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"# a comment\n"])
 def test_an_empty_file_is_an_empty_mapping(tmp_path, content):
     """No keys, and no mistake yet."""
-    found = document.read(written(tmp_path, content), "x.yaml")
-    assert (found.plain(), found.origin) == ({}, "x.yaml:1:1")
+    found = read(written(tmp_path, content))
+    assert (found.value, found.origin) == ({}, "x.yaml:1:1")
 
 
 PLACES = """\
@@ -184,21 +189,21 @@ def test_everything_knows_its_place(path, key_origin, origin):
     """Lines and columns count from 1, for keys and values."""
     item = document.parse(PLACES, "x.yaml")
     for step in path:
-        item = item.value[step]
+        item = item.parts[step]
     assert (item.key_origin, item.origin) == (key_origin, origin)
 
 
 def test_places_survive_windows_line_ends_and_a_byte_order_mark(tmp_path):
     """A file from another editor counts the same."""
     path = written(tmp_path, b"\xef\xbb\xbfN: 1\r\nH: 2\r\n")
-    found = document.read(path, "x.yaml")
-    assert found.plain() == {"N": 1, "H": 2}
-    assert found.value["H"].origin == "x.yaml:2:4"
+    found = read(path)
+    assert found.value == {"N": 1, "H": 2}
+    assert found.parts["H"].origin == "x.yaml:2:4"
 
 
 def test_columns_count_characters():
     """Letters beyond ASCII are one column each."""
-    assert document.parse("{ä: ü, b: 2}", "x.yaml").value["b"].origin == "x.yaml:1:11"
+    assert document.parse("{ä: ü, b: 2}", "x.yaml").parts["b"].origin == "x.yaml:1:11"
 
 
 def test_every_duplicate_key_is_reported_with_both_places():
@@ -220,9 +225,9 @@ def test_the_same_key_in_two_mappings_is_no_duplicate():
 def test_an_alias_stands_for_its_anchor():
     """The value, and the place where it was written."""
     item = document.parse("N: &size 60\nH: *size", "x.yaml")
-    assert item.plain() == {"N": 60, "H": 60}
-    assert item.value["H"].origin == "x.yaml:1:4"
-    assert item.value["H"].key_origin == "x.yaml:2:1"
+    assert item.value == {"N": 60, "H": 60}
+    assert item.parts["H"].origin == "x.yaml:1:4"
+    assert item.parts["H"].key_origin == "x.yaml:2:1"
 
 
 @pytest.mark.parametrize(
@@ -242,7 +247,7 @@ def test_merge_keys_merge_and_what_is_written_out_wins(text, merged):
 def test_a_merged_value_keeps_its_place():
     """A mistake in it is to be found where it was written."""
     item = document.parse("base: &b {lr: abc}\nsgd: {<<: *b}", "x.yaml")
-    assert item.value["sgd"].value["lr"] == Item("abc", "x.yaml:1:15", "x.yaml:1:11")
+    assert item.parts["sgd"].parts["lr"] == Item("abc", "x.yaml:1:15", "x.yaml:1:11")
 
 
 @pytest.mark.parametrize(
@@ -366,4 +371,4 @@ def test_a_folder_in_place_of_a_file_says_so(tmp_path):
 def test_a_list_is_read_with_its_place():
     """Whether the top may be a list is for the config to say; it knows where it stands."""
     item = document.parse("# comment\n- 1\n- a\n", "x.yaml")
-    assert (item.plain(), item.origin) == ([1, "a"], "x.yaml:2:1")
+    assert (item.value, item.origin) == ([1, "a"], "x.yaml:2:1")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from twolayer import Config
-from twolayer.config.problem import weight_shapes
 
 SIZES = {"N": 7, "H": 5, "D_in": 6, "D_out": 3}
 INITS = ["normal", "uniform"]
@@ -159,11 +158,3 @@ def test_the_global_generator_is_left_alone():
 def test_steps_count_the_epochs():
     """On its own, `cfg.steps()` is a range."""
     assert list(Config(epochs=4).steps()) == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("middle", [False, True])
-def test_the_shapes_of_the_weights_are_known_without_drawing_them(bias, middle):
-    cfg = Config(N=2, H=4, D_in=3, D_out=5, bias=bias)
-    drawn = [weight.shape for weight in cfg.problem(middle=middle)[2:]]
-    assert weight_shapes(cfg, middle=middle) == drawn

@@ -1,6 +1,6 @@
 """Names a reference that there is not."""
 
-FAMILY = "rmsprop"
+REFERENCE = "rmsprop"
 
 
 def train(cfg):

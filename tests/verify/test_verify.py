@@ -44,7 +44,7 @@ def verdict_on(train, cfg: Config, family: str, name: str = "numpy_manual") -> v
 def built_in(name: str, cfg: Config) -> verify.Verdict:
     implementation = catalogue.find(name)
     module = importlib.import_module(implementation.module)
-    return verdict_on(module.train, cfg, implementation.family, name)
+    return verdict_on(module.train, cfg, implementation.reference, name)
 
 
 # --- the reference itself
@@ -105,7 +105,7 @@ def test_slope_at_zero_is_what_was_asked_for(at_zero: float, passed: float) -> N
     assert net.slope(np.array([-1.0, 0.0, 2.0])).tolist() == [0.0, passed, 1.0]
 
 
-@pytest.mark.parametrize("family", catalogue.FAMILIES)
+@pytest.mark.parametrize("family", catalogue.REFERENCES)
 @pytest.mark.parametrize("bias", [False, True])
 def test_permuted_runs_are_the_same_program(family: str, bias: bool) -> None:
     cfg = BASE.with_(bias=bias, init="uniform", momentum=0.0 if family == "adam" else 0.9)
@@ -172,8 +172,11 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
         ("ends_early", "it ended after 6 of 60 steps"),
         ("not_a_number", "the loss is nan from epoch 6 on, the reference's is not"),
         ("start_of_its_own", "the start is its own"),
-        ("adam_unsaid", 'it is adam to rounding, in every step: it lacks the line FAMILY = "adam"'),
-        ("adam_unsaid_with_another_epsilon", 'add the line FAMILY = "adam"'),
+        (
+            "adam_unsaid",
+            'it is adam to rounding, in every step: it lacks the line REFERENCE = "adam"',
+        ),
+        ("adam_unsaid_with_another_epsilon", 'add the line REFERENCE = "adam"'),
     ],
 )
 def test_a_failed_verdict_explains_itself(name: str, words: str) -> None:
@@ -317,7 +320,7 @@ def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path:
         done = twolayer(*words, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == (
-            f"{impls.partition(',')[2]}:3: FAMILY: there is no reference rmsprop; "
+            f"{impls.partition(',')[2]}:3: REFERENCE: there is no reference rmsprop; "
             "there are sgd, adam and dynamic\n"
         )
 
@@ -325,16 +328,18 @@ def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("FAMILY = 'SGD'", "SGD"),
+        ("REFERENCE = 'SGD'", "SGD"),
         ("FAMILY = 3", "3"),
-        ("FAMILY: str = NAME.lower()", "NAME.lower()"),
+        ("REFERENCE: str = NAME.lower()", "NAME.lower()"),
     ],
 )
 def test_no_other_word_stands_for_a_reference(tmp_path: Path, line: str, said: str) -> None:
     (tmp_path / "mine.py").write_text(f'"""Mine."""\n{line}\n')
-    message = re.escape(f"mine.py:2: FAMILY: there is no reference {said};")
+    message = re.escape(
+        f"mine.py:2: {line.split(':')[0].split()[0]}: there is no reference {said};"
+    )
     with pytest.raises(UserError, match=message):
-        catalogue.from_file(tmp_path / "mine.py").family  # noqa: B018
+        catalogue.from_file(tmp_path / "mine.py").reference  # noqa: B018
 
 
 def test_each_training_has_the_limits_of_a_run_and_the_rest_go_on(tmp_path: Path) -> None:
