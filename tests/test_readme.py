@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from twolayer.cli import app as cli
-from twolayer.cli import common
+from twolayer.cli import printing
 from twolayer.config import catalogue, document, settings
 from twolayer.config import experiment as config
 from twolayer.training import check
@@ -22,7 +22,7 @@ from typer.main import get_command
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
-COMMANDS = get_command(cli.build()).commands
+COMMANDS = get_command(cli.build(*itertools.chain(*cli.COMMANDS.values()))).commands
 
 
 def commands(page: str) -> list[str]:
@@ -160,7 +160,7 @@ def test_every_built_in_implementation_is_in_the_table() -> None:
 def test_exit_codes() -> None:
     stated = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)}
     names = ("OK", "INTERNAL", "USAGE", "FAILED", "DIVERGED", "SLOWER", "UNSURE", "INTERRUPTED")
-    assert stated == {getattr(common, name) for name in names}
+    assert stated == {getattr(printing, name) for name in names}
 
 
 def test_the_implementation_shown_keeps_the_contract(tmp_path: Path) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from ..config.settings import Config
 from ..errors import listed
-from . import intervals, workload
-from .measurement import Bench, Cell, Fit, Interval, Rates, Round
+from . import intervals
+from .measurement import Bench, Cell, Fit, Interval, Rates
 
 UNSTEADY = 0.10
 """A relative spread, or a share of the processors, that calls for a warning."""
@@ -28,36 +29,39 @@ FEW_ROUNDS = 5
 BEYOND_CACHE = 2.0
 """Memory decides only where what a step touches is so many times the last-level cache."""
 
-Measured = Mapping[str, Sequence[Mapping[str, float]]]
-"""What each framework found the machine's rates to be, in each round that asked."""
+MIDDLE_LAYERS = 1.5
+"""How often DynamicNet's middle layer is applied, on average."""
 
 
-def conclude(bench: Bench, rates: Measured, *, cut_short: bool = False) -> None:
-    """Fill in all of a bench that follows from its rounds."""
+def conclude(
+    bench: Bench, rates: Mapping[str, Sequence[Mapping[str, float]]], *, cut_short: bool = False
+) -> None:
+    """Fill in all of a bench that follows from its rounds.
+
+    `rates` are the machine's, by framework, from each round that measured them.
+    """
     bench.rates = best_rates(rates) if rates else bench.rates
     for cell in bench.cells:
-        _times(cell)
-        _limits(cell, bench)
+        if cell.good:
+            _step_time(cell)
+            _limits(cell, bench)
     for size in bench.sizes:
         _compare(bench.at(size), bench.baseline)
     bench.fits = list(_fits(bench))
     bench.warnings = list(_warnings(bench, cut_short=cut_short))
 
 
-def best_rates(measured: Measured) -> Rates:
+def best_rates(rates: Mapping[str, Sequence[Mapping[str, float]]]) -> Rates:
     """The highest rates that any framework reached: the limit that all are held to."""
-    medians = {
-        by: statistics.median(each["matmul_gflops"] for each in found)
-        for by, found in measured.items()
+    matmul = {
+        by: statistics.median(each["matmul_gflops"] for each in measured)
+        for by, measured in rates.items()
     }
-    by = max(medians, key=medians.__getitem__)
-    copies = [max(each["copy_gb_s"] for each in found) for found in measured.values()]
-    return Rates(medians[by], by, max(copies))
+    best = max(matmul, key=matmul.__getitem__)
+    return Rates(matmul[best], best, max(e["copy_gb_s"] for e in chain(*rates.values())))
 
 
-def _times(cell: Cell) -> None:
-    if not cell.good:
-        return
+def _step_time(cell: Cell) -> None:
     cell.step_us = intervals.median(cell.blocks())
     cell.flops = cell.good[-1].flops or cell.flops
     cell.gflops = cell.flops / cell.step_us.value / 1e3
@@ -71,14 +75,12 @@ def _limits(cell: Cell, bench: Bench) -> None:
     matmul, copy = bench.rates.matmul_gflops, bench.rates.copy_gb_s
     if cell.gflops is None or matmul is None or copy is None:
         return
-    cfg = Config(**cell.config)
+    attainable = {"arithmetic": matmul}
     cache = bench.machine.get("cache_bytes") or 0
-    cell.limit, attainable = "arithmetic", matmul
-    if workload.resident_bytes(cfg, cell.family) > BEYOND_CACHE * cache:
-        by_memory = copy * cell.flops / cell.bytes
-        if by_memory < matmul:
-            cell.limit, attainable = "memory", by_memory
-    cell.share = cell.gflops / attainable
+    if resident_bytes(Config(**cell.config), cell.family) > BEYOND_CACHE * cache:
+        attainable["memory"] = copy * cell.flops / cell.bytes
+    cell.limit = min(attainable, key=attainable.__getitem__)
+    cell.share = cell.gflops / attainable[cell.limit]
     if cell.share > 1:
         cell.gflops = cell.share = None
 
@@ -89,27 +91,72 @@ def _compare(cells: Sequence[Cell], baseline: str) -> None:
     if base is None:
         return
     for cell in cells:
-        if cell is base:
-            cell.ratio = Interval(1.0, 1.0, 1.0)
-        elif cell.good:
-            cell.ratio = intervals.paired_ratio(cell.blocks(), base.blocks())
+        cell.ratio = intervals.paired_ratio(cell.blocks(), base.blocks())
+    base.ratio = Interval(1.0, 1.0, 1.0)
     compared = [cell for cell in cells if cell.ratio and not cell.revision]
     ranks = intervals.ranks([cell.ratio for cell in compared if cell.ratio])
     for cell, rank in zip(compared, ranks, strict=True):
         cell.rank = rank
 
 
+def fastest(bench: Bench, size: int | None = None) -> list[str]:
+    """The labels that may be the fastest, by their ratios to the baseline, the lowest first.
+
+    One if it is certain; several, a tie, where the intervals of these ratios overlap; none if
+    nothing was compared. Of a bench that is scaled, at a size, or at the largest compared.
+    """
+    compared = [cell for cell in bench.cells if cell.ratio and cell.rank and cell.rank[0] == 1]
+    if size is None:
+        size = max((cell.size for cell in compared if cell.size is not None), default=None)
+    first = {cell.label: cell.ratio.value for cell in compared if cell.ratio and cell.size == size}
+    return sorted(first, key=first.__getitem__)
+
+
 def _fits(bench: Bench) -> Iterator[Fit]:
     for label in dict.fromkeys(cell.label for cell in bench.cells):
         cells = [c for c in bench.cells if c.label == label and c.good and c.size is not None]
         sizes = [float(cell.size or 0) for cell in cells]
-        found = intervals.line(sizes, [cell.blocks() for cell in cells]) if cells else None
-        if found:
-            overhead, slope = found
+        line = intervals.line(sizes, [cell.blocks() for cell in cells]) if cells else None
+        if line:
+            overhead, slope = line
             growth = (cells[-1].flops - cells[0].flops) / (sizes[-1] - sizes[0])
             rate = growth / slope.value / 1e3 if slope.value else 0.0
             beyond = rate > (bench.rates.matmul_gflops or float("inf"))
             yield Fit(label, overhead, slope, None if beyond else rate)
+
+
+# --- what a step has to do at least, from its shapes alone
+
+
+def flops(cfg: Config, family: str) -> float:
+    """Floating-point operations of a step's matrix products, an addition and a product two.
+
+    Forward x w1 and a w2; backward both weights' gradients and the hidden layer's. What is
+    elementwise (ReLU, loss, update) is left out: it is the lower order.
+    """
+    middle = cfg.H * MIDDLE_LAYERS if family == "dynamic" else 0
+    return 2 * cfg.N * cfg.H * (2 * cfg.D_in + 3 * cfg.D_out + 3 * middle)
+
+
+def traffic_bytes(cfg: Config, family: str) -> float:
+    """The least memory traffic of a step in bytes, if no array stays in a cache between uses.
+
+    Each array is counted once for every product that reads or writes it; weights are read
+    and written again, with their gradients, by the update (Adam's has two moments as well).
+    """
+    return _bytes_of(cfg, family, x=2, hidden=5, y=4, weights=10 if family == "adam" else 6)
+
+
+def resident_bytes(cfg: Config, family: str) -> float:
+    """What a step touches at least: data, activations, weights and their gradients."""
+    return _bytes_of(cfg, family, x=1, hidden=2, y=2, weights=4 if family == "adam" else 2)
+
+
+def _bytes_of(cfg: Config, family: str, *, x: int, hidden: int, y: int, weights: int) -> int:
+    """Of so many arrays of each shape."""
+    count = cfg.N * (x * cfg.D_in + hidden * cfg.H + y * cfg.D_out)
+    count += weights * cfg.H * (cfg.D_in + cfg.D_out + (cfg.H if family == "dynamic" else 0))
+    return count * (8 if cfg.dtype == "float64" else 4)
 
 
 # --- doubts
@@ -117,119 +164,89 @@ def _fits(bench: Bench) -> Iterator[Fit]:
 
 def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
     """What speaks against trusting the numbers, each with something to do about it."""
-    rounds = max((len(cell.good) for cell in bench.cells), default=0)
+    cells = [cell for cell in bench.cells if cell.good]
+    rounds = max((len(cell.good) for cell in cells), default=0)
     if cut_short:
-        yield "measuring was stopped early; what there is of the rounds is used"
+        yield "measuring was stopped early; the rounds until then are used"
     if 0 < rounds < FEW_ROUNDS:
-        yield f"{_count(rounds, 'round')} is few for an interval; give it more --rounds or --budget"
+        few = "1 round is" if rounds == 1 else f"{rounds} rounds are"
+        yield f"{few} few for an interval; give it more --rounds or --budget"
     yield from _other_problems(bench)
-    yield from _spread(bench)
-    yield from _busy(bench)
-    yield from _drift(bench)
-    yield from _unsettled(bench)
+    if cells:
+        yield from _unsteady(cells)
+        yield from _busy(cells)
+        yield from _slowing(cells)
+    restless = dict.fromkeys(cell.label for cell in cells if _round_mean(cell, "settled") < 0.5)
+    if restless:
+        yield (
+            f"{listed(restless)} still got faster when warm-up was cut off; "
+            "allow it more with --warmup 10s"
+        )
     yield from _bent(bench)
 
 
 def _other_problems(bench: Bench) -> Iterator[str]:
     """Settings that make the work of a step another, where they are not the same for all."""
     for name in PROBLEM:
-        values: dict[str, list[str]] = {}
+        labels: dict[str, list[str]] = {}
         for cell in bench.at(bench.sizes[0]):
-            values.setdefault(str(cell.config[name]), []).append(cell.label)
-        if len(values) > 1:
-            shares = "; ".join(f"{value} for {listed(who)}" for value, who in values.items())
+            labels.setdefault(str(cell.config[name]), []).append(cell.label)
+        if len(labels) > 1:
+            shares = "; ".join(f"{value} for {listed(some)}" for value, some in labels.items())
             yield (
                 f"this is not the same work: {name} is {shares}; the preset bench has one problem "
                 f"for all, and --{name.replace('_', '-')} sets it"
             )
 
 
-def _spread(bench: Bench) -> Iterator[str]:
-    spreads = {cell.label: s for cell in bench.cells if (s := spread(cell)) > UNSTEADY}
+def _unsteady(cells: Iterable[Cell]) -> Iterator[str]:
+    """Half the range from the 10th to the 90th percentile of a cell's blocks, over the median."""
+    spreads = {}
+    for cell in cells:
+        low, middle, high = np.percentile(list(chain(*cell.blocks().values())), [10, 50, 90])
+        if (spread := (high - low) / 2 / middle) > UNSTEADY:
+            spreads[cell.label] = spread
     if spreads:
+        up_to = "up to " if len(spreads) > 1 else ""
         yield (
-            f"step times of {listed(spreads)} spread by {_up_to(spreads.values())}; close other "
-            "programs, or try --threads 1, or give it more --rounds"
+            f"step times of {listed(spreads)} spread by {up_to}{max(spreads.values()):.0%}; close "
+            "other programs, or try --threads 1, or give it more --rounds"
         )
 
 
-def _up_to(shares: Collection[float]) -> str:
-    most = f"{max(shares):.0%}"
-    return most if len(shares) == 1 else f"up to {most}"
-
-
-def spread(cell: Cell) -> float:
-    """Half the distance from the 10th to the 90th percentile of all blocks, over the median."""
-    every = [time for each in cell.good for time in each.blocks_us]
-    if not every:
-        return 0.0
-    low, middle, high = np.percentile(every, [10, 50, 90])
-    return float((high - low) / 2 / middle)
-
-
-def _busy(bench: Bench) -> Iterator[str]:
-    others = _mean(bench, "others_share")
+def _busy(cells: Sequence[Cell]) -> Iterator[str]:
+    others = statistics.fmean(_round_mean(cell, "others_share") for cell in cells)
     if others > UNSTEADY:
         yield (
             f"other processes had {others:.0%} of the processors meanwhile; close them, "
             "or measure on a machine of its own"
         )
-    waited = {
-        cell.label: share
-        for cell in bench.cells
-        if cell.good and (share := _cell_mean(cell, "cpu_share")) < 1 - UNSTEADY
-    }
-    if waited and not any((each.device or "cpu") != "cpu" for c in bench.cells for each in c.good):
+    own = ((cell.label, _round_mean(cell, "cpu_share")) for cell in cells)
+    waited = {label: share for label, share in own if share < 1 - UNSTEADY}
+    if waited and all((each.device or "cpu") == "cpu" for cell in cells for each in cell.good):
         yield (
             f"{listed(waited)} had a processor for only {min(waited.values()):.0%} of the time; "
             "the machine is busy: try fewer --threads"
         )
 
 
-def _mean(bench: Bench, name: str) -> float:
-    cells = [cell for cell in bench.cells if cell.good]
-    return statistics.fmean(_cell_mean(cell, name) for cell in cells) if cells else 0.0
-
-
-def _cell_mean(cell: Cell, name: str) -> float:
+def _round_mean(cell: Cell, name: str) -> float:
     return statistics.fmean(getattr(each, name) or 0.0 for each in cell.good)
 
 
-def _drift(bench: Bench) -> Iterator[str]:
+def _slowing(cells: Iterable[Cell]) -> Iterator[str]:
     """Whether everything got slower together, as it does when a processor gets hot."""
-    changes = [change for cell in bench.cells if (change := _change(cell.good))]
-    if len(changes) < 2:
-        return
-    together = statistics.median(changes)
+    changes = []
+    for cell in cells:
+        times = [statistics.median(each.blocks_us) for each in cell.good]
+        if third := len(times) // 3:
+            changes.append(statistics.median(times[-third:]) / statistics.median(times[:third]))
+    together = statistics.median(changes) if len(changes) > 1 else 1.0
     if together > 1 + DRIFT:
         yield (
-            f"the last rounds were {together - 1:.0%} slower than the first, in all alike (a hot "
-            "processor, or a machine that got busier); ratios are not touched by it, but let it "
-            "cool down and measure again before you trust the times"
-        )
-
-
-def _change(rounds: Sequence[Round]) -> float | None:
-    third = len(rounds) // 3
-    if third < 1:
-        return None
-    first, last = (
-        statistics.median(statistics.median(each.blocks_us) for each in part)
-        for part in (rounds[:third], rounds[-third:])
-    )
-    return last / first
-
-
-def _unsettled(bench: Bench) -> Iterator[str]:
-    restless = [
-        cell.label
-        for cell in bench.cells
-        if sum(not each.settled for each in cell.good) * 2 > len(cell.good)
-    ]
-    if restless:
-        yield (
-            f"{listed(dict.fromkeys(restless))} still got faster when warm-up was cut off; "
-            "allow it more with --warmup 10s"
+            f"the last rounds were {together - 1:.0%} slower than the first, for all alike (a hot "
+            "processor, or a busier machine), which leaves ratios as they are; for the times, let "
+            "it cool down and measure again"
         )
 
 
@@ -244,10 +261,6 @@ def _bent(bench: Bench) -> Iterator[str]:
         if misses[worst] > BENT:
             yield (
                 f"{fit.label} does not grow along a straight line: at {bench.axis}={worst} the fit "
-                f"is off by {misses[worst]:.0%} (a cache, or a library that changes its way); "
+                f"is off by {misses[worst]:.0%} (a cache, or a library that switches its method); "
                 "trust the times, not the fit"
             )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

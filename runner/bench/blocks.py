@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import itertools
 import math
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from ..config import frameworks
 from ..config.rules import Value
+from ..config.settings import Config
 from ..training import contract
 from ..training.contract import ContractError, Train, begin, count
+from ..training.loading import load_module
 from ..training.loop import TimedConfig, as_floats, host_value
+from ..training.tasks import entry_point, error
+from ..training.worker import Leash, Send, peak_bytes, status_bytes
 
 BLOCK_NS = 20_000_000
 """The least length of a block: the clock and a stray interrupt are nothing beside it."""
@@ -25,15 +35,7 @@ SETTLED = 3
 FASTER = 0.99
 """What counts as faster."""
 
-MOST_STEPS = 10**9
-
-
-@dataclass(frozen=True)
-class Amount:
-    """How much to measure: blocks after a warm-up of `warmup_s` seconds at most."""
-
-    blocks: int
-    warmup_s: float
+SIZES = ("N", "H", "D_in", "D_out")
 
 
 @dataclass
@@ -44,7 +46,8 @@ class BlockTimer:
     predecessors' losses have come. Garbage is collected between blocks, never in one.
     """
 
-    amount: Amount
+    blocks: int  # to be timed
+    warmup_s: float  # the most that warm-up may take
     barrier: Callable[[], None]
     yielded: int = 0
     warmup: list[float] = field(default_factory=list)
@@ -53,8 +56,8 @@ class BlockTimer:
     began_ns: int = 0
     warmup_steps: int = 0
     block_steps: int = 1
-    usage: Usage | None = None
-    shares: tuple[float, float] | None = None
+    usage: np.ndarray | None = None
+    shares: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
 
     def steps(self) -> Iterator[int]:
@@ -70,7 +73,7 @@ class BlockTimer:
     def _blocks(self) -> Iterator[int]:
         self.began_ns = begun = time.perf_counter_ns()
         since, until = 0, 1
-        for step in range(MOST_STEPS):
+        for step in itertools.count():
             if step >= until and self.yielded == step:
                 self.barrier()
                 elapsed = time.perf_counter_ns() - begun
@@ -93,67 +96,41 @@ class BlockTimer:
             self.first_us = each_us
         elif self.usage is not None:
             self.times_us.append(each_us)
-            if len(self.times_us) == self.amount.blocks:
-                self.shares = Usage.now().shares_since(self.usage)
+            if len(self.times_us) == self.blocks:
+                self.shares = shares_since(self.usage)
                 return True
-        elif self.long_enough(elapsed_ns, steps):
+        elif elapsed_ns < BLOCK_NS:  # not a whole block: the next is longer
+            enough = math.ceil(1.1 * steps * BLOCK_NS / max(elapsed_ns, 1))
+            self.block_steps = min(enough, 10 * steps)
+        else:
             self.warmup.append(each_us)
-            if self.warm():
+            if self.settled or time.perf_counter_ns() - self.began_ns > self.warmup_s * 1e9:
                 self.warmup_steps = step
-                self.usage = Usage.now()
+                self.usage = usage_ns()
         return False
-
-    def long_enough(self, elapsed_ns: int, steps: int) -> bool:
-        """Whether this was a whole block; if not, the next is longer."""
-        if elapsed_ns >= BLOCK_NS:
-            return True
-        wanted = math.ceil(1.1 * steps * BLOCK_NS / max(elapsed_ns, 1))
-        self.block_steps = min(wanted, 10 * steps)
-        return False
-
-    def warm(self) -> bool:
-        """Whether blocks have stopped getting faster, or that has taken too long."""
-        if time.perf_counter_ns() - self.began_ns > self.amount.warmup_s * 1e9:
-            return True
-        if len(self.warmup) <= SETTLED:
-            return False
-        return min(self.warmup[-SETTLED:]) >= FASTER * min(self.warmup[:-SETTLED])
 
     @property
     def settled(self) -> bool:
-        """Whether warm-up ended by itself."""
+        """Whether blocks have stopped getting faster."""
         before, last = self.warmup[:-SETTLED], self.warmup[-SETTLED:]
         return bool(before) and min(last) >= FASTER * min(before)
 
 
-@dataclass(frozen=True)
-class Usage:
-    """Time in ns: on the wall, of this process, and of all processors but while they idled."""
-
-    wall: int
-    own: int
-    busy: int
-
-    @classmethod
-    def now(cls) -> Usage:
-        return cls(time.perf_counter_ns(), time.process_time_ns(), _busy_ns())
-
-    def shares_since(self, begun: Usage) -> tuple[float, float]:
-        """Own processor time over wall time, and that of others over what there was of it."""
-        wall, own = self.wall - begun.wall, self.own - begun.own
-        others = max(0, self.busy - begun.busy - own)
-        return own / wall, others / (wall * (os.cpu_count() or 1))
+def usage_ns() -> np.ndarray:
+    """Time on the wall, of this process, and of all processors while they did not idle."""
+    busy = 0  # where the system does not tell
+    with contextlib.suppress(OSError, ValueError), open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, soft, steal = map(int, stat.readline().split()[1:9])
+        ticks = user + nice + system + irq + soft + steal
+        busy = ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    return np.array([time.perf_counter_ns(), time.process_time_ns(), busy])
 
 
-def _busy_ns() -> int:
-    """What the processors of this machine have worked, in ns; 0 where it can't be told."""
-    try:
-        with open("/proc/stat") as stat:
-            user, nice, system, _, _, irq, soft, steal = map(int, stat.readline().split()[1:9])
-    except (OSError, ValueError):
-        return 0
-    ticks = user + nice + system + irq + soft + steal
-    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+def shares_since(usage: np.ndarray) -> dict[str, float]:
+    """Own processor time over wall time, and that of others over what there was of it."""
+    wall, own, busy = map(float, usage_ns() - usage)
+    others = max(0.0, busy - own)
+    return {"cpu_share": own / wall, "others_share": others / (wall * (os.cpu_count() or 1))}
 
 
 class BlockConfig(TimedConfig):
@@ -169,6 +146,38 @@ class BlockConfig(TimedConfig):
 
     def steps(self) -> Iterator[int]:
         return self.timer.steps()
+
+
+def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+    """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
+    main = job["framework"]
+    begun = time.perf_counter()
+    module = load_module(job)
+    train = entry_point(module)
+    import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
+    device = frameworks.resolve_device(job["config"]["device"], main)
+    values = job["config"] | {"device": device, "threads": job["threads"]}
+
+    def timed(sizes: dict[str, int], blocks: int, warmup_s: float) -> dict[str, Any]:
+        timer = BlockTimer(blocks, warmup_s, barrier(device))
+        leash.hold(timer, lambda reason: {"outcome": reason, "error": None})
+        return time_blocks(train, values | sizes, timer)
+
+    start_bytes = status_bytes("VmRSS")
+    result = {"error": None} | timed({}, job["blocks"], job["warmup_s"])
+    result |= {"peak_bytes": peak_bytes() - start_bytes, "import_s": import_s, "device": device}
+    result["threads"] = frameworks.threads_in_use(main)
+    if result["outcome"] == "diverged":
+        message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
+        result["error"] = error("Diverged", message)
+    elif result["outcome"] == "ok":
+        result["flops"] = own_flops(module, TimedConfig(**values))
+    if result["outcome"] == "ok" and job["dispatch"]:
+        with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
+            warmup_s = min(1.0, job["warmup_s"])
+            small = timed(dict.fromkeys(SIZES, 1), blocks=3, warmup_s=warmup_s)
+            result["dispatch_us"] = statistics.median(small["blocks_us"])
+    return result
 
 
 def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> dict[str, Any]:
@@ -194,13 +203,12 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
         return {"outcome": timer.stopped}
     contract.check_pulled(train, timer.began_ns)
     diverged = not all(map(math.isfinite, as_floats([last] if timer.yielded else [])))
-    if timer.shares is None and diverged:  # it looks at its losses itself
-        return {"outcome": "diverged"}
-    if timer.shares is None:
+    if not timer.shares:
+        if diverged:  # it looks at its losses itself
+            return {"outcome": "diverged"}
         raise contract.ended_early(train, f"only {timer.yielded}")
     if returned is not None or cfg.handed_out:
         contract.take_weights(train, cfg, cfg.handed_out, returned, loss)
-    cpu_share, others_share = timer.shares
     return {
         "outcome": "diverged" if diverged else "ok",
         "blocks_us": timer.times_us,
@@ -209,13 +217,12 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
         "settled": timer.settled,
         "setup_s": (timer.began_ns - begun) / 1e9,
         "first_us": timer.first_us,
-        "cpu_share": cpu_share,
-        "others_share": others_share,
+        **timer.shares,
     }
 
 
 def barrier(device: str) -> Callable[[], None]:
-    """What waits until a device has done all it was asked to; on a CPU that is at once so."""
+    """A function that waits until a device has done all it was asked to: nothing, on a CPU."""
     torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
     if device == "cpu":
         return lambda: None
@@ -225,3 +232,15 @@ def barrier(device: str) -> Callable[[], None]:
         kind = torch.mps if device == "mps" else torch.cuda
         return lambda: kind.synchronize()
     raise ContractError(f"how to wait for {device} is known only of torch and tensorflow")
+
+
+def own_flops(module: Any, cfg: Config) -> float | None:
+    """The operations of a step by an implementation's own `flops(cfg)`; None if it has none."""
+    if not callable(getattr(module, "flops", None)):
+        return None
+    operations = module.flops(cfg)
+    number = isinstance(operations, int | float | np.integer | np.floating)
+    if not number or not 0 < operations < math.inf:
+        message = "must return a finite number greater than 0"
+        raise ContractError(f"flops(cfg) {message} (got {operations!r})")
+    return float(operations)

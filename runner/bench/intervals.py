@@ -1,70 +1,65 @@
 """Medians and ratios of nested measurements, with intervals from resampling them as they nest.
 
-A measurement is a list of rounds (fresh processes), each a list of blocks. Blocks of one
-process share what that process drew (its memory layout, its place on the machine), so
-resampling picks rounds first and then blocks in each: a hierarchical bootstrap (Kalibera and
+Blocks of one process share what that process drew (its memory layout, its place on the machine),
+so resampling picks rounds first and then blocks in each: a hierarchical bootstrap (Kalibera and
 Jones, "Rigorous benchmarking in reasonable time", 2013).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .measurement import Interval, Rounds
+from .measurement import Blocks, Interval
 
 DRAWS = 4000
 TAIL = 2.5
 """Percent beyond each end of an interval."""
 
 
-class Resampler:
-    """Draws the same rounds for all that were measured in them, so that pairs stay pairs."""
+def _resampled(
+    measured: Sequence[Blocks], rounds: Sequence[int], seed: int = 0
+) -> Iterator[np.ndarray]:
+    """(rounds, 1 + DRAWS) medians of rounds for each that was measured: as they are, then drawn.
 
-    def __init__(self, rounds: Sequence[int], seed: int = 0) -> None:
-        self.rounds = list(rounds)
-        self.rng = np.random.default_rng(seed)
-        count = len(self.rounds)
-        self.picked = self.rng.integers(count, size=(DRAWS, count))
-
-    def medians(self, measured: Rounds) -> np.ndarray:
-        """(DRAWS, rounds) the median of each drawn round's blocks, themselves drawn anew."""
-        by_round = np.empty((DRAWS, len(self.rounds)))
-        for place, number in enumerate(self.rounds):
-            blocks = np.asarray(measured[number])
-            rows, columns = np.nonzero(self.picked == place)
-            drawn = self.rng.integers(len(blocks), size=(len(rows), len(blocks)))
-            by_round[rows, columns] = np.median(blocks[drawn], axis=1)
-        return by_round
+    All draw the same rounds, so that pairs stay pairs; the blocks in them, each its own.
+    """
+    rng = np.random.default_rng(seed)
+    picked = rng.integers(len(rounds), size=(len(rounds), DRAWS, 1))
+    for blocks_of in measured:
+        least = min(len(blocks_of[number]) for number in rounds)
+        times = np.array([blocks_of[number][:least] for number in rounds])
+        drawn = [
+            np.median(times[each, rng.integers(least, size=(DRAWS, least))], axis=1)
+            for each in picked
+        ]
+        yield np.column_stack([np.median(times, axis=1), np.stack(drawn)])
 
 
-def median(measured: Rounds) -> Interval:
+def median(measured: Blocks) -> Interval:
     """The median over rounds of the median over blocks."""
-    drawn = np.median(Resampler(list(measured)).medians(measured), axis=1)
-    centre = np.median([np.median(blocks) for blocks in measured.values()])
-    return _interval(float(centre), drawn)
+    (rounds,) = _resampled([measured], list(measured))
+    return _interval(np.median(rounds, axis=0))
 
 
-def paired_ratio(ours: Rounds, theirs: Rounds) -> Interval | None:
+def paired_ratio(ours: Blocks, theirs: Blocks) -> Interval | None:
     """The median over common rounds of the ratio of medians; None without a common round."""
     common = [number for number in ours if number in theirs]
     if not common:
         return None
-    resampler = Resampler(common)
-    drawn = np.median(resampler.medians(ours) / resampler.medians(theirs), axis=1)
-    ratios = [np.median(ours[number]) / np.median(theirs[number]) for number in common]
-    return _interval(float(np.median(ratios)), drawn)
+    over, under = _resampled([ours, theirs], common)
+    return _interval(np.median(over / under, axis=0))
 
 
-def unpaired_ratio(ours: Rounds, theirs: Rounds) -> Interval:
+def unpaired_ratio(ours: Blocks, theirs: Blocks) -> Interval:
     """The ratio of two medians that were measured apart."""
-    over = np.median(Resampler(list(ours), seed=1).medians(ours), axis=1)
-    under = np.median(Resampler(list(theirs), seed=2).medians(theirs), axis=1)
-    return _interval(median(ours).value / median(theirs).value, over / under)
+    (over,) = _resampled([ours], list(ours), seed=1)
+    (under,) = _resampled([theirs], list(theirs), seed=2)
+    return _interval(np.median(over, axis=0) / np.median(under, axis=0))
 
 
-def line(sizes: Sequence[float], measured: Sequence[Rounds]) -> tuple[Interval, Interval] | None:
+def line(sizes: Sequence[float], measured: Sequence[Blocks]) -> tuple[Interval, Interval] | None:
     """Overhead and slope of `time = overhead + slope · size`; None without two sizes in common.
 
     Errors are weighed relative to the times, since that is how they come; neither is negative.
@@ -72,19 +67,14 @@ def line(sizes: Sequence[float], measured: Sequence[Rounds]) -> tuple[Interval, 
     common = [number for number in measured[0] if all(number in each for each in measured)]
     if not common or len(sizes) < 2:
         return None
-    resampler = Resampler(common)
-    drawn = np.stack([np.median(resampler.medians(each), axis=1) for each in measured])
-    centre = np.array([[median(each).value] for each in measured])
-    x = np.asarray(sizes, dtype=float)
-    (overhead,), (slope,) = _weighted_line(x, centre)
-    overheads, slopes = _weighted_line(x, drawn)
-    return _interval(float(overhead), overheads), _interval(float(slope), slopes)
+    times = np.stack([np.median(each, axis=0) for each in _resampled(measured, common)])
+    overhead, slope = _weighted_line(np.asarray(sizes, dtype=float), times)
+    return _interval(overhead), _interval(slope)
 
 
 def _weighted_line(x: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least squares of (overhead + slope x) / time against 1, for each column of `times`."""
-    weight = 1 / times  # (sizes, draws)
-    a, b = weight, weight * x[:, None]
+    a, b = 1 / times, x[:, None] / times  # (sizes, 1 + DRAWS)
     aa, ab, bb = (a * a).sum(0), (a * b).sum(0), (b * b).sum(0)
     a1, b1 = a.sum(0), b.sum(0)
     determinant = aa * bb - ab * ab
@@ -95,9 +85,11 @@ def _weighted_line(x: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.nda
     return overhead, np.maximum(slope, 0)
 
 
-def _interval(centre: float, drawn: np.ndarray) -> Interval:
-    low, high = np.percentile(drawn, [TAIL, 100 - TAIL])
-    return Interval(centre, min(float(low), centre), max(float(high), centre))
+def _interval(values: np.ndarray) -> Interval:
+    """Of a statistic's value, which comes first, and those that resampling gives it."""
+    centre = float(values[0])
+    low, high = map(float, np.percentile(values[1:], [TAIL, 100 - TAIL]))
+    return Interval(centre, min(low, centre), max(high, centre))
 
 
 def ranks(intervals: Sequence[Interval]) -> list[tuple[int, int]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import UserError
 from ..files import write, writing
@@ -15,8 +17,8 @@ from ..results.store import BENCHES
 
 SCHEMA = 1
 
-Rounds = Mapping[int, Sequence[float]]
-"""Blocks by the number of their round."""
+Blocks = Mapping[int, Sequence[float]]
+"""The times of blocks, by the number of their round."""
 
 
 @dataclass(frozen=True)
@@ -30,94 +32,59 @@ class Interval:
     def __truediv__(self, divisor: float) -> Interval:
         return Interval(self.value / divisor, self.low / divisor, self.high / divisor)
 
-    def overlaps(self, other: Interval) -> bool:
-        return self.low <= other.high and other.low <= self.high
-
 
 @dataclass
 class Round:
-    """One fresh process of one cell.
+    """One fresh process of one cell."""
 
-    Attributes:
-        number: which round it was part of; `place`, its place in that round's order.
-        outcome: ok, or how it ended instead; `error` says why.
-        blocks_us: the mean time of a step in each block, in µs, after warm-up.
-        block_steps: steps in a block; `warmup_steps`, those before the first block.
-        settled: whether blocks had stopped getting faster when the first was taken.
-        import_s: import of its frameworks; setup_s: from train(cfg) to the first step.
-        first_us: the first step.
-        flops: what its own flops(cfg) says that a step computes; None if it has none.
-        dispatch_us: a step of the same code with every size 1: what it costs to say what to do.
-        cpu_share: processor time over wall time in the blocks; below 1 it had to wait.
-        others_share: the processors' time in the blocks that went to other processes.
-        peak_bytes: most memory resident at once, over what was at the process's start.
-    """
-
-    number: int
-    place: int
+    number: int  # of the round that it was part of
+    place: int  # in the order of that round
     outcome: str = "ok"
-    error: dict[str, Any] | None = None
-    blocks_us: list[float] = field(default_factory=list)
+    error: dict[str, Any] | None = None  # why the outcome is not ok
+    blocks_us: list[float] = field(default_factory=list)  # step times, after warm-up
     block_steps: int = 0
-    warmup_steps: int = 0
-    settled: bool = True
-    import_s: float | None = None
-    setup_s: float | None = None
-    first_us: float | None = None
-    flops: float | None = None
-    dispatch_us: float | None = None
-    cpu_share: float | None = None
-    others_share: float | None = None
-    peak_bytes: int | None = None
+    warmup_steps: int = 0  # before the first block
+    settled: bool = True  # whether blocks had stopped getting faster by then
+    import_s: float | None = None  # import of its frameworks
+    setup_s: float | None = None  # from train(cfg) to the first step
+    first_us: float | None = None  # the first step
+    flops: float | None = None  # of a step, by its own flops(cfg), if it has one
+    dispatch_us: float | None = None  # a step of the same code with every size 1
+    cpu_share: float | None = None  # processor time over wall time; below 1 it had to wait
+    others_share: float | None = None  # of the processors' time, what other processes had
+    peak_bytes: int | None = None  # most memory resident at once, beyond that at its start
     device: str | None = None
     threads: int | None = None
 
 
 @dataclass
 class Cell:
-    """One implementation with one problem: what the rounds repeat.
+    """One implementation with one problem: what the rounds repeat."""
 
-    Attributes:
-        label: how it is called in tables: its name, `name@revision`.
-        revision: the git revision that its source comes from; empty: the work tree.
-        family: sgd, adam or dynamic: the last two do other work in a step.
-        size: the value along `Bench.axis`; None if nothing is scaled.
-        flops: floating-point operations of the matrix products in a step: those that the plain
-            formula has, or what the implementation says.
-        bytes: the least memory traffic of a step.
-        step_us: the median over rounds of the median over blocks.
-        ratio: `step_us` over that of `Bench.baseline`, paired by round.
-        rank: the best and the worst place it may have among those of its size.
-        limit: `arithmetic` or `memory`, whichever the machine allows less of.
-        share: its rate over what that limit allows; None, like `gflops`, where that is more than
-            all of it, so that a step does less than `flops`.
-        dispatch_share: the part of a step that does not depend on the sizes.
-    """
-
-    label: str
+    label: str  # its name in tables: `name`, or `name@revision`
     impl: str
-    revision: str
-    family: str
+    revision: str  # the git revision that its source comes from; empty: the work tree
+    family: str  # sgd, adam or dynamic: the last two do other work in a step
     framework: str
     config: dict[str, Any]
     source_sha256: str
-    size: int | None
-    flops: float
-    bytes: float
+    size: int | None  # along `Bench.axis`; None if nothing is scaled
+    flops: float  # of the matrix products in a step: by the plain formula, or its own flops(cfg)
+    bytes: float  # the least memory traffic of a step
     rounds: list[Round] = field(default_factory=list)
-    step_us: Interval | None = None
-    ratio: Interval | None = None
-    rank: tuple[int, int] | None = None
-    gflops: float | None = None
-    limit: str | None = None
-    share: float | None = None
-    dispatch_share: float | None = None
+    step_us: Interval | None = None  # the median over rounds of the median over blocks
+    ratio: Interval | None = None  # `step_us` over that of `Bench.baseline`, paired by round
+    rank: tuple[int, int] | None = None  # its best and worst place among those of its size
+    gflops: float | None = None  # None, like `share`, if that is more than the machine can do
+    limit: str | None = None  # `arithmetic` or `memory`, whichever the machine allows less of
+    share: float | None = None  # of what that limit allows
+    dispatch_share: float | None = None  # the part of a step that does not depend on the sizes
 
     @property
     def good(self) -> list[Round]:
         return [each for each in self.rounds if each.outcome == "ok" and each.blocks_us]
 
-    def blocks(self, since: int = 0) -> Rounds:
+    def blocks(self, since: int = 0) -> Blocks:
         """The blocks of each good round from number `since` on."""
         return {each.number: each.blocks_us for each in self.good if each.number >= since}
 
@@ -129,16 +96,12 @@ class Cell:
 
 @dataclass
 class Fit:
-    """How a step's time grows along the axis: `overhead_us + slope_us · size`.
-
-    `gflops` is the rate of the part that grows, None if it is beyond the machine's. Intervals
-    by resampling rounds.
-    """
+    """How a step's time grows along the axis: `overhead_us + slope_us · size`."""
 
     label: str
     overhead_us: Interval
     slope_us: Interval
-    gflops: float | None
+    gflops: float | None  # the rate of the part that grows; None if it is beyond the machine's
 
     def at(self, size: float) -> float:
         """The time that the line gives a step of this size, in µs."""
@@ -156,19 +119,13 @@ class Rates:
 
 @dataclass
 class Bench:
-    """One call of `twolayer bench`.
-
-    Attributes:
-        baseline: the label of the cell that ratios are to.
-        axis: the size that is scaled (N, H or D_in); empty if none is.
-        order_seed: the seed of the order of the cells in each round.
-    """
+    """One call of `twolayer bench`."""
 
     name: str
     started_at: str
-    baseline: str
-    axis: str
-    order_seed: int
+    baseline: str  # the label of the cell that ratios compare to
+    axis: str  # the size that is scaled, such as N; empty if none is
+    order_seed: int  # of the order of the cells in each round
     threads: int
     cells: list[Cell]
     rates: Rates = field(default_factory=Rates)
@@ -184,6 +141,11 @@ class Bench:
         """The bench as JSON."""
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
+    def path(self, results: Path) -> Path:
+        """Its file under a results folder."""
+        stamp = self.started_at.partition("+")[0].replace(":", "-")
+        return results / self.name / BENCHES / f"{stamp}.json"
+
     def at(self, size: int | None) -> list[Cell]:
         return [cell for cell in self.cells if cell.size == size]
 
@@ -192,99 +154,57 @@ class Bench:
         return list(dict.fromkeys(cell.size for cell in self.cells))
 
 
-@dataclass
-class Keeper:
-    """Writes a bench into an experiment's folder, whole at any moment, as often as it grows."""
-
-    experiment: Path
-    started_at: str
-
-    @property
-    def path(self) -> Path:
-        stamp = self.started_at.partition("+")[0].replace(":", "-")
-        return self.experiment / BENCHES / f"{stamp}.json"
-
-    def save(self, bench: Bench) -> None:
-        """Write the bench in place of its former state. Raises UserError if that can't be."""
-        with writing(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        write(self.path, bench.text())
+def save(bench: Bench, path: Path) -> None:
+    """Write the bench in place of its former state. Raises UserError if that can't be."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, bench.text())
 
 
-def read(path: Path) -> Bench:
-    """The bench in a file. Raises UserError if there is none."""
+def read_bench(path: Path) -> Bench:
+    """The bench that `save` wrote to a file. Raises UserError if it can't be read.
+
+    Fields that this version does not know are ignored: a newer one may have added some.
+    """
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UserError(f"{path}: can't be read: {why}") from None
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if (schema := values["schema"]) == SCHEMA:
+            bench: Bench = _checked(Bench, values)
+            return bench
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise UserError(f"{path}: is not a file of twolayer bench") from None
+    raise UserError(f"{path}: has schema {schema}, this twolayer reads {SCHEMA}")
 
 
-def parse(text: str, source: str) -> Bench:
-    """The bench that `Bench.text` wrote. Raises UserError, naming the source, if it is none."""
-    try:
-        values = json.loads(text)
-        if (schema := values["schema"]) != SCHEMA:
-            raise UserError(f"{source}: has schema {schema}, this twolayer reads {SCHEMA}")
-        return _bench(values)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        raise UserError(f"{source}: is not a file of twolayer bench") from None
+def _checked(kind: Any, value: Any) -> Any:
+    """A value of JSON as an annotated type. Raises ValueError or TypeError if it is none."""
+    parts, origin = get_args(kind), get_origin(kind) or kind
+    if origin is UnionType:  # that of something and None
+        return None if value is None else _checked(parts[0], value)
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
+        hints = _hints(kind)
+        return kind(**{n: _checked(hints[n], each) for n, each in value.items() if n in hints})
+    if origin is list and isinstance(value, list):
+        return [_checked(parts[0], each) for each in value]
+    if origin is tuple and isinstance(value, list):
+        return tuple(_checked(part, each) for part, each in zip(parts, value, strict=True))
+    number = isinstance(value, int | float) and math.isfinite(value)
+    if not (number if origin is float else isinstance(value, origin)):
+        raise ValueError(value)
+    return value
 
 
-def _bench(values: dict[str, Any]) -> Bench:
-    return Bench(
-        **_known(Bench, values)
-        | {
-            "cells": [_cell(each) for each in values["cells"]],
-            "rates": Rates(**_known(Rates, values["rates"])),
-            "fits": [_fit(each) for each in values["fits"]],
-        }
-    )
+_hints = cache(get_type_hints)
 
 
-def _cell(values: dict[str, Any]) -> Cell:
-    rounds = [Round(**_known(Round, each)) for each in values["rounds"]]
-    rank = values["rank"]
-    return Cell(
-        **_known(Cell, values)
-        | {
-            "rounds": rounds,
-            "step_us": _interval(values["step_us"]),
-            "ratio": _interval(values["ratio"]),
-            "rank": (int(rank[0]), int(rank[1])) if rank else None,
-        }
-    )
-
-
-def _fit(values: dict[str, Any]) -> Fit:
-    overhead, slope = _interval(values["overhead_us"]), _interval(values["slope_us"])
-    assert overhead is not None
-    assert slope is not None
-    gflops = values["gflops"]
-    return Fit(str(values["label"]), overhead, slope, None if gflops is None else float(gflops))
-
-
-def _interval(values: dict[str, Any] | None) -> Interval | None:
-    if values is None:
-        return None
-    numbers = [float(values[name]) for name in ("value", "low", "high")]
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError
-    return Interval(*numbers)
-
-
-def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """The fields that this version knows: a newer one may have added some."""
-    names = {each.name for each in fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
-
-
-def stored(experiment: Path) -> Iterator[Path]:
+def stored(experiment: Path) -> list[Path]:
     """The files of an experiment's benches, from the oldest to the newest."""
-    return iter(sorted((experiment / BENCHES).glob("[!.]*.json")))
+    return sorted((experiment / BENCHES).glob("[!.]*.json"))
 
 
 def latest(experiment: Path) -> Bench | None:
     """The newest bench kept in an experiment's folder, if there is one."""
-    *_, last = (None, *stored(experiment))
-    return read(last) if last else None
+    files = stored(experiment)
+    return read_bench(files[-1]) if files else None

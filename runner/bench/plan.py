@@ -1,105 +1,203 @@
-"""From what was asked to what is measured: implementations times sizes, or times revisions."""
+"""What a bench measures: implementations, at several sizes or beside a git revision."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import io
+import os
 import re
-from collections.abc import Callable, Sequence
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from ..config import plan
+from .. import machine, packages
+from ..config import catalogue
 from ..config.experiment import Assignment, Experiment
-from ..config.plan import Run
+from ..config.plan import Run, make
 from ..errors import UserError, listed, nearest
-from . import revision, rounds
-from .measurement import Round
-from .rounds import Entry
+from . import analysis
+from .measurement import Bench, Cell, Round
 
 AXES = ("N", "H", "D_in", "D_out")
 MOST_SIZES = 20
 
-Load = Callable[[Sequence[Assignment]], Experiment]
-"""Reads the config, with these assignments beside those of the command line."""
+
+@dataclass
+class Entry:
+    """A cell and the run that it repeats."""
+
+    cell: Cell
+    run: Run
+
+
+@contextmanager
+def entries(
+    experiment: Experiment,
+    scaled: Callable[[Assignment], Experiment],
+    scale: str | None,
+    revision: str | None,
+) -> Iterator[list[Entry]]:
+    """The cells to measure, and their runs; a revision's sources exist until the block ends.
+
+    `scaled` makes the experiment with another size.
+    """
+    if scale is not None:
+        axis, sizes = parse_scale(scale)
+        at = {size: scaled(Assignment("", axis, str(size), "--scale")) for size in sizes}
+        yield [_entry(run, size=size) for size, scaled_to in at.items() for run in make(scaled_to)]
+        return
+    runs = make(experiment)
+    made = [_entry(run) for run in runs]
+    if revision is None:
+        yield made
+        return
+    with tempfile.TemporaryDirectory(prefix="twolayer-") as folder:
+        then = at_revision((run for run in runs if not run.missing), revision, Path(folder))
+        yield [*made, *(_entry(run, revision=revision) for run in then)]
+
+
+def _entry(run: Run, *, size: int | None = None, revision: str = "") -> Entry:
+    """A cell without rounds, but for one that failed if the run can't start."""
+    implementation = run.implementation
+    family = implementation.family
+    cell = Cell(
+        label=f"{run.name}@{revision}" if revision else run.name,
+        impl=run.name,
+        revision=revision,
+        family=family,
+        framework=implementation.framework,
+        config=run.config.values(),
+        source_sha256=implementation.sha256,
+        size=size,
+        flops=analysis.flops(run.config, family),
+        bytes=analysis.traffic_bytes(run.config, family),
+    )
+    if run.missing:
+        error = {"type": "NotInstalled", "message": run.missing, "traceback": None}
+        cell.rounds.append(Round(0, 0, outcome="failed", error=error))
+    return Entry(cell, run)
+
+
+def new(
+    name: str,
+    entries: Sequence[Entry],
+    *,
+    over: str | None,
+    scale: str | None,
+    seed: int,
+    command: str,
+) -> Bench:
+    """A bench with nothing measured yet. Raises UserError unless `over` is among the entries."""
+    labels = [entry.cell.label for entry in entries]
+    if over is not None and over not in labels:
+        hint = nearest(over, labels) or f"; measured are {listed(dict.fromkeys(labels))}"
+        raise UserError(f"--over: {over} is not among those measured{hint}")
+    able = [entry.cell.label for entry in entries if not entry.run.missing]
+    imports = dict.fromkeys(n for entry in entries for n in entry.run.implementation.imports)
+    return Bench(
+        name=name,
+        started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        baseline=over or (able or labels)[0],
+        axis=scale.partition("=")[0].strip() if scale else "",
+        order_seed=seed,
+        threads=entries[0].run.threads,
+        cells=[entry.cell for entry in entries],
+        machine=machine.describe(),
+        versions=packages.versions(list(imports)),
+        git=machine.git_state(entries[0].run.implementation.source.parent),
+        command=command,
+    )
+
+
+# --- sizes
 
 
 def parse_scale(text: str) -> tuple[str, list[int]]:
     """`N=15,60,240`, or `N=15..240` for 15, 30, 60, 120 and 240, as an axis and its sizes."""
-    axis, equals, values = text.partition("=")
-    axis = axis.strip()
+    axis, equals, values = map(str.strip, text.partition("="))
     if not equals or axis not in AXES:
-        hint = nearest(axis, AXES)
         raise UserError(
             f"--scale: must be {listed(AXES, 'or')} with sizes, like N=15..960 or "
-            f"N=60,120,240 (got {text!r}){hint}"
+            f"N=60,120,240 (got {text!r}){nearest(axis, AXES)}"
         )
-    sizes = _doubling(values) if ".." in values else _listed(values)
-    if (
-        not sizes
-        or sorted(set(sizes)) != sizes
-        or sizes[0] < 1
-        or not 2 <= len(sizes) <= MOST_SIZES
-    ):
+    sizes = _sizes(values)
+    rising = sizes and sizes[0] > 0 and sorted(set(sizes)) == sizes
+    if not rising or not 2 <= len(sizes) <= MOST_SIZES:
         raise UserError(
             f"--scale: {axis} must have 2 to {MOST_SIZES} sizes from 1 up, each larger than the "
-            f"one before (got {values.strip()!r})"
+            f"one before (got {values!r})"
         )
     return axis, sizes
 
 
-def _doubling(values: str) -> list[int]:
-    match = re.fullmatch(r"\s*(\d{1,12})\s*\.\.\s*(\d{1,12})\s*", values)
-    if not match:
-        return []
-    size, last = int(match[1]), int(match[2])
-    sizes = []
-    while 0 < size <= last:
-        sizes.append(size)
-        size *= 2
-    return sizes
+def _sizes(values: str) -> list[int]:
+    if ends := re.fullmatch(r"(\d{1,12})\s*\.\.\s*(\d{1,12})", values):
+        first, last = map(int, ends.groups())
+        return [first << doubled for doubled in range((last // first).bit_length() if first else 0)]
+    sizes = values.split(",")
+    return [int(n) for n in sizes] if all(re.fullmatch(r"\s*\d{1,12}\s*", n) for n in sizes) else []
 
 
-def _listed(values: str) -> list[int]:
-    words = [word.strip() for word in values.split(",")]
-    return [int(word) for word in words] if all(re.fullmatch(r"\d{1,12}", w) for w in words) else []
+# --- revisions
 
 
-def plain(load: Load) -> list[Entry]:
-    """Every implementation with its settings."""
-    return [_entry(run) for run in plan.make(load([]))]
+def at_revision(runs: Iterable[Run], revision: str, folder: Path) -> list[Run]:
+    """The same runs with the sources of a git revision, which are unpacked into `folder`.
+
+    Raises UserError if an implementation is in no git repository, or was not there yet.
+    """
+    if revision.startswith("-"):
+        raise UserError(f"--against {revision}: is not a revision")
+    return [_then(run, revision, folder) for run in runs]
 
 
-def scaled(load: Load, axis: str, sizes: Sequence[int]) -> list[Entry]:
-    """Every implementation at every size."""
-    return [
-        _entry(run, size=size)
-        for size in sizes
-        for run in plan.make(load([Assignment("", axis, str(size), "--scale")]))
-    ]
+def _then(run: Run, revision: str, folder: Path) -> Run:
+    name, source = run.name, run.implementation.source.resolve()
+    homeless = f"{name} is in no git repository ({source.parent}), so it has no revisions"
+    root = Path(_git(source.parent, homeless, "rev-parse", "--show-toplevel").decode().strip())
+    unknown = f"{revision} is not a revision of {root}"
+    words = ("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    commit = _git(root, unknown, *words).decode().strip()
+    inside = source.relative_to(root)
+    absent = f"{name} is not there yet at that revision"
+    _git(root, absent, "cat-file", "-e", f"{commit}:{inside}")
+    target = folder / hashlib.sha256(os.fsencode(root)).hexdigest()[:8] / root.name
+    _unpack(root, commit, inside.parent, target)
+    then = dataclasses.replace(catalogue.from_file(target / inside), name=name)
+    for path in then.sources.files:
+        if path.is_relative_to(root) and not path.is_relative_to(target):
+            raise UserError(
+                f"--against {revision}: {name} would import {path} as it is now; put its "
+                "folder on sys.path in the file itself, not by PYTHONPATH"
+            )
+    for setting, value in run.config.values().items():
+        if reason := then.refusal(setting, value):
+            reason = reason.format(who=name, reads="reads")
+            raise UserError(f"--against {revision}: {setting}: {reason} there (got {value})")
+    return dataclasses.replace(run, implementation=then)
 
 
-def with_revision(load: Load, name: str, folder: Path) -> list[Entry]:
-    """Every implementation as it is, and as it was at a git revision, unpacked into `folder`."""
-    runs = plan.make(load([]))
-    there = [run for run in runs if not run.missing]
-    twins = revision.at_revision(there, name, folder)
-    return [
-        *(_entry(run) for run in runs),
-        *(_entry(run, label=f"{run.name}@{name}", revision=name) for run in twins),
-    ]
+def _unpack(root: Path, commit: str, inside: Path, target: Path) -> None:
+    """Unpack an implementation's folder, and all Python of a commit: whatever it may import."""
+    paths = [f"{inside}"] if target.is_dir() else [f"{inside}", ":(glob)**/*.py"]
+    archive = _git(root, "", "archive", "--format=tar", commit, "--", *paths)
+    target.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(target, filter="data")
 
 
-def _entry(run: Run, **about: object) -> Entry:
-    entry = rounds.entry(run, **about)  # type: ignore[arg-type]  # label, revision or size
-    if run.missing:
-        error = {"type": "NotInstalled", "message": run.missing, "traceback": None}
-        entry.cell.rounds.append(Round(0, 0, outcome="failed", error=error))
-    return entry
-
-
-def baseline_label(entries: Sequence[Entry], asked: str | None) -> str:
-    """The implementation that ratios are to: the one asked for, else the first that can run."""
-    labels = [each.cell.label for each in entries]
-    if asked is not None and asked not in labels:
-        hint = nearest(asked, labels) or f"; measured are {', '.join(dict.fromkeys(labels))}"
-        raise UserError(f"--over: {asked} is not among those measured{hint}")
-    able = [each.cell.label for each in entries if not each.run.missing]
-    return asked or (able or labels)[0]
+def _git(folder: Path, refusal: str, *words: str) -> bytes:
+    """What git prints. Raises UserError with `refusal`, or else git's own words, if it fails."""
+    try:
+        return machine.git(folder, *words)
+    except FileNotFoundError:
+        raise UserError("--against needs git, which is not installed") from None
+    except subprocess.CalledProcessError as error:
+        line = error.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise UserError(f"--against: {refusal or f'git {words[0]}: {line}'}") from None

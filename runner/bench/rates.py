@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import machine
+from ..config import frameworks
+from ..training.worker import Leash, Send
 from .blocks import BLOCK_NS, barrier
 
 SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}
@@ -19,31 +21,32 @@ COPIED_BYTES = {"cpu": 1 << 26, "cuda": 1 << 31, "mps": 1 << 28}
 
 BLOCKS = 3
 
-
 Calls = tuple[Callable[[], Any], Callable[[], Any]]
 """A matrix product, and a copy."""
 
 
-def measure(framework: str, device: str, dtype: str) -> dict[str, float]:
+def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """The best rates of some blocks: `matmul_gflops`, and `copy_gb_s` (read and written).
 
-    `framework` is one of PROBES.
+    With the framework of the job, or with NumPy if that is none of PROBES.
     """
+    by = job["framework"] if job["framework"] in PROBES else "numpy"
+    device, dtype = frameworks.resolve_device(job["config"]["device"], by), job["config"]["dtype"]
     kind = device.partition(":")[0]
     itemsize = np.dtype(dtype).itemsize
-    copied = max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0))
-    side, count = SIDE[kind], copied // itemsize
-    multiply, copy = PROBES[framework](device, dtype, side, count)
+    side = SIDE[kind]
+    count = max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0)) // itemsize
+    multiply, copy = PROBES[by](device, dtype, side, count)
     wait = barrier(device)
-    return {
+    rates = {
         "matmul_gflops": 2 * side**3 / best_s(multiply, wait) / 1e9,
         "copy_gb_s": 2 * count * itemsize / best_s(copy, wait) / 1e9,
     }
+    return {"outcome": "ok", "error": None, "rates": rates, "by": by}
 
 
 def _numpy(device: str, dtype: str, side: int, count: int) -> Calls:
-    rng = np.random.default_rng(0)
-    a, b = (rng.random((side, side)).astype(dtype) for _ in range(2))
+    a, b = np.random.default_rng(0).random((2, side, side)).astype(dtype)
     out = np.empty_like(a)
     source, target = np.ones(count, dtype), np.empty(count, dtype)
     return lambda: np.matmul(a, b, out=out), lambda: np.copyto(target, source)
@@ -52,44 +55,40 @@ def _numpy(device: str, dtype: str, side: int, count: int) -> Calls:
 def _torch(device: str, dtype: str, side: int, count: int) -> Calls:
     import torch
 
-    kind = getattr(torch, dtype)
-    a, b = (torch.rand(side, side, dtype=kind, device=device) for _ in range(2))
+    made: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}
+    a, b = torch.rand(2, side, side, **made)
     out = torch.empty_like(a)
-    source = torch.ones(count, dtype=kind, device=device)
-    target = torch.empty_like(source)
+    source, target = torch.ones(count, **made), torch.empty(count, **made)
     return lambda: torch.mm(a, b, out=out), lambda: target.copy_(source)
 
 
 def _tensorflow(device: str, dtype: str, side: int, count: int) -> Calls:
     import tensorflow as tf
 
-    with tf.device(device.replace("cuda", "gpu")):
-        a, b = (tf.random.uniform((side, side), dtype=dtype) for _ in range(2))
+    device = device.replace("cuda", "gpu")
+    with tf.device(device):
+        a, b = tf.random.uniform((2, side, side), dtype=dtype)
         source = tf.ones(count, dtype)
 
-    def on_device(call: Callable[[], Any]) -> Callable[[], Any]:
-        def wrapped() -> Any:
-            with tf.device(device.replace("cuda", "gpu")):
-                return call()
+    def multiply() -> Any:
+        with tf.device(device):
+            return tf.linalg.matmul(a, b)
 
-        return wrapped
+    def copy() -> Any:
+        with tf.device(device):
+            return -source
 
-    return on_device(lambda: tf.linalg.matmul(a, b)), on_device(lambda: -source)
+    return multiply, copy
 
 
-PROBES: dict[str, Callable[[str, str, int, int], Calls]] = {
-    "numpy": _numpy,
-    "torch": _torch,
-    "tensorflow": _tensorflow,
-}
+PROBES = {"numpy": _numpy, "torch": _torch, "tensorflow": _tensorflow}
 
 
 def best_s(call: Callable[[], Any], wait: Callable[[], None]) -> float:
     """Seconds of one call in the fastest block, after one that warms up."""
     calls = 1
-    best = float("inf")
-    blocks = 0
-    while blocks <= BLOCKS:
+    blocks: list[float] = []
+    while len(blocks) <= BLOCKS:
         begun = time.perf_counter_ns()
         for _ in range(calls):
             call()
@@ -97,7 +96,6 @@ def best_s(call: Callable[[], Any], wait: Callable[[], None]) -> float:
         elapsed = time.perf_counter_ns() - begun
         if elapsed < BLOCK_NS:
             calls *= 2
-            continue
-        best = min(best, elapsed / calls / 1e9) if blocks else best
-        blocks += 1
-    return best
+        else:
+            blocks.append(elapsed / calls / 1e9)
+    return min(blocks[1:])

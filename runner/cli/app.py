@@ -1,7 +1,6 @@
-"""The command line: it parses and prints; what it offers is done by the modules beside it.
+"""The command line: `twolayer x` is the function `x` of the module `x` beside this one.
 
-Frameworks, NumPy, YAML and tables are imported by the commands that need them, so that
-`--help`, `list` and completion answer at once.
+Only the module of the command that is called is imported, so that the others cost nothing.
 """
 
 import errno
@@ -9,85 +8,50 @@ import os
 import re
 import sys
 from importlib import import_module
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
-from .. import output
+from .. import __version__, output
 from ..errors import UserError
 from ..output import emit, printable
-from .common import INTERRUPTED, OK, USAGE
 from .options import HelpfulCommand
-
-
-class Command(NamedTuple):
-    """Where in `cli` a command is, and what `--help` says of it."""
-
-    place: str
-    summary: str
-
+from .printing import INTERNAL, INTERRUPTED, OK, USAGE
 
 COMMANDS = {
-    "run": Command(
-        "run.run",
-        "Train implementations, each in a process of its own, and show their losses side by side.",
-    ),
-    "sweep": Command(
-        "sweep.sweep",
-        "Run many configurations, losing nothing: what is finished is not run again.",
-    ),
-    "verify": Command(
-        "verify.verify",
-        "Prove, or refute, that implementations compute what the reference computes.",
-    ),
-    "bench": Command(
-        "bench.bench",
-        "Measure what a step costs, in fresh processes and interleaved rounds, with intervals.",
-    ),
-    "show": Command(
-        "results.show",
-        "Show an experiment that has been run: its latest run, averages, best runs, or its curves.",
-    ),
-    "results": Command(
-        "results.results",
-        "List experiments, or the runs of one: filtered, sorted, with the columns you choose.",
-    ),
-    "diff": Command(
-        "results.diff",
-        "Compare two experiments or runs (by `experiment/key` or as folders): what differs.",
-    ),
-    "report": Command(
-        "report.report",
-        "Write an experiment as one HTML file with charts and tables, which fetches nothing.",
-    ),
-    "plot": Command(
-        "plot.plot",
-        "Draw a chart of an experiment for a paper or slides, as PNG, SVG or PDF.",
-    ),
-    "export": Command(
-        "export.export",
-        "Export an experiment to CSV, JSON lines, Parquet, TensorBoard or MLflow.",
-    ),
-    "list": Command(
-        "inspect.list_",
-        "Show the implementations, their frameworks, and which settings each can honour.",
-    ),
-    "config": Command(
-        "inspect.config",
-        "Show the resolved settings of each implementation and where each value came from.",
-    ),
-    "check": Command(
-        "inspect.check",
-        "Check implementations against the rules of the contract, and say which are broken.",
-    ),
+    "Train": {
+        "run": "Train implementations, each in its own process, and compare losses.",
+        "sweep": "Train over many settings; finished runs are never repeated.",
+    },
+    "Prove": {
+        "verify": "Prove that implementations compute what the reference computes.",
+        "check": "Check implementations against the rules of the contract.",
+    },
+    "Measure": {
+        "bench": "Measure the time of a step, with confidence intervals.",
+    },
+    "Look": {
+        "show": "Show an experiment: latest run, averages, best runs or curves.",
+        "results": "List experiments, or the runs of one, filtered and sorted.",
+        "diff": "Compare two experiments or runs.",
+        "report": "Write an experiment as one HTML file with charts and tables.",
+        "plot": "Draw a chart as PNG, SVG or PDF for a paper or slides.",
+        "export": "Export to CSV, JSON lines, Parquet, TensorBoard or MLflow.",
+        "list": "List the implementations, their frameworks and what they honour.",
+        "config": "Show the settings of each implementation and their origins.",
+    },
 }
-"""Every command, in the order of `--help`, which so needs none of their modules."""
+"""Every command and its summary, by the groups of `--help`."""
+
+_REFUSALS = {
+    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+}
+"""Errors of the system about a path that are the user's to mend."""
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from .. import __version__
-
+def _version(requested: bool) -> None:
+    if requested:
         emit(f"twolayer {__version__}")
         raise typer.Exit
 
@@ -101,26 +65,8 @@ def _root(
     pass
 
 
-def build(*names: str) -> typer.Typer:
-    """The app with these commands, or with all; only their modules are imported."""
-    app = _app()
-    for name in names or COMMANDS:
-        place, summary = COMMANDS[name]
-        module, _, function = place.partition(".")
-        found = import_module(f".{module}", __package__)
-        app.command(name, help=summary, cls=HelpfulCommand)(getattr(found, function))
-    return app
-
-
-def outline() -> typer.Typer:
-    """The app with no more of its commands than `twolayer --help` shows."""
-    app = _app()
-    for name, command in COMMANDS.items():
-        app.command(name, help=command.summary)(lambda: None)
-    return app
-
-
-def _app() -> typer.Typer:
+def build(*loaded: str) -> typer.Typer:
+    """The app; commands that are not to be `loaded` are only a line in its help."""
     app = typer.Typer(
         name="twolayer",
         no_args_is_help=True,
@@ -131,26 +77,27 @@ def _app() -> typer.Typer:
         "equivalent, 5 slower than the baseline, 6 too noisy to say, 130 interrupted.",
     )
     app.callback()(_root)
+    for group, commands in COMMANDS.items():
+        for name, summary in commands.items():
+            module = import_module(f".{name}", __package__) if name in loaded else None
+            function = getattr(module, name, _unloaded)
+            app.command(name, help=summary, rich_help_panel=group, cls=HelpfulCommand)(function)
     return app
 
 
-def _asked_for() -> typer.Typer:
-    """As much of the app as the words of the command line need."""
-    words = sys.argv[1:]
-    if set(words) <= {"-h", "--help", "--version"} and "_TWOLAYER_COMPLETE" not in os.environ:
-        return outline()
-    return build(*(word for word in words[:1] if word in COMMANDS))
+def _unloaded() -> None:
+    raise AssertionError("a command that is called is loaded")
 
 
-_REFUSALS = {
-    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
-}
-"""What a system says of a path that it can't use: the user's to mend, whichever command asked."""
+def _command_word() -> list[str]:
+    """The first word of the command line, also of one that a shell completes."""
+    typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    words = typed.split()[1:] if "_TWOLAYER_COMPLETE" in os.environ else sys.argv[1:]
+    return [word for word in words if not word.startswith("-")][:1]
 
 
 def _cut(text: str) -> str:
-    """A message whose names are not so long that the rest of it is lost to sight."""
+    """A message without the middle of names so long that they would hide the rest."""
     return re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", text)
 
 
@@ -158,7 +105,7 @@ def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
     output.prepare()
     try:
-        _asked_for()()
+        build(*_command_word())()
     except UserError as error:
         emit(_cut(str(error)), sys.stderr)
         sys.exit(USAGE)
@@ -169,11 +116,20 @@ def main() -> None:
         output.forget(sys.stdout)
         sys.exit(OK)
     except OSError as error:
-        from ..machine import lacking
-
-        refused = error.errno in _REFUSALS and error.filename is not None
-        reason = lacking() or (_cut(f"{error.filename}: {error.strerror}") if refused else "")
-        if not reason:
-            raise
-        emit(printable(reason), sys.stderr)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # no room for the help
+            output.forget(sys.stdout)
+            emit(f"output can't be written: {error.strerror}", sys.stderr)
+            sys.exit(INTERNAL)
+        emit(_explained(error), sys.stderr)
         sys.exit(USAGE)
+
+
+def _explained(error: OSError) -> str:
+    """What a user can do about an error of the system; raises one that is ours to mend."""
+    from ..machine import lacking
+
+    if reason := lacking():
+        return printable(reason)
+    if error.errno in _REFUSALS and error.filename is not None:
+        return printable(_cut(f"{error.filename}: {error.strerror}"))
+    raise error

@@ -1,17 +1,21 @@
-"""`twolayer bench`: what a step costs, who is faster, and whether that is certain."""
+"""`twolayer bench`: what a step costs, which implementation is faster, how certain that is."""
 
+import math
+import shlex
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import UserError
 from ..output import emit, printable
-from .common import (
+from .inputs import Quiet, limits, load_experiment, needs, one_of, seconds
+from .interrupt import stoppable
+from .options import ConfigFile, Impls, Results, with_settings
+from .printing import (
     DIVERGED,
     FAILED,
     INTERRUPTED,
@@ -20,23 +24,19 @@ from .common import (
     UNSURE,
     Format,
     FormatOption,
-    load_experiment,
     paragraphs,
     say,
     say_notes,
-    seconds,
-    table_markdown,
-    table_text,
+    show_parts,
+    show_results,
 )
-from .options import ConfigFile, Impls, Results, with_settings
-from .run import stoppable
 
 if TYPE_CHECKING:
-    from ..bench.gate import Verdict
+    from ..bench.gate import Slowdown
     from ..bench.measurement import Bench
-    from ..bench.plan import Load
-    from ..bench.rounds import Campaign, Entry, Method
-    from ..config.experiment import Assignment
+    from ..bench.rounds import Measuring
+    from ..config.experiment import Assignment, Experiment
+    from ..tables import Table
 
 MAX_SLOWDOWN = 1.10
 
@@ -64,20 +64,25 @@ def bench(
     over: Annotated[
         str | None,
         typer.Option(
-            "--over", metavar="NAME", help="Whom ratios are to.", show_default="the first"
+            "--over",
+            metavar="NAME",
+            help="Implementation that the ratios compare to.",
+            show_default="the first",
         ),
     ] = None,
     scale: Annotated[
         str | None,
-        typer.Option("--scale", metavar="SIZES", help="How cost grows: N=15..960, H=…, D_in=…."),
+        typer.Option(
+            "--scale", metavar="SIZES", help="Measure at growing sizes: N=15..960, H=…, D_in=…."
+        ),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="REV", help="Measure a git revision beside them."),
+        typer.Option("--against", metavar="REV", help="Measure a git revision in the same rounds."),
     ] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="FILE", help="Compare with a bench made before."),
+        typer.Option("--baseline", metavar="FILE", help="Compare with an earlier bench."),
     ] = None,
     max_slowdown: Annotated[
         float | None,
@@ -89,194 +94,90 @@ def bench(
         ),
     ] = None,
     other_machine: Annotated[
-        bool, typer.Option("--other-machine", help="Let the baseline be from another machine.")
+        bool, typer.Option("--other-machine", help="Accept a baseline from another machine.")
     ] = False,
     order_seed: Annotated[
         int, typer.Option("--order-seed", min=0, help="Seed of the order within each round.")
     ] = 0,
     results: Results = Path("results"),
     format: FormatOption = Format.table,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress, only the results.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
-    _one_of({"--rounds": rounds, "--budget": budget})
-    _one_of({"--scale": scale, "--against": against, "--baseline": baseline})
+    from ..bench import gate, plan, tables
+    from ..bench.measurement import read_bench
+    from ..bench.rounds import Measuring
+    from .progress import watcher
+
+    one_of({"--rounds": rounds, "--budget": budget})
+    one_of({"--scale": scale, "--against": against, "--baseline": baseline})
+    needs("--baseline", baseline is not None, {"--other-machine": other_machine})
     limit = _limit(max_slowdown, against, baseline)
+    experiment = load_experiment(config, assignments, options, impl)
 
-    def load(extra: "Sequence[Assignment]") -> Any:
-        return load_experiment(config, [*extra, *assignments], options, impl)
+    def at_size(size: "Assignment") -> "Experiment":
+        return load_experiment(config, [size, *assignments], options, impl)
 
-    experiment = load([])
-    method = _method(rounds, budget, blocks, warmup, order_seed, experiment)
-    with _entries(load, scale, against) as entries:
-        say_notes((entry.run.implementation for entry in entries), quiet)
-        campaign = _campaign(experiment.name, results, entries, method, over, scale, quiet)
-        before = _baseline(baseline, campaign.bench, other_machine=other_machine)
-        with stoppable(campaign):
-            campaign.measure()
-            verdicts = _verdicts(campaign, before, against, limit, quiet)
-    _show(campaign.bench, format)
-    if verdicts and format in (Format.table, Format.markdown):
-        _show_verdicts(verdicts, against or str(baseline), limit, format)
-    say(f"the measurement is in {campaign.path}", quiet)
-    raise typer.Exit(_exit_code(campaign, verdicts))
-
-
-def _one_of(asked: dict[str, object]) -> None:
-    said = [option for option, value in asked.items() if value is not None]
-    if len(said) > 1:
-        raise UserError(f"{said[0]} and {said[1]}: choose one of them")
-
-
-def _limit(asked: float | None, against: str | None, baseline: Path | None) -> float:
-    if asked is not None and against is None and baseline is None:
-        raise UserError("--max-slowdown: needs --baseline or --against")
-    if asked is not None and not 0 < asked < float("inf"):
-        raise UserError(f"--max-slowdown: must be a ratio greater than 0, like 1.10 (got {asked})")
-    return MAX_SLOWDOWN if asked is None else asked
-
-
-def _method(
-    rounds: int | None,
-    budget: str | None,
-    blocks: int,
-    warmup: str,
-    order_seed: int,
-    experiment: Any,
-) -> "Method":
-    from ..bench.rounds import Method
-
-    limit = experiment.option("memory_limit")
-    return Method(
-        rounds=rounds or Method.rounds,
-        blocks=blocks,
-        budget_s=None if budget is None else seconds("--budget", budget),
-        warmup_s=seconds("--warmup", warmup),
-        order_seed=order_seed,
-        timeout_s=experiment.option("timeout"),
-        memory_limit=int(limit) if limit else None,
-    )
-
-
-@contextmanager
-def _entries(load: "Load", scale: str | None, against: str | None) -> "Iterator[list[Entry]]":
-    """What is to be measured; sources of a revision are there until the end."""
-    from ..bench import plan as bench_plan
-
-    if scale is not None:
-        yield bench_plan.scaled(load, *bench_plan.parse_scale(scale))
-    elif against is not None:
-        with tempfile.TemporaryDirectory(prefix="twolayer-") as folder:
-            yield bench_plan.with_revision(load, against, Path(folder))
-    else:
-        yield bench_plan.plain(load)
-
-
-def _campaign(
-    name: str,
-    results: Path,
-    entries: "list[Entry]",
-    method: "Method",
-    over: str | None,
-    scale: str | None,
-    quiet: bool,
-) -> "Campaign":
-    import shlex
-
-    from ..bench import plan as bench_plan
-    from ..bench import rounds
-    from ..bench.measurement import Keeper
-    from .bench_progress import watcher
-
-    new = rounds.new(
-        name,
-        entries,
-        baseline=bench_plan.baseline_label(entries, over),
-        axis=scale.partition("=")[0].strip() if scale else "",
-        method=method,
-        command=printable(shlex.join(["twolayer", *sys.argv[1:]])),
-    )
-    keeper = Keeper(results / name, new.started_at)
-    return rounds.Campaign(new, entries, method, lambda cells: watcher(cells, quiet=quiet), keeper)
-
-
-def _baseline(path: Path | None, bench: "Bench", *, other_machine: bool) -> "Bench | None":
-    """The bench to compare with, once it is clear that it compares."""
-    if path is None:
-        if other_machine:
-            raise UserError("--other-machine: needs --baseline")
-        return None
-    from ..bench.gate import check_comparable
-    from ..bench.measurement import read
-
-    before = read(path)
-    check_comparable(bench, before, str(path), other_machine=other_machine)
-    return before
-
-
-def _verdicts(
-    campaign: "Campaign", before: "Bench | None", against: str | None, limit: float, quiet: bool
-) -> "list[Verdict]":
-    """Whether any has become slower; what is in doubt is measured again first."""
-    from ..bench import gate
-
-    if before is None and against is None:
-        return []
-
-    def judged(since: int = 0) -> "dict[str, Verdict]":
-        found = (
-            gate.over_baseline(campaign.bench, before, limit, since)
-            if before is not None
-            else gate.over_revision(campaign.bench, limit, since)
+    announce = partial(say, quiet=quiet)
+    with plan.entries(experiment, at_size, scale, against) as entries:
+        say_notes((entry.run for entry in entries), quiet)
+        command = printable(shlex.join(["twolayer", *sys.argv[1:]]))
+        new = plan.new(
+            experiment.name, entries, over=over, scale=scale, seed=order_seed, command=command
         )
-        return {verdict.label: verdict for verdict in found}
+        measuring = Measuring(
+            new,
+            entries,
+            lambda cells: watcher(cells=cells, quiet=quiet),
+            new.path(results),
+            rounds=rounds or Measuring.rounds,
+            budget_s=None if budget is None else seconds("--budget", budget),
+            blocks=blocks,
+            warmup_s=seconds("--warmup", warmup),
+            **limits(experiment),
+        )
+        before = None if baseline is None else read_bench(baseline)
+        if before:
+            gate.check_comparable(new, before, str(baseline), other_machine=other_machine)
+        slowdowns: list[gate.Slowdown] = []
+        with stoppable(measuring.stop):
+            measuring.measure()
+            if against is not None or before:
+                slowdowns = gate.confirmed(measuring, before, limit, announce)
+    _show(new, format)
+    if slowdowns and format in (Format.table, Format.markdown):
+        emit("")
+        show_parts([tables.verdicts(slowdowns, against or str(baseline))], format)
+    announce(f"the measurement is in {measuring.path}")
+    raise typer.Exit(_exit_code(measuring, slowdowns))
 
-    verdicts = judged()
-    doubtful = gate.doubtful(verdicts.values())
-    if not doubtful or campaign.stop.is_set():
-        return list(verdicts.values())
-    say(f"measuring again, to be sure: {', '.join(sorted(doubtful))}", quiet)
-    since = campaign.again(doubtful)
-    second = judged(since)
-    return [
-        gate.confirmed(first, second.get(label, first)) if label in doubtful else first
-        for label, first in verdicts.items()
-    ]
+
+def _limit(max_slowdown: float | None, against: str | None, baseline: Path | None) -> float:
+    if max_slowdown is None:
+        return MAX_SLOWDOWN
+    needs("--baseline or --against", bool(against or baseline), {"--max-slowdown": max_slowdown})
+    if not 0 < max_slowdown < math.inf:
+        got = f"(got {max_slowdown})"
+        raise UserError(f"--max-slowdown: must be a ratio greater than 0, like 1.10 {got}")
+    return max_slowdown
 
 
 def _show(bench: "Bench", format: Format) -> None:
-    from ..bench import tables as bench_tables
+    from ..bench import tables
 
-    if format is Format.json:
-        emit(bench.text().rstrip())
-        return
-    if format is Format.csv:
-        emit(bench_tables.flat(bench).csv())
-        return
-    draw = table_markdown if format is Format.markdown else table_text
-    tables = (
-        [bench_tables.growth(bench), bench_tables.fits(bench)]
-        if bench.axis
-        else [bench_tables.comparison(bench), bench_tables.costs(bench.cells)]
-    )
-    emit("\n\n".join(draw(table) for table in tables))
-    warnings = (f"warning: {warning}" for warning in bench.warnings)
-    emit("\n" + paragraphs([*bench_tables.notes(bench), *warnings]))
+    makers = (tables.growth, tables.fits) if bench.axis else (tables.comparison, tables.costs)
+
+    def parts() -> "list[Table | str]":
+        warnings = (f"warning: {warning}" for warning in bench.warnings)
+        return [*(make(bench) for make in makers), paragraphs([*tables.remarks(bench), *warnings])]
+
+    show_results(format, parts, whole=partial(asdict, bench), csv=lambda: tables.flat(bench).csv())
 
 
-def _show_verdicts(verdicts: "list[Verdict]", over: str, limit: float, format: Format) -> None:
-    from ..bench.gate import table
-
-    draw = table_markdown if format is Format.markdown else table_text
-    emit("\n" + draw(table(verdicts, over, limit)))
-
-
-def _exit_code(campaign: "Campaign", verdicts: "list[Verdict]") -> int:
+def _exit_code(measuring: "Measuring", slowdowns: "list[Slowdown]") -> int:
     """Interrupted, else the worst that happened, else what the gate says."""
-    failures = {cell.failure.outcome for cell in campaign.bench.cells if cell.failure}
-    states = {verdict.state for verdict in verdicts}
-    if campaign.stop.is_set():
+    failures = {cell.failure.outcome for cell in measuring.bench.cells if cell.failure}
+    states = {slowdown.state for slowdown in slowdowns}
+    if measuring.stop.is_set():
         emit("interrupted: what was measured until then is shown and kept", sys.stderr)
         return INTERRUPTED
     if failures - {"diverged"}:

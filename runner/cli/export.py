@@ -1,48 +1,26 @@
-"""`twolayer export`: take results to where others look at theirs."""
+"""`twolayer export`: results as files for other tools."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import typer
+from typer import Option
 
-from .common import complete_experiments, say
+from ..results.export import export as write
+from ..results.rows import named
+from .inputs import Where, condition, experiment_argument
 from .options import Results
+from .printing import say
 
-
-class To(StrEnum):
-    """What results can be exported to."""
-
-    csv = "csv"
-    jsonl = "jsonl"
-    parquet = "parquet"
-    tensorboard = "tensorboard"
-    mlflow = "mlflow"
+To = Literal["csv", "jsonl", "parquet", "tensorboard", "mlflow"]
 
 
 def export(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            help="Name of the experiment, as under results/.", autocompletion=complete_experiments
-        ),
-    ],
-    to: Annotated[To, typer.Option("--to", help="The format.")],
-    out: Annotated[
-        Path,
-        typer.Option("--out", metavar="PATH", help="The file or folder to make."),
-    ],
+    experiment: Annotated[str, experiment_argument()],
+    to: Annotated[To, Option("--to", help="The format.")],
+    out: Annotated[Path, Option("--out", metavar="PATH", help="The file or folder to make.")],
     results: Results = Path("results"),
-    where: Annotated[
-        str | None,
-        typer.Option(
-            "--where", metavar="CONDITION", help="Only runs such as 'lr<1e-4 and outcome==\"ok\"'."
-        ),
-    ] = None,
+    where: Where = None,
 ) -> None:
-    from ..results import export, query
-    from ..results.rows import COLUMNS, named
-
-    condition = None if where is None else query.parse(where, list(COLUMNS), "--where")
-    count = export.export(named(results, experiment), condition, to.value, out)
+    fits = condition(where)
+    count = write(named(results, experiment), fits, to, out)
     say(f"{count} {'run is' if count == 1 else 'runs are'} in {out}", quiet=False)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..output import emit
-from .common import charted_store, experiment_argument, patience, say
+from .inputs import charted_store, experiment_argument
 from .options import Results
+from .printing import patience, say
 
 if TYPE_CHECKING:
     from ..report.drawing import Size

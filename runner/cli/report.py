@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from ..output import emit, printable
-from .common import charted_store, experiment_argument, patience
+from .inputs import charted_store, experiment_argument
 from .options import Results
+from .printing import patience
 
 
 def report(

@@ -1,50 +1,42 @@
-"""`twolayer sweep`: many runs from one file, each done once, resumed where they were left."""
+"""`twolayer sweep`: many runs from one file, each done once, continued where they were left."""
 
 import contextlib
 import shlex
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from typer import Argument, Exit, Option
 
+from ..config.experiment import Assignment, config_names, find_config, load
+from ..config.plan import hosts_needed
+from ..config.settings import RULES
+from ..engine.campaign import Campaign
+from ..engine.cluster import connect
+from ..engine.scheduler import Session
 from ..errors import UserError
+from ..machine import usable_cores
 from ..output import emit
-from .common import (
-    DIVERGED,
-    FAILED,
-    INTERRUPTED,
-    OK,
-    also_loaded,
-    patience,
-    say,
-    say_notes,
-    seconds,
-    table_text,
-)
-from .options import Impls, Results, split_names, with_settings
-from .run import stoppable
+from ..results.query import parse
+from ..results.store import Store
+from ..tables import Table
+from .inputs import Quiet, limits, needs, seconds
+from .interrupt import stoppable
+from .options import Impls, Results, complete_files, split_names, with_settings
+from .printing import also_loaded, exit_code, patience, say, say_notes, show_parts
+from .progress import duration, watcher
 
 if TYPE_CHECKING:
-    from ..config.experiment import Assignment
-    from ..config.plan import HostsNeeded
     from ..config.sweep import Sweep
-    from ..engine.campaign import Campaign, Finished, RunAll
-    from ..engine.scheduler import Session
-    from ..results.query import Condition
-    from ..tables import Table
 
 FOLDER = "sweeps"
 
 
 def complete_sweeps(incomplete: str) -> list[str]:
     """Sweeps that come with twolayer, and YAML files here."""
-    from ..config.experiment import config_names
-    from .options import complete_files
-
     names = [name for name in config_names(FOLDER) if name.startswith(incomplete)]
     return [*names, *complete_files(incomplete)]
 
@@ -53,224 +45,135 @@ def complete_sweeps(incomplete: str) -> list[str]:
 def sweep(
     file: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="FILE",
             help="YAML sweep, or the name of one that comes with twolayer.",
             autocompletion=complete_sweeps,
         ),
     ],
-    assignments: "list[Assignment]",
-    options: "list[Assignment]",
+    assignments: list[Assignment],
+    options: list[Assignment],
     impl: Impls = None,
     only: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'."),
+        str | None, Option("--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'.")
     ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Say what would run and how long it takes; run nothing.")
-    ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at once.")] = 1,
-    retry: Annotated[
-        str | None, typer.Option("--retry", metavar="failed", help="Run again those that failed.")
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Run all, also those that are finished.")
-    ] = False,
+    plan: Annotated[bool, Option("--plan", help="Show what would run, and run nothing.")] = False,
+    jobs: Annotated[int, Option("--jobs", "-j", min=1, help="Runs at once.")] = 1,
+    retry: Annotated[Literal["failed"] | None, Option(help="Run failed runs again.")] = None,
+    fresh: Annotated[bool, Option("--fresh", help="Run finished runs again, too.")] = False,
     results: Results = Path("results"),
     scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on."),
+        str | None, Option(metavar="ADDRESS", help="Dask scheduler to run on.")
     ] = None,
     scheduler_file: Annotated[
-        Path | None,
-        typer.Option("--scheduler-file", metavar="FILE", help="Its scheduler file, instead."),
+        Path | None, Option(metavar="FILE", help="The scheduler's file, instead.")
     ] = None,
     wait: Annotated[
         str | None,
-        typer.Option(
-            "--wait",
-            metavar="DURATION",
-            help="How long to wait for Dask workers when there are none.",
-            show_default="until they come",
-        ),
+        Option(metavar="DURATION", help="Longest wait for Dask workers.", show_default="no limit"),
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
-    from ..engine.campaign import Campaign, Finished
-    from ..engine.scheduler import Session
-    from ..machine import usable_cores
-    from ..results.store import Store
-    from .progress import tally
-
-    if retry not in (None, "failed"):
-        raise UserError(f"--retry: must be failed (got {retry!r})")
-    if wait is not None and scheduler is None and scheduler_file is None:
-        raise UserError("--wait: needs --scheduler or --scheduler-file")
+    on_dask = scheduler is not None or scheduler_file is not None
+    needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else seconds("--wait", wait)
     with patience(f"checking every combination of {file} …", quiet):
-        asked = _load(file, assignments, options, impl, max(1, usable_cores() // jobs))
-    wanted = _condition(only)
-    store = Store(results, asked.experiment.name)
-    implementations = [each for each, _ in asked.implementations]
-    finished = Finished.of(store, implementations)
-    limit = asked.experiment.option("memory_limit")
+        requested = _load(file, assignments, options, split_names(impl), jobs)
+    condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
+    store = Store(results, requested.experiment.name)
+    implementations = [implementation for implementation, _ in requested.implementations]
+    with patience(f"checking which of {requested.size:,} runs are finished …", quiet):
+        runs = requested.runs(condition)
+        campaign = Campaign(store, runs, implementations, retry=retry is not None, fresh=fresh)
+    if plan:
+        show_parts([_outlook(campaign, jobs), _summary(campaign, jobs)])
+        return
+    store.prepare()
+    say_notes(campaign.todo, quiet)
+    for note in campaign.notes():
+        say(f"note: {note}", quiet)
+    say(_summary(campaign, jobs), quiet)
+    progress = watcher(total=len(campaign.todo), quiet=quiet)
     session = Session(
         store,
-        tally(0, quiet=True),
-        timeout_s=asked.experiment.option("timeout"),
-        memory_limit=int(limit) if limit else None,
+        progress,
         jobs=jobs,
         keep_interrupted=False,
         cancel=threading.Event(),
+        **limits(requested.experiment),
     )
-    campaign = Campaign(session, finished, retry=retry is not None, fresh=fresh)
-    with patience(f"looking which of {asked.size:,} runs are finished …", quiet):
-        outlook = _Outlook(asked, wanted, campaign)
-    if plan:
-        emit(f"{table_text(outlook.table(jobs))}\n\n{outlook.words(jobs)}")
-        return
-    store.prepare()
-    say_notes(implementations, quiet)
-    for note in finished.stale() if outlook.todo else ():
-        say(f"note: {note}; those do not count", quiet)
-    for note in finished.elsewhere():
-        say(f"note: {note}; --fresh runs them again", quiet)
-    say(outlook.words(jobs), quiet)
-    session.watcher = watcher = tally(outlook.todo.total(), quiet=quiet)
-    performers = _performers(session, outlook.hosts, scheduler, scheduler_file, wait_s)
-    remarked: dict[str, None] = {}
-    with stoppable(session), performers as run_all, watcher:
-        for record in campaign.run(asked.runs(wanted), run_all):
-            if record.outcome != "interrupted":
-                finished.add(record)
-            notes = (f"note: {record.impl}: {note}" for note in record.notes)
-            remarked |= dict.fromkeys([*notes, *also_loaded(record)])
-    for remark in remarked:
+    remarks: dict[str, None] = {}
+    here = contextlib.nullcontext()
+    dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else here
+    with stoppable(session.stop, session.cancel), dask as cluster, progress:
+        needed = hosts_needed(campaign.todo)
+        run_all = cluster.run_all if cluster else partial(session.run_here, needed=needed)
+        for record in campaign.run(session, run_all):
+            notes = [f"note: {record.impl}: {note}" for note in record.notes]
+            remarks |= dict.fromkeys([*notes, *also_loaded(record)])
+    for remark in remarks:
         say(remark, quiet)
-    raise typer.Exit(_end(session, outlook, finished, quiet))
+    raise Exit(_conclude(session, campaign, quiet))
 
 
 def _load(
     file: str,
-    assignments: "list[Assignment]",
-    options: "list[Assignment]",
-    impl: list[str] | None,
-    cores: int,
+    assignments: list[Assignment],
+    options: list[Assignment],
+    impls: list[str] | None,
+    jobs: int,
 ) -> "Sweep":
-    from ..config import sweep
-    from ..config.experiment import find_config, load
+    from ..config import sweep as sweeps  # imports NumPy, which help and completion do without
 
     path = find_config(file, FOLDER, option="")
-    experiment = load(path, assignments, options, split_names(impl), sweep.KEYS)
-    return sweep.make(experiment, cores)
+    experiment = load(path, assignments, options, impls, sweeps.KEYS)
+    requested = sweeps.make(experiment, cores=max(1, usable_cores() // jobs))
+    for assignment in assignments:
+        if assignment.key == "seed" and requested.repeat > 1:
+            raise UserError(
+                f"{assignment.origin}: would give every repetition the same seed; "
+                f"{path.name} has repeat: {requested.repeat}, so set its first seed there"
+            )
+    return requested
 
 
-def _condition(text: str | None) -> "Condition | None":
-    from ..config.settings import RULES
-    from ..results.query import parse
-
-    return parse(text, ["impl", *RULES], "--filter") if text is not None else None
-
-
-class _Outlook:
-    """What there is to do, by implementation, before it begins."""
-
-    def __init__(self, sweep: "Sweep", wanted: "Condition | None", campaign: "Campaign") -> None:
-        from ..config.plan import host_key, hosts_needed
-
-        self.planned: Counter[str] = Counter()
-        self.todo: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
-        self.hosts: HostsNeeded = {}
-        self.keys: list[str] = []
-        self.unknown = False
-        for run in sweep.runs(wanted):
-            self.planned[run.name] += 1
-            self.keys.append(run.key)
-            if next(campaign.todo([run]), None) is None:
-                continue
-            self.todo[run.name] += 1
-            if not run.missing and host_key(run) not in self.hosts:
-                self.hosts |= hosts_needed([run])
-            seconds = campaign.finished.seconds(run)
-            self.unknown |= seconds is None
-            self.seconds[run.name] += seconds or 0  # type: ignore[assignment]
-        self._complete_imports(sweep)
-
-    def _complete_imports(self, sweep: "Sweep") -> None:
-        """A host imports all that any of its runs needs."""
-        from ..config.plan import Run, hosts_needed
-        from ..config.settings import Config
-
-        for implementation, missing in sweep.implementations:
-            run = Run(implementation, Config(), missing, sweep.cores)
-            for (frameworks, _), modules in hosts_needed([run]).items():
-                for key in [key for key in self.hosts if key[0] == frameworks]:
-                    self.hosts[key] = tuple(dict.fromkeys((*self.hosts[key], *modules)))
-
-    def table(self, jobs: int) -> "Table":
-        from ..tables import Table
-        from .progress import duration
-
-        rows = [
-            [
-                *(name, str(count), str(count - self.todo[name]), str(self.todo[name])),
-                duration(self.seconds[name] / jobs) if self.seconds[name] else "-",
-            ]
-            for name, count in self.planned.items()
+def _outlook(campaign: Campaign, jobs: int) -> Table:
+    """What is planned, by implementation."""
+    todo, seconds = Counter(run.name for run in campaign.todo), campaign.seconds()
+    rows = [
+        [
+            *(name, str(count), str(count - todo[name]), str(todo[name])),
+            duration(seconds[name] / jobs) if name in seconds else "-",
         ]
-        return Table(("implementation", "runs", "finished", "to do", "time"), rows, frozenset({0}))
-
-    def words(self, jobs: int) -> str:
-        """`38 runs: 12 finished, 26 to do, about 40 s`."""
-        from .progress import duration
-
-        planned, todo = self.planned.total(), self.todo.total()
-        text = f"{planned} runs: {planned - todo} finished, {todo} to do"
-        if not todo:
-            return text
-        if self.unknown:
-            return f"{text}; how long is not known before the first of each is finished"
-        return f"{text}, about {duration(self.seconds.total() / jobs)} of training"
+        for name, count in campaign.planned.items()
+    ]
+    return Table(("implementation", "runs", "finished", "to do", "time"), rows, frozenset({0}))
 
 
-@contextlib.contextmanager
-def _performers(
-    session: "Session",
-    needed: "HostsNeeded",
-    address: str | None,
-    file: Path | None,
-    wait_s: float,
-) -> "Iterator[RunAll]":
-    """What performs the runs: processes of this machine, or the workers of a Dask cluster."""
-    if address is None and file is None:
-        yield lambda runs: session.run_here(runs, needed)
-        return
-    from ..engine.cluster import connect
-
-    with connect(address, file, session, wait_s) as cluster:
-        yield cluster.run_all
+def _summary(campaign: Campaign, jobs: int) -> str:
+    """`38 runs: 12 finished, 26 to do, about 40 s of training`."""
+    planned, todo, seconds = campaign.planned.total(), len(campaign.todo), campaign.seconds()
+    text = f"{planned} runs: {planned - todo} finished, {todo} to do"
+    if not todo:
+        return text
+    if any(run.name not in seconds for run in campaign.todo):
+        return f"{text}; how long is not known before the first of each is finished"
+    return f"{text}, about {duration(sum(seconds.values()) / jobs)} of training"
 
 
-def _end(session: "Session", outlook: _Outlook, finished: "Finished", quiet: bool) -> int:
-    """Say how it ended; returns the exit code."""
-    from ..results.record import FAILURES
-
-    outcomes = Counter(finished.outcomes[key] for key in outlook.keys if key in finished.outcomes)
+def _conclude(session: Session, campaign: Campaign, quiet: bool) -> int:
+    """Print how the sweep ended; returns the exit code."""
+    outcomes, planned = campaign.finished(), campaign.planned.total()
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-    emit(f"{outcomes.total()} of {len(outlook.keys)} runs finished: {counts or 'none'}")
+    emit(f"{outcomes.total()} of {planned} runs finished: {counts or 'none'}")
     if session.jobs > 1:
-        say("taken with neighbours: times of these runs do not compare with others", quiet)
+        say("runs shared the machine: their times do not compare with those of others", quiet)
+    unfinished = ["failed"] if outcomes.total() < planned else []
     if session.broken:
-        kept = f"{outcomes.total()} of {len(outlook.keys)} runs finished and kept"
+        kept = f"{outcomes.total()} of {planned} runs finished and kept"
         emit(f"{session.broken}; {kept}", sys.stderr)
-        return FAILED
-    if session.interrupted:
+    elif session.interrupted:
         say(f"interrupted; to go on: {shlex.join(['twolayer', *sys.argv[1:]])}", quiet)
-        return INTERRUPTED
-    say(f"results are in {session.store.folder}", quiet)
-    if set(outcomes) & set(FAILURES) or outcomes.total() < len(outlook.keys):
-        return FAILED
-    return DIVERGED if "diverged" in outcomes else OK
+    else:
+        say(f"results are in {session.store.folder}", quiet)
+    return exit_code(session, [*outcomes, *unfinished])

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..output import emit
-from .common import (
+from .inputs import load_experiment
+from .options import ConfigFile, Impls, with_settings
+from .printing import (
     DIVERGED,
     OK,
     Format,
     FormatOption,
     finite,
-    load_experiment,
+    formatted,
     paragraphs,
     say,
     say_notes,
-    table_markdown,
-    table_text,
     why,
 )
-from .options import ConfigFile, Impls, with_settings
 
 if TYPE_CHECKING:
     from ..config.experiment import Assignment
@@ -58,7 +57,7 @@ def verify(
         check_file(figure, "--figure")
     experiment = load_experiment(config, assignments, options, impl)
     configured = plan.make(experiment)
-    say_notes((run.implementation for run in configured), quiet)
+    say_notes(configured, quiet)
     common = plan.make(dataclasses.replace(experiment, overrides={}))
     todo = list(cases(common, configured))
     work = [(case.run, case.job() | {"tf32": tf32}) for case in todo]
@@ -78,8 +77,7 @@ def verify(
     elif format is Format.csv:
         emit(table(verdicts).csv())
     else:
-        draw = table_markdown if format is Format.markdown else table_text
-        emit(f"{draw(table(verdicts))}\n\n{paragraphs(notes(verdicts))}".rstrip())
+        emit(f"{formatted(table(verdicts), format)}\n\n{paragraphs(notes(verdicts))}".rstrip())
     if figure is not None:
         from ..report.figure import deviations
 

@@ -1,4 +1,4 @@
-"""Many runs, each done once: what is finished is not run again, whoever finished it."""
+"""Many runs, each done once: finished runs are not run again, whoever finished them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import itertools
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 
 from .. import machine, packages
 from ..config.catalogue import Implementation
@@ -19,16 +18,17 @@ from .claims import Claims
 from .scheduler import Session
 
 POLL_S = 0.5
-"""How long to wait before looking again at a run that another process is at."""
+"""How long to wait before looking again at runs that another process has claimed."""
 
 RunAll = Callable[[Iterable[Run]], Iterator[Record]]
 
 
-@dataclass
-class Finished:
-    """What an experiment's folder holds already.
+class Campaign:
+    """Runs of one experiment, each to be done once, and what its folder holds already.
 
     Attributes:
+        planned: how many runs are requested, by implementation.
+        todo: those of them that are not finished.
         outcomes: the outcome that counts, by run key: ok if any attempt was.
         step_s: seconds per epoch of finished runs, by implementation.
         made_with: how many were made by each version of a framework and on each machine.
@@ -36,25 +36,37 @@ class Finished:
         changed: how many, by implementation, were made from files that have changed since.
     """
 
-    implementations: Mapping[str, Implementation]
-
-    outcomes: dict[str, str] = field(default_factory=dict)
-    step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    made_with: Counter[tuple[str, str]] = field(default_factory=Counter)
-    beside: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
-    changed: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-
-    @classmethod
-    def of(cls, store: Store, implementations: Iterable[Implementation]) -> Finished:
-        """Read the folder, but for losses and logs; `implementations` are those of today."""
-        finished = cls({each.name: each for each in implementations})
+    def __init__(
+        self,
+        store: Store,
+        runs: Iterable[Run],
+        implementations: Iterable[Implementation],
+        *,
+        retry: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        self.store, self.fresh = store, fresh
+        self.implementations = {each.name: each for each in implementations}
+        self.outcomes: dict[str, str] = {}
+        self.step_s: dict[str, list[float]] = defaultdict(list)
+        self.made_with: Counter[tuple[str, str]] = Counter()
+        self.beside: dict[str, dict[str, str]] = defaultdict(dict)
+        self.changed: dict[str, Counter[str]] = defaultdict(Counter)
         for folder in store.folders():
             if record := read_summary(folder):
-                finished.add(record)
-        return finished
+                self.add(record)
+        again = ("interrupted", *FAILURES) if retry else ("interrupted",)
+        self.planned: Counter[str] = Counter()
+        self.keys: list[str] = []
+        self.todo: list[Run] = []
+        for run in runs:
+            self.planned[run.name] += 1
+            self.keys.append(run.key)
+            if fresh or self.outcomes.get(run.key, "interrupted") in again:
+                self.todo.append(run)
 
     def add(self, record: Record) -> None:
-        """Count in one record; one that is made from other files than today's is no result."""
+        """Count in a record; one that was made from other files than today's is no result."""
         if files := self.files_changed(record):
             self.changed[record.impl].update(files)
             return
@@ -66,116 +78,100 @@ class Finished:
         self.made_with["cpu", record.machine.get("cpu", "?")] += 1
 
     def files_changed(self, record: Record) -> list[str]:
-        """The files of a run that are not there any more as it executed them."""
+        """The files of a run that are no longer as it executed them."""
         if record.impl not in self.implementations:
             return []
         sources = self.implementations[record.impl].sources
-        for name in record.also_loaded.keys() - self.beside[record.impl].keys():
-            self.beside[record.impl][name] = sources.hash_beside(name)
         beside, now, then = self.beside[record.impl], sources.sha256, record.source_sha256
+        for name in record.also_loaded.keys() - beside.keys():
+            beside[name] = sources.hash_beside(name)
         known = {name for name in {*now, *then} if now.get(name) != then.get(name)}
-        # One that is not here is no news: another machine may have it.
+        # A file that is not here tells nothing: another machine may have it.
         loaded = {n for n, was in record.also_loaded.items() if beside[n] not in ("", was)}
         return sorted(known | loaded)
 
-    def has(self, key: str, retry: bool = False) -> bool:
-        """Whether a run need not be done; with `retry`, one that failed is to be."""
-        outcome = self.outcomes.get(key, "interrupted")
-        return outcome != "interrupted" and not (retry and outcome in FAILURES)
-
-    def elsewhere(self) -> list[str]:
-        """What finished runs were made with that is not so here."""
-        notes = []
+    def notes(self) -> Iterator[str]:
+        """What may surprise about finished runs: other files, versions or machines than here."""
+        for impl, files in self.changed.items() if self.todo else ():
+            made = f"{max(files.values())} runs of {impl} were made"
+            yield f"{listed(files)} changed since {made}; those do not count"
         for (what, was), count in sorted(self.made_with.items()):
             here = machine.describe()["cpu"] if what == "cpu" else packages.version(what)
             if was not in (here, "?"):
-                notes.append(f"{count} finished runs were made with {what} {was}; here is {here}")
-        return notes
+                made = f"{count} finished runs were made with {what} {was}"
+                yield f"{made}; here is {here}; --fresh runs them again"
 
-    def stale(self) -> list[str]:
-        """Which files have changed since runs were made."""
-        return [
-            f"{listed(files)} changed since {max(files.values())} runs of {impl} were made"
-            for impl, files in self.changed.items()
-        ]
+    def seconds(self) -> dict[str, float]:
+        """Training time of the runs to do, of implementations with a finished run."""
+        epochs: Counter[str] = Counter()
+        for run in self.todo:
+            epochs[run.name] += run.config.epochs
+        return {
+            name: statistics.median(self.step_s[name]) * count
+            for name, count in epochs.items()
+            if name in self.step_s
+        }
 
-    def seconds(self, run: Run) -> float | None:
-        """How long a run may take, by those of its implementation that are finished."""
-        times = self.step_s.get(run.name)
-        return statistics.median(times) * run.config.epochs if times else None
+    def finished(self) -> Counter[str]:
+        """The outcomes of all planned runs that have one."""
+        return Counter(self.outcomes[key] for key in self.keys if key in self.outcomes)
 
-
-@dataclass
-class Campaign:
-    """Runs of one experiment to be done once each, in a session."""
-
-    session: Session
-    finished: Finished
-    retry: bool = False
-    fresh: bool = False
-
-    def todo(self, runs: Iterable[Run]) -> Iterator[Run]:
-        """The runs that are not finished."""
-        return (run for run in runs if self.fresh or not self.finished.has(run.key, self.retry))
-
-    def run(self, runs: Iterable[Run], run_all: RunAll) -> Iterator[Record]:
+    def run(self, session: Session, run_all: RunAll) -> Iterator[Record]:
         """Do what is not finished; yields each record when it is saved.
 
-        A run that another process is at is left to it, and looked at again at the end: done
-        there, it is not done here; dropped there, it is. Raises UserError if the folder can't
-        be written.
+        Runs claimed by another process are looked at again at the end: they are done here only
+        if it gave them up. Raises UserError if the folder can't be written.
         """
-        claims = Claims(self.session.store.folder)
-        left: list[Run] = []
+        claims = Claims(self.store.folder)
+        waiting = self.todo
         try:
-            waiting = self.todo(runs)
             for turn in itertools.count():
-                for record in run_all(self.claimed(waiting, claims, left)):
+                left: list[Run] = []
+                for record in run_all(self._claimed(waiting, claims, left, session)):
                     claims.release(record.key)
+                    if record.outcome != "interrupted":
+                        self.add(record)
                     yield record
-                if not left or self.session.stop.is_set():
+                if not left or session.stop.is_set():
                     return
-                if turn == 1:  # left the first time, a run may have ended long since
-                    self.session.watcher.note(_waiting(claims, [run.key for run in left]))
+                if turn == 1:  # runs claimed in the first turn may have ended long since
+                    session.watcher.note(_waiting(claims, [run.key for run in left]))
                 time.sleep(POLL_S if turn else 0)
-                waiting, left = iter(left), []
+                waiting = left
         finally:
             claims.close()
 
-    def claimed(self, runs: Iterable[Run], claims: Claims, left: list[Run]) -> Iterator[Run]:
-        """Those that this process may do; those that another is at go to `left`."""
+    def _claimed(
+        self, runs: Iterable[Run], claims: Claims, left: list[Run], session: Session
+    ) -> Iterator[Run]:
+        """The runs that this process may do; those that another has claimed go to `left`."""
         for run in runs:
             had_locks = not claims.no_locks
             if not claims.acquire(run.key):
                 left.append(run)
                 continue
             if had_locks and claims.no_locks:
-                self.session.watcher.note(
-                    f"{self.session.store.folder}: this file system has no locks "
+                session.watcher.note(
+                    f"{self.store.folder}: this file system has no locks "
                     f"({claims.no_locks}), so run one sweep at a time there"
                 )
-            if record := self.done_meanwhile(run):
+            if record := self._done_meanwhile(run):
                 claims.release(run.key)
-                self.finished.add(record)
-                self.session.watcher.finished(run, record)
+                self.add(record)
+                session.watcher.finished(run, record)
             else:
                 yield run
 
-    def done_meanwhile(self, run: Run) -> Record | None:
+    def _done_meanwhile(self, run: Run) -> Record | None:
         """What another process has finished since the folder was read."""
-        if self.fresh or self.finished.outcomes.get(run.key):
+        if self.fresh or self.outcomes.get(run.key):
             return None
-        attempts = (run.key, *(f"{run.key}.{number}" for number in range(2, 10)))
-        folders = (self.session.store.runs / name for name in attempts)
-        records = (record for folder in folders if (record := read_summary(folder)))
-        return next(
-            (
-                record
-                for record in records
-                if record.outcome != "interrupted" and not self.finished.files_changed(record)
-            ),
-            None,
-        )
+        for name in (run.key, *(f"{run.key}.{number}" for number in range(2, 10))):
+            record = read_summary(self.store.runs / name)
+            finished = record and record.outcome != "interrupted"
+            if record and finished and not self.files_changed(record):
+                return record
+        return None
 
 
 def _waiting(claims: Claims, keys: list[str]) -> str:

@@ -1,6 +1,6 @@
-"""Which process is at which run, so that two sweeps into one experiment never do the same.
+"""File locks that keep two sweeps into one experiment from doing the same run.
 
-A claim is a lock on one byte of the file `.claims`, at a place that the run's hash gives. The
+A claim is a lock on one byte of the file `.claims`, at a place given by the run's hash. The
 system drops the locks of a process that dies, however it dies, so nothing is ever left behind
 and nobody needs to decide whether a claim is stale.
 
@@ -22,18 +22,18 @@ from pathlib import Path
 from ..errors import UserError
 
 HELD = (errno.EACCES, errno.EAGAIN)
-"""How the system says that another process has a lock; all else is that there are none."""
+"""Errors that mean that another process has the lock; all others, that there are no locks."""
 
 FLOCK = "hhqqi"
 """Linux's `struct flock`: type, whence, start, length, pid."""
 
 
 class Claims:
-    """The claims of this process on the runs of an experiment. One per process and experiment:
-    the system forgets all locks of a process on a file when any handle on it is closed.
+    """The claims of this process on the runs of an experiment.
 
-    `no_locks` says why there are none, once a claim has met that. Raises UserError if the
-    folder can't be written.
+    There may be one per process and experiment: the system forgets all locks of a process on a
+    file when any handle on it is closed. `no_locks` says why there are no locks, once a claim has
+    met that. Raises UserError if the folder can't be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Claims:
     def acquire(self, key: str) -> bool:
         """Claim a run; False if another process has."""
         try:
-            fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key))
+            fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(key))
         except OSError as error:
             if error.errno in HELD:
                 return False
@@ -57,24 +57,22 @@ class Claims:
     def release(self, key: str) -> None:
         """Give a claim back, after its result is on disk."""
         if not self.no_locks:
-            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _place(key))
+            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _byte(key))
 
     def holders(self, keys: Iterable[str]) -> set[int]:
         """The processes of this host that have claims on some of these runs, where known."""
-        return {pid for key in keys if (pid := self._holder(key)) > 0}
-
-    def _holder(self, key: str) -> int:
-        if sys.platform != "linux":
-            return 0
-        asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _place(key), 1, 0)
-        with contextlib.suppress(OSError):
-            kind, *_, pid = struct.unpack(FLOCK, fcntl.fcntl(self.handle, fcntl.F_GETLK, asked))
-            return 0 if kind == fcntl.F_UNLCK else int(pid)
-        return 0
+        pids = set()
+        for key in keys if sys.platform == "linux" else ():
+            query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
+            with contextlib.suppress(OSError):
+                answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
+                kind, *_, pid = struct.unpack(FLOCK, answer)
+                pids |= {int(pid)} if kind != fcntl.F_UNLCK and pid > 0 else set()
+        return pids
 
     def close(self) -> None:
         os.close(self.handle)
 
 
-def _place(key: str) -> int:
+def _byte(key: str) -> int:
     return int(key.rpartition("-")[2], 16)

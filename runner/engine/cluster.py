@@ -67,8 +67,8 @@ def connect(
 ) -> Iterator[Cluster]:
     """Connect to a Dask scheduler, and wait until it has a worker that can be used.
 
-    Raises UserError if Dask is not installed, nobody answers, no worker comes within `wait_s`,
-    or those that are there have other versions.
+    Gives the session up if none comes within `wait_s`. Raises UserError if Dask is not installed,
+    nobody answers, or the workers that are there have other versions.
     """
     try:
         from distributed import Client, Security
@@ -240,7 +240,7 @@ class Cluster:
             if unfit and len(unfit) == len(self.workers) and not self.said:
                 raise UserError(f"--scheduler {self.where}: {unfit[0]}")
             if reason := self.in_vain():
-                raise UserError(reason)
+                self.session.give_up(reason)
             time.sleep(0.05)
         self.tell()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..bench.workload import flops
+from ..bench.analysis import flops
 from ..config import catalogue
 from ..config.settings import Config
 from ..errors import UserError

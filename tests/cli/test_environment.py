@@ -6,7 +6,7 @@ import shlex
 import subprocess
 
 from command import COMMAND, PLANTED, environment, small, stored, twolayer
-from twolayer.bench.revision import at_revision
+from twolayer.bench.plan import at_revision
 from twolayer.config import experiment as config
 from twolayer.config.plan import make
 from twolayer.machine import git_state
@@ -111,12 +111,14 @@ def test_output_that_can_not_be_written_is_no_success(tmp_path):
         $T run --config small.yaml --impl numpy_manual --quiet --format json > /dev/full || echo $?
         $T show --format json > /dev/full || echo $?
         $T list | head -n 1 > /dev/null; echo ${PIPESTATUS[0]}
+        $T --help > /dev/full || echo $?
         """,
         tmp_path,
     )
     reason = "standard output can't be written: No space left on device"
-    assert done.stderr.decode().splitlines() == [reason] * 3
-    assert done.stdout.decode().split() == ["1", "1", "1", "0"]
+    help_lost = "output can't be written: No space left on device"
+    assert done.stderr.decode().splitlines() == [*[reason] * 3, help_lost]
+    assert done.stdout.decode().split() == ["1", "1", "1", "0", "1"]
     assert stored(tmp_path)["numpy_manual"]["outcome"] == "ok"
 
 

@@ -52,7 +52,7 @@ def _copied(tmp_path_factory):
     """The package, copied as a wheel would lay it out."""
     site = tmp_path_factory.mktemp("site")
     ignore = shutil.ignore_patterns("__pycache__", "impls", "configs")
-    shutil.copytree(Path(catalogue.__file__).parent, site / "twolayer", ignore=ignore)
+    shutil.copytree(Path(catalogue.__file__).parents[1], site / "twolayer", ignore=ignore)
     for folder in (catalogue.built_in_folder(), catalogue.configs_folder()):
         shutil.copytree(folder, site / "twolayer" / folder.name)
     return site

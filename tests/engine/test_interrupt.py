@@ -50,9 +50,11 @@ def end(command, *signals):
     ],
 )
 def test_an_interrupt_ends_the_run_and_keeps_the_finished(tmp_path, name, number):
-    stdout, stderr = end(begin(tmp_path, name), number)
+    command = begin(tmp_path, name)
+    stdout, stderr = end(command, number)
     left = left_behind(tmp_path)
     outcomes = {impl: record["outcome"] for impl, record in stored(tmp_path).items()}
+    assert command.returncode == 130
     assert outcomes == {"plain_floats": "ok", name: "interrupted"}
     assert "interrupted: 1 of 3 runs finished" in stderr
     assert "Traceback" not in stderr
@@ -60,31 +62,18 @@ def test_an_interrupt_ends_the_run_and_keeps_the_finished(tmp_path, name, number
     assert left == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_exits_with_130(tmp_path, number):
-    command = begin(tmp_path, "slow")
-    end(command, number)
-    assert command.returncode == 130
-
-
 def test_the_losses_up_to_an_interrupt_are_kept(tmp_path):
-    end(begin(tmp_path, "slow"), signal.SIGINT)
+    """And JSON is whole, and --quiet still says how many runs were kept."""
+    command = begin(tmp_path, "slow", "--quiet", "--format", "json")
+    stdout, stderr = end(command, signal.SIGINT)
+    assert [record["outcome"] for record in json.loads(stdout)] == ["ok", "interrupted"]
+    assert stderr == "interrupted: 1 of 3 runs finished and kept\n"
     record = stored(tmp_path)["slow"]
     count = len(record["losses"])
     assert 3 <= count < 100_000
     assert record["losses"] == [1.0 / (epoch + 1) for epoch in range(count)]
     assert (record["epochs_done"], record["final_loss"]) == (count, 1.0 / count)
     assert record["train_s"] > 0
-
-
-def test_an_interrupt_leaves_json_whole(tmp_path):
-    stdout, _ = end(begin(tmp_path, "slow", "--format", "json"), signal.SIGINT)
-    assert [record["outcome"] for record in json.loads(stdout)] == ["ok", "interrupted"]
-
-
-def test_quiet_still_says_how_many_were_kept(tmp_path):
-    _, stderr = end(begin(tmp_path, "slow", "--quiet"), signal.SIGINT)
-    assert stderr == "interrupted: 1 of 3 runs finished and kept\n"
 
 
 @pytest.mark.parametrize("name", ["hangs", "hangs_in_c"])

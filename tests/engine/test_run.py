@@ -187,10 +187,13 @@ def test_what_can_not_be_done_exits_with_2_and_says_why(tmp_path, words, said):
 
 
 def test_a_number_of_threads_in_the_environment_is_said_to_have_no_effect(tmp_path):
-    words = ("config", *small(tmp_path), "--impl", "numpy_manual")
-    said = "OMP_NUM_THREADS=999 has no effect, --threads decides"
-    assert said in succeed(*words, cwd=tmp_path, OMP_NUM_THREADS="999").stderr
-    assert not succeed(*words, "--threads", "1", cwd=tmp_path, OMP_NUM_THREADS="999").stderr
+    words = (*small(tmp_path), "--impl", "numpy_manual")
+    said = "note: OMP_NUM_THREADS=999 has no effect, --threads decides"
+    (tmp_path / "sweep.yaml").write_text("impls: numpy_manual\nepochs: 2\nN: 2\n")
+    for command in (("run", *words), ("sweep", "sweep.yaml")):
+        assert said in succeed(*command, cwd=tmp_path, OMP_NUM_THREADS="999").stderr
+    for command in (("run", *words, "--threads", "1"), ("run", *words, "-q"), ("config", *words)):
+        assert said not in succeed(*command, cwd=tmp_path, OMP_NUM_THREADS="999").stderr
 
 
 def test_version(tmp_path):

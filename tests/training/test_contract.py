@@ -8,7 +8,6 @@ import tokenize
 
 import numpy as np
 import pytest
-import threadpoolctl
 import torch
 from command import twolayer
 from twolayer import Config
@@ -16,6 +15,8 @@ from twolayer.config import catalogue
 from twolayer.training.check import NOT_TRIED, RULES, check, trace
 from twolayer.training.contract import ContractError
 from twolayer.training.loop import TimedConfig, measure
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 KEPT = dict.fromkeys(map(str, RULES), "")
 NAMES = catalogue.LESSON
@@ -33,16 +34,6 @@ WITH_BIAS = ("nn", "adam", "sgd", "custom_module", "dynamic_net")
 WITH_MOMENTUM = ("sgd", "custom_module", "dynamic_net")
 PLAIN_DESCENT = tuple(name for name in NAMES if name not in ("adam", "dynamic_net"))
 COMPARED = Config(N=20, H=16, D_in=12, D_out=4, lr=1e-4, epochs=30, dtype="float64")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads only get in each other's way on problems as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpoolctl.threadpool_limits(1):
-        yield
-    torch.set_num_threads(threads)
 
 
 def implementation(name):

@@ -12,14 +12,14 @@ import mutants
 import numpy as np
 import pytest
 from command import left_behind, planted, small, start, twolayer, wait_for
-from test_contract import one_thread as one_thread
 from twolayer import Config
 from twolayer.config import catalogue
 from twolayer.config.plan import Run
 from twolayer.errors import UserError
-from twolayer.training import tasks
 from twolayer.verify import bounds as verify
-from twolayer.verify import reference
+from twolayer.verify import reference, tasks
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SHAPES = [
     {"N": 16, "H": 8, "D_in": 12, "D_out": 3},

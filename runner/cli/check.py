@@ -1,0 +1,57 @@
+"""`twolayer check`: implementations against the rules of the contract."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config import catalogue, frameworks, plan
+from ..config.settings import Config
+from ..engine.scheduler import perform_each
+from ..errors import UserError
+from ..output import emit, printable
+from .inputs import seconds
+from .options import complete_impls
+from .printing import FAILED, OK, say, why
+
+
+def check(
+    impls: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE…",
+            help="Implementations, by name or as ./path.py.",
+            autocompletion=complete_impls,
+        ),
+    ],
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Time that one check may take.")
+    ] = "2m",
+) -> None:
+    from ..training.check import RULES  # imports NumPy, which help and completion do without
+
+    limit = seconds("--timeout", timeout)
+    implementations = [catalogue.find(name) for name in impls if Path(name).name != "__init__.py"]
+    if not implementations:
+        raise UserError(f"{impls[0]}: a package's __init__.py is no implementation")
+    for item in implementations:
+        if hints := frameworks.missing(item.imports):
+            raise UserError(f"{item.name}: {hints}")
+        item.family  # noqa: B018 (refuses one that there is no reference for)
+    for note in plan.notes(implementations):
+        say(f"note: {note}", quiet=False)
+    task = {"task": "twolayer.training.tasks:check"}
+    work = [(plan.Run(item, Config()), task) for item in implementations]
+    kept = True
+    for (run, _), result in zip(work, perform_each(work, limit), strict=True):
+        emit(printable(f"{run.name}: {run.implementation.origin}"))
+        verdicts = result.get("verdicts", {})
+        for rule in RULES if verdicts else ():
+            reason = verdicts[rule.name]
+            emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
+        if borrowed := result.get("borrowed"):
+            emit(f"  broken  the work is its own: {borrowed}")
+        if not verdicts:
+            emit(f"  broken  {why(result, limit)}")
+        kept &= bool(verdicts) and not any(verdicts.values()) and not borrowed
+    raise typer.Exit(OK if kept else FAILED)

@@ -1,0 +1,39 @@
+"""`twolayer config`: the settings of each implementation, and where each value came from."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from ..config import plan
+from ..config.experiment import Assignment, json_schema
+from ..output import emit, printable
+from .inputs import load_experiment
+from .options import ConfigFile, Impls, with_settings
+
+
+@with_settings("name", "timeout", "memory_limit")
+def config(
+    assignments: list[Assignment],
+    options: list[Assignment],
+    impl: Impls = None,
+    config: ConfigFile = "notebook",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")
+    ] = False,
+) -> None:
+    if schema:
+        emit(json.dumps(json_schema(), indent=2))
+        return
+    experiment = load_experiment(config, assignments, options, impl)
+    for run in plan.make(experiment):
+        emit(f"{run.name}:")
+        settings = experiment.settings(run.name)
+        lines = {f"{name}: {_yaml(a.value)}": a.origin for name, a in settings.items()}
+        width = max(map(len, lines))
+        for line, origin in lines.items():
+            emit(printable(f"  {line:<{width}}  # {origin}"))
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

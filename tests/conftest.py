@@ -1,0 +1,14 @@
+import pytest
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """More threads only get in each other's way on problems as small as these."""
+    import threadpoolctl
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpoolctl.threadpool_limits(1):
+        yield
+    torch.set_num_threads(threads)
