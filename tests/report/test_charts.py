@@ -16,7 +16,8 @@ from twolayer.config.settings import Config
 from twolayer.errors import UserError
 from twolayer.report import data as chart_data
 from twolayer.report import judging as parity
-from twolayer.report.looks import HUES, looks
+from twolayer.report.chart import HUES, looks
+from twolayer.report.material import gather
 from twolayer.results.record import Record
 from twolayer.results.store import Store
 from twolayer.verify import reference
@@ -443,7 +444,7 @@ def test_all_charts_come_in_their_order(store):
     for size in (4, 8):
         losses = trained(H=size)
         kept(store, losses=losses, H=size, lr=1e-3, dtype="float64", step_us=timed(), **source)
-    found = chart_data.charts(store, bench("a", "b"))
+    found = chart_data.charts(gather(store, bench("a", "b")))
     assert [each.key for each in found] == ["losses", "parity", "steps", "scale", "sweep"]
     assert all(each.table.rows and each.title for each in found)
 
