@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -67,31 +67,26 @@ def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
     that are left in their framework.
     """
     unknown = [name for name in dict.fromkeys(frameworks.values()) if name not in HUES]
-    found = {}
-    for name, place in _places(frameworks).items():
-        framework = frameworks[name]
+    places = {name: place for name, place in _built_in().items() if name in frameworks}
+    taken = {(frameworks[name], place) for name, place in places.items()}
+    drawn = {}
+    for name, framework in frameworks.items():
+        place = places.get(name)
+        if place is None:
+            place = next(i for i in itertools.count() if (framework, i) not in taken)
+            taken.add((framework, place))
         shades = HUES.get(framework) or OTHERS[unknown.index(framework) % len(OTHERS)]
         colours = shades[place % len(shades)]
-        found[name] = Look(*colours, place % len(DASHES), place % len(MARKERS))
-    return found
+        drawn[name] = Look(*colours, place % len(DASHES), place % len(MARKERS))
+    return drawn
 
 
-def _places(frameworks: Mapping[str, str]) -> dict[str, int]:
-    """Which of its framework's variants each name is."""
-    counts: Counter[str] = Counter()
-    built_in = {}
-    for each in catalogue.installed():
-        if each.origin == "built in":
-            built_in[each.name] = counts[each.framework]
-            counts[each.framework] += 1
-    taken = {(frameworks[name], built_in[name]) for name in frameworks if name in built_in}
-    places = {}
-    for name, framework in frameworks.items():
-        places[name] = built_in.get(name, -1)
-        if name not in built_in:
-            places[name] = next(i for i in range(len(taken) + 1) if (framework, i) not in taken)
-            taken.add((framework, places[name]))
-    return places
+def _built_in() -> dict[str, int]:
+    """Which of its framework's variants each built-in implementation is."""
+    names = [
+        (each.framework, each.name) for each in catalogue.installed() if each.origin == "built in"
+    ]
+    return {name: [f for f, _ in names[:i]].count(own) for i, (own, name) in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -112,15 +107,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Grid:
-    """A heat map: `values[row][column]`, None where there is none; `texts` are what cells say."""
+    """A heat map: of each cell its row, its column, its value if it has one, and what it says."""
 
     name: str
-    rows: list[str]
-    columns: list[str]
-    values: list[list[float | None]]
-    texts: list[list[str]]
     row_label: str
     column_label: str
+    rows: list[str]
+    columns: list[str]
+    cells: list[tuple[str, str, float | None, str]]
 
 
 @dataclass(frozen=True)
@@ -145,9 +139,9 @@ class Chart:
     key: str
     kind: str
     title: str
-    x_label: str
-    y_label: str
     table: Table
+    x_label: str = ""
+    y_label: str = ""
     series: list[Series] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
     axes: list[Axis] = field(default_factory=list)

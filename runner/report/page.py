@@ -11,8 +11,9 @@ import hashlib
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,6 @@ from .parity import parity
 from .spec import DARK, Frame, views
 from .spec import whole as whole_spec
 
-OPEN_ROWS = 16
-"""Tables of up to so many rows stand open."""
-
 MOST_RUNS = 40
 """Up to so many runs are listed with all that is known of them."""
 
@@ -42,19 +40,6 @@ ORDER = ("sweep", "losses", "parity", "steps", "scale")
 TYPE_SIZE = 12
 LABEL, ROW, CELL, HEIGHT = 16, 28, 30, 360
 """Heights in pixels: of a line of a label, a row, a cell, and of other plots at least."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A chart on the page: its figures by number, and what can be switched off in it."""
-
-    chart: Chart
-    figures: list[int]
-    keys: list[Series]
-
-    @property
-    def open(self) -> bool:
-        return len(self.chart.table.rows) <= OPEN_ROWS
 
 
 def write(store: Store, path: Path | None = None) -> Path:
@@ -87,13 +72,8 @@ def page(material: Material) -> str:
     found = {chart.key: chart for chart in charts(material, without="parity")}
     if deviations := parity(material, held):
         found["parity"] = deviations
-    sections: list[Section] = []
-    figures: list[dict[str, Any]] = []
-    for chart in (found[key] for key in ORDER if key in found):
-        made = [vl_convert.vegalite_to_vega(spec) for spec in _specs(chart)]
-        keys = chart.series if chart.kind in ("lines", "parallel") and len(chart.series) > 1 else []
-        sections.append(Section(chart, [len(figures) + i for i in range(len(made))], keys))
-        figures += made
+    sections = [(chart, _specs(chart), _keys(chart)) for key in ORDER if (chart := found.get(key))]
+    figures = [vl_convert.vegalite_to_vega(spec) for _, specs, _ in sections for spec in specs]
     dark = DARK | {s.look.light: s.look.dark for each in found.values() for s in each.series}
     scripts = [_vega(vl_convert), _resource("js")]
     troubles, troubled = report_facts.troubles(material)
@@ -119,14 +99,12 @@ def page(material: Material) -> str:
 
 def _libraries() -> tuple[Any, Any]:
     """The template and vl-convert. Raises UserError where what they need is not installed."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise UserError("report: needs jinja2; pip install 'twolayer[report]'") from None
-    try:
-        import vl_convert
-    except ImportError:
-        raise UserError("report: needs vl-convert; pip install 'twolayer[report]'") from None
+    for module, package in (("jinja2", "jinja2"), ("vl_convert", "vl-convert")):
+        if find_spec(module) is None:
+            raise UserError(f"report: needs {package}; pip install 'twolayer[report]'")
+    import vl_convert
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["prose"] = _prose
     return environment.from_string(_resource("html")), vl_convert
@@ -136,9 +114,7 @@ def _prose(text: str) -> Any:
     """Text in which `words` are code, as HTML."""
     from markupsafe import Markup, escape
 
-    parts = text.split("`")
-    marked = (f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(parts))
-    return Markup("").join(map(Markup, marked))
+    return Markup(re.sub(r"`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _resource(kind: str) -> str:
@@ -176,6 +152,11 @@ def _specs(chart: Chart) -> list[dict[str, Any]]:
     frame = Frame(600, height, TYPE_SIZE, page=True)
     fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
     return [whole_spec(view | fit, frame) for view in views(chart, frame)]
+
+
+def _keys(chart: Chart) -> list[Series]:
+    """What can be switched off."""
+    return chart.series if chart.kind in ("lines", "parallel") and len(chart.series) > 1 else []
 
 
 def _runs(material: Material) -> Table:

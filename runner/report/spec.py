@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -116,16 +116,13 @@ def whole(view: Spec, frame: Frame) -> Spec:
 # --- what charts are put together from
 
 
-def _rows(names: str, series: Iterable[tuple[int, Any]], points: Callable[[Any], Points]) -> Spec:
+def _rows(
+    names: str, series: Iterable[tuple[int, Any]], points: Callable[..., Points], *more: Any
+) -> Spec:
     """Data with these fields for the points of each of the numbered series."""
-    fields = names.split()
-    return {
-        "values": [
-            {"series": number, **dict(zip(fields, point, strict=True))}
-            for number, each in series
-            for point in points(each)
-        ]
-    }
+    fields = ["series", *names.split()]
+    rows = ((number, *point) for number, each in series for point in points(each, *more))
+    return {"values": [dict(zip(fields, row, strict=True)) for row in rows]}
 
 
 def _fixed(names: str, *points: Sequence[object]) -> Spec:
@@ -163,15 +160,18 @@ def _looks(series: Sequence[Series], size: float, *channels: str, legend: Any = 
     }
 
 
-def _quantity(field: str, scale: Scale, **more: Any) -> Spec:
-    about: Spec = {"type": "log"} if scale.log else {"type": "linear", "zero": False}
-    about |= {"domain": [scale.low, scale.high], "nice": False}
-    return {"field": field, "type": "quantitative", "scale": about, **more}
+def _scale(scale: Scale) -> Spec:
+    kind: Spec = {"type": "log"} if scale.log else {"type": "linear", "zero": False}
+    return kind | {"domain": [scale.low, scale.high], "nice": False}
 
 
-def _axis(scale: Scale, title: str, ticks: Sequence[float] = (), **more: Any) -> Spec:
-    values = list(ticks or scale.ticks(6))
-    return {"axis": {"title": title, "values": values, "labelExpr": NUMBER, **more}}
+def _quantity(
+    field: str, scale: Scale, title: str = "", ticks: Sequence[float] = (), **axis: Any
+) -> Spec:
+    """A field along a scale; with a title, an axis that says so, at these ticks or round ones."""
+    about = {"title": title, "values": list(ticks or scale.ticks(8)), "labelExpr": NUMBER, **axis}
+    place = {"field": field, "type": "quantitative", "scale": _scale(scale)}
+    return place | {"axis": about if title else None}
 
 
 def _as_is(field: str) -> Spec:
@@ -188,148 +188,138 @@ def _tooltip(**titles: str) -> Spec:
 
 
 def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
-    size, log = frame.type_size, chart.log_y
-    series = [each for each in chart.series if drawable(each, log)]
-    curves = up(series, log)
-    x_scale, y_scale = _scales(chart, series, curves)
+    size, series = frame.type_size, chart.series
+    # dashes on top, so that what they lie on shows in their gaps
+    order = [pair for pair in enumerate(series) if drawable(pair[1], chart.log_y)]
+    order.sort(key=lambda pair: pair[1].look.dash > 0)
+    x_scale, y_scale = _scales(chart)
     sizes = sorted({x for each in series for x in each.x}) if chart.log_x else []
     few = len(sizes) <= SIZES and all(value.is_integer() for value in sizes)
     above: Spec = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom"}
     above |= {"titleX": -2 * size, "titleY": -0.8 * size}
-    place = {
-        "x": _quantity("x", x_scale, **_axis(x_scale, chart.x_label, sizes if few else ())),
-        "y": _quantity("y", y_scale, **_axis(y_scale, chart.y_label, **above)),
-    }
-    coloured = place | _looks(series, size, "color")
-    # dashes on top, so that what they lie on shows in their gaps
-    order = sorted(enumerate(series), key=lambda pair: pair[1].look.dash > 0)
-
-    def seen(each: Series) -> list[tuple[float, float]]:
-        return [(x, y) for x, y in drawable(each, log) if y <= y_scale.high]
-
-    def curve(each: Series) -> Points:
-        heights = dict(drawable(each, log))
-        return [(x, heights.get(x)) for x in each.x]
-
-    def bars(each: Series) -> Points:
-        ends = zip(each.x, each.low, each.high, each.y, strict=False)
-        return [(x, low, high) for x, low, high, y in ends if y is not None]
-
-    def end(each: Series) -> Points:
-        return [_leaving(drawable(each, log), curves)] if each.ending else []
-
-    def pointed(each: Series) -> Points:
-        name = f"{each.name}: {each.ending}" if each.ending else each.name
-        some = seen(each)[:: len(each.x) // POINTED + 1]
-        return [(name, x, y, f"{y:.5g}") for x, y in some]
-
+    x = {"x": _quantity("x", x_scale, chart.x_label, sizes if few else ())}
+    y = {"y": _quantity("y", y_scale, chart.y_label, **above)}
+    colour = x | y | _looks(series, size, "color")
     if chart.reference is not None:
         band = _fixed("y low", (chart.reference, y_scale.low))
-        y = {"y": _quantity("y", y_scale)}
         yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
         yield _layer("rule", band, y, color=MUTED)
-    look = place | _looks(series, size, "color", "strokeDash")
-    yield _layer("line", _rows("x y", order, curve), look, strokeWidth=size / 7, clip=True)
-    ends = coloured | {"y2": {"field": "high"}}
-    yield _layer("rule", _rows("x y high", order, bars), ends, strokeWidth=size / 8)
-    markers = _markers([(number, seen(each)) for number, each in order], x_scale, size)
-    look = place | _looks(series, size, "color", "shape") | {"size": _as_is("size")}
+    look = x | y | _looks(series, size, "color", "strokeDash")
+    curves = _rows("x y", order, _with_gaps, y_scale)
+    yield _layer("line", curves, look, strokeWidth=size / 7, clip=True)
+    bars = _rows("x y high", order, _bars)
+    yield _layer("rule", bars, colour | {"y2": {"field": "high"}}, strokeWidth=size / 8)
+    look = x | y | _looks(series, size, "color", "shape") | {"size": _as_is("size")}
+    places = {each.name: place for place, (_, each) in enumerate(order)}
+    markers = _rows("x y size", order, _markers, y_scale, places, size**2 / 4.5)
     yield _layer("point", markers, look, stroke=PAPER, strokeWidth=size / 28)
-    yield _crosses(_rows("x y", order, end), coloured, size)
+    yield _crosses(_rows("x y", order, _end, y_scale), colour, size)
     if frame.page:
-        told = place | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
-        rows = _rows("name x y text", order, pointed)
-        yield _layer("point", rows, told, size=14 * size, opacity=0)
-    yield from _labels(series, x_scale, y_scale, place, frame)
+        told = x | y | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
+        points = _rows("name x y text", order, _pointed, y_scale)
+        yield _layer("point", points, told, size=14 * size, opacity=0)
+    yield from _labels(chart, x_scale, y_scale, x | y, frame)
 
 
-def _scales(chart: Chart, series: Sequence[Series], curves: Scale) -> tuple[Scale, Scale]:
+def _scales(chart: Chart) -> tuple[Scale, Scale]:
     """The axes: a little more than the curves, but not where some leave over the top.
 
     Sizes have a marker each, which needs room; of epochs, 999 needs it for a tick at 1000.
     """
-    leaves = any("diverged" in each.ending for each in series)
-    x = across(series, chart.log_x).beyond(0.015 if chart.log_x else 0, 0.005)
-    y = curves.beyond(0.04, 0 if leaves else 0.04)
+    leaves = any("diverged" in each.ending for each in chart.series)
+    x = across(chart.series, chart.log_x).beyond(0.015 if chart.log_x else 0, 0.005)
+    y = up(chart.series, chart.log_y).beyond(0.04, 0 if leaves else 0.04)
     if chart.reference is not None:
-        low, high = 0.8 * chart.reference, 1.25 * chart.reference
-        y = Scale(min(y.low, low), max(y.high, high), y.log)
+        y = Scale(min(y.low, 0.8 * chart.reference), max(y.high, 1.25 * chart.reference), y.log)
     return x, y
 
 
-def _markers(
-    curves: Sequence[tuple[int, Sequence[tuple[float, float]]]], scale: Scale, size: float
-) -> Spec:
-    """Markers at every point, smaller from curve to curve, if they are few; else staggered."""
-    rows: list[tuple[int, list[tuple[float, float, float]]]] = []
-    for place, (number, points) in enumerate(curves):
-        area = size**2 / 4.5
-        if len(points) <= FEW:
-            area *= max(0.4, 1 - 0.1 * place)
-        else:
-            places = [scale.place(x) for x, _ in points]
-            wanted = [(i + place / len(curves)) / MARKS for i in range(MARKS)]
-            points = [
-                points[min(range(len(places)), key=lambda i: abs(places[i] - at))]
-                for at in wanted
-                if places[0] <= at <= places[-1]
-            ]
-        rows.append((number, [(x, y, area) for x, y in points]))
-    return _rows("x y size", rows, list)
+def _with_gaps(each: Series, scale: Scale) -> Points:
+    heights = dict(drawable(each, scale.log))
+    return [(x, heights.get(x)) for x in each.x]
 
 
-def _leaving(points: Sequence[tuple[float, float]], scale: Scale) -> tuple[float, float]:
-    """Where a curve goes out at the top; its end if it doesn't."""
-    for (x, y), (next_x, next_y) in pairwise(points):
+def _bars(each: Series) -> Points:
+    ends = zip(each.x, each.low, each.high, each.y, strict=False)
+    return [(x, low, high) for x, low, high, y in ends if y is not None]
+
+
+def _seen(each: Series, scale: Scale) -> list[tuple[float, float]]:
+    return [(x, y) for x, y in drawable(each, scale.log) if y <= scale.high]
+
+
+def _markers(each: Series, scale: Scale, places: Mapping[str, int], area: float) -> Points:
+    """At every point, smaller from curve to curve, if they are few; else staggered."""
+    points, place = _seen(each, scale), places[each.name]
+    if len(points) <= FEW:
+        return [(x, y, area * max(0.4, 1 - 0.1 * place)) for x, y in points]
+    step, phase = len(points) / MARKS, place / len(places)
+    return [(*points[int((i + phase) * step)], area) for i in range(MARKS)]
+
+
+def _pointed(each: Series, scale: Scale) -> Points:
+    name = f"{each.name}: {each.ending}" if each.ending else each.name
+    return [(name, x, y, f"{y:.5g}") for x, y in _seen(each, scale)[:: len(each.x) // POINTED + 1]]
+
+
+def _end(each: Series, scale: Scale) -> Points:
+    """Of a curve that is not ok, where it goes out at the top; its end if it doesn't."""
+    points = drawable(each, scale.log)
+    for (x, y), (next_x, next_y) in pairwise(points if each.ending else ()):
         if y <= scale.high < next_y:
             part = (1 - scale.place(y)) / (scale.place(next_y) - scale.place(y))
-            return x + part * (next_x - x), scale.high
-    return points[-1]
+            return [(x + part * (next_x - x), scale.high)]
+    return points[-1:] if each.ending else []
 
 
 # --- names at the ends of curves
 
 
 def _labels(
-    series: Sequence[Series], x_scale: Scale, y_scale: Scale, place: Spec, frame: Frame
+    chart: Chart, x_scale: Scale, y_scale: Scale, place: Spec, frame: Frame
 ) -> Iterator[Spec]:
     """Names right of the plot, each joined to the end of its curve if that is at the edge.
 
-    In figures, which have no keys, also how it ended and a sample of its line.
+    In figures, which have no keys, also how it ended and a sample of its line. There, a curve
+    without a point has its name at the top.
     """
+    series = chart.series
     texts = [_wrapped(each, ending=not frame.page) for each in series]
     ems = [1.15 * len(text) + 0.1 for text in texts]
     needed = sum(ems) * frame.type_size / frame.height
     size = frame.type_size * next((part for part in SHRUNK if part * needed <= 1), 0)
     if not size:
         raise UserError(TOO_SMALL)
-    points = [drawable(each, y_scale.log)[-1] for each in series]
+    points = [(drawable(each, y_scale.log) or [(x_scale.low, y_scale.high)])[-1] for each in series]
     ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
     middles = spread(ends, [size * each / frame.height for each in ems])
-    rows = [
-        (i, [(x, y_scale.value(ends[i]), 1 - middles[i], texts[i])])
-        for i, (x, _) in enumerate(points)
+    labels: list[Spec] = [
+        {"series": i, "x": x, "y": y_scale.value(end), "at": 1 - middle, "text": text}
+        for i, ((x, _), end, middle, text) in enumerate(
+            zip(points, ends, middles, texts, strict=True)
+        )
     ]
-    reaching = [row for row in rows if x_scale.place(points[row[0]][0]) > 0.98]
-    lost = [row for row in rows if series[row[0]].ending]
-    labels, joined, crossed = (_rows("x y at text", some, list) for some in (rows, reaching, lost))
+    joined = [row for row in labels if x_scale.place(row["x"]) > 0.98]
+    ended = [row for row in labels if series[row["series"]].ending]
 
     def right(place: float, to: str = "x") -> Spec:
         return {to: {"value": {"expr": f"width + {size * place}"}}}
 
     at, colour = {"value": {"expr": "height * datum.at"}}, _looks(series, size, "color")
     join = place | colour | right(1, "x2") | {"y2": at}
-    yield _layer("rule", joined, join, strokeWidth=size / 16)
+    yield _layer("rule", {"values": joined}, join, strokeWidth=size / 16)
     if not frame.page:
         line = _looks(series, size, "color", "strokeDash") | {"y": at}
         marker = _looks(series, size, "color", "shape") | {"y": at}
-        yield _layer("rule", labels, line | right(1) | right(3.2, "x2"), strokeWidth=size / 7)
-        yield _layer("point", labels, marker | right(2.1), size=size**2 / 4.5)
-        yield _crosses(crossed, colour | right(3.2) | {"y": at}, size)
+        yield _layer(
+            "rule", {"values": labels}, line | right(1) | right(3.2, "x2"), strokeWidth=size / 7
+        )
+        yield _layer("point", {"values": labels}, marker | right(2.1), size=size**2 / 4.5)
+        yield _crosses({"values": ended}, colour | right(3.2) | {"y": at}, size)
     text = colour | right(1.3 if frame.page else 3.8) | {"y": at, "text": {"field": "text"}}
     style = {"align": "left", "baseline": "middle", "fontSize": size, "lineHeight": 1.15 * size}
     style |= {"dy": {"expr": f"(1 - length(datum.text)) * {1.15 * size / 2}"}}
-    yield _layer("text", labels, text, **style, **frame.limit("limit", 0.4))
+    yield _layer("text", {"values": labels}, text, **style, **frame.limit("limit", 0.4))
 
 
 def _wrapped(series: Series, *, ending: bool) -> list[str]:
@@ -373,23 +363,23 @@ def _intervals(chart: Chart, frame: Frame) -> Iterator[Spec]:
     size, series = frame.type_size, chart.series
     ends = [value for each in series for value in (*each.low, *each.y, *each.high)]
     scale = around([*ends, chart.reference], chart.log_x).beyond(0.05, 0.05)
-    axis = _axis(scale, chart.x_label)
 
     def row(each: Series) -> Points:
         value, low, high = each.y[0], each.low[0], each.high[0]
         return [(each.name, value, low, high, f"{value:.4g} ({low:.4g} to {high:.4g})")]
 
+    def along(field: str) -> Spec:
+        return {"x": _quantity(field, scale, chart.x_label)}
+
     rows = _rows("name x low high text", enumerate(series), row)
     if chart.reference is not None:
-        line = {"x": _quantity("x", scale, **axis)}
-        yield _layer("rule", _fixed("x", (chart.reference,)), line, color=MUTED)
+        yield _layer("rule", _fixed("x", (chart.reference,)), along("x"), color=MUTED)
     names = {"title": None, "ticks": False, "domain": False} | frame.limit("labelLimit", 0.55)
     place = {"y": {"field": "name", "type": "nominal", "sort": None, "axis": names}}
     place |= _tooltip(name="title", text=chart.x_label)
-    line = {"x": _quantity("low", scale, **axis), "x2": {"field": "high"}}
-    line |= _looks(series, size, "color")
+    line = along("low") | {"x2": {"field": "high"}} | _looks(series, size, "color")
     yield _layer("rule", rows, place | line, strokeWidth=size / 6)
-    middle = {"x": _quantity("x", scale, **axis)} | _looks(series, size, "color", "shape")
+    middle = along("x") | _looks(series, size, "color", "shape")
     yield _layer("point", rows, place | middle, size=size**2 / 2.5)
 
 
@@ -398,16 +388,14 @@ def _intervals(chart: Chart, frame: Frame) -> Iterator[Spec]:
 
 def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
     """Cells with their values where these have room; a cross where no run came to a value."""
-    values = [v for each in chart.grids for row in each.values for v in row if v is not None]
+    values = [v for each in chart.grids for _, _, v, _ in each.cells if v is not None]
     scale = around(values, chart.log_y)
-    cells, lost = [], []
-    for row, numbers, texts in zip(grid.rows, grid.values, grid.texts, strict=True):
-        for column, value, text in zip(grid.columns, numbers, texts, strict=True):
-            if value is not None:
-                dark = scale.place(value) < BRIGHT
-                cells.append((row, column, text, value, brief(value), dark))
-            elif text:
-                lost.append((row, column, text))
+    cells = [
+        (row, column, text, value, brief(value), scale.place(value) < BRIGHT)
+        for row, column, value, text in grid.cells
+        if value is not None
+    ]
+    lost = [(row, column, text) for row, column, value, text in grid.cells if value is None]
     size, character = frame.type_size, 0.6 * frame.type_size * len(grid.columns)
     longest = max((len(brief(value)) for value in values), default=0)
     bare: Spec = {"ticks": False, "domain": False, "labelOverlap": False}
@@ -419,16 +407,20 @@ def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
             "Baseline": ("middle", "top"),
         }.items()
     }
-    kind = {"type": "nominal", "sort": None}
-    x, y = {"title": grid.column_label, **bare, **turned}, {"title": grid.row_label, **bare}
+    category = {"type": "nominal"}
     place: Spec = {
-        "x": {"field": "column", "axis": x} | kind,
-        "y": {"field": "row", "axis": y} | kind,
+        channel: category
+        | {"field": field, "scale": {"domain": names}, "axis": {"title": label} | bare | more}
+        for channel, field, names, label, more in (
+            ("x", "column", grid.columns, grid.column_label, turned),
+            ("y", "row", grid.rows, grid.row_label, {}),
+        )
     }
     place |= _tooltip(row=grid.row_label, column=grid.column_label, text="final loss")
-    legend = {"title": "final loss", "labelExpr": NUMBER, "values": scale.ticks(5)}
-    shade = _quantity("value", scale, legend=legend | {"orient": "top" if frame.page else "right"})
-    shade["scale"]["scheme"] = "cividis"
+    legend: Spec = {"title": "final loss", "labelExpr": NUMBER, "values": scale.ticks(5)}
+    legend |= {"orient": "top" if frame.page else "right"}
+    shade = {"field": "value", "type": "quantitative", "legend": legend}
+    shade |= {"scale": _scale(scale) | {"scheme": "cividis"}}
     rows = _fixed("row column text value brief dark", *cells)
     yield _layer("rect", rows, place | {"color": shade}, stroke=PAPER, strokeWidth=size / 8)
     yield _crosses(_fixed("row column text", *lost), place, size, color=MUTED)
@@ -453,8 +445,8 @@ def _parallel(chart: Chart, frame: Frame) -> Iterator[Spec]:
         return [(f"{number} {i // step}", x, y, width) for i, (x, y) in points if y is not None]
 
     rows = _rows("run x y width", ((i, (i, each)) for i, each in enumerate(series)), runs)
-    x = {"x": _quantity("x", Scale(0, len(chart.axes) - 1), axis=None)}
-    y = {"y": _quantity("y", Scale(-0.02, 1.02), axis=None)}
+    x = {"x": _quantity("x", Scale(0, len(chart.axes) - 1))}
+    y = {"y": _quantity("y", Scale(-0.02, 1.02))}
     key = {"title": None, "symbolType": "stroke", "symbolSize": 4 * size**2}
     key |= {"labelExpr": f"{json.dumps([each.name for each in series])}[datum.value]"}
     looks = _looks(series, size, "color", "strokeDash", legend=None if frame.page else key)

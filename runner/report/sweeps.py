@@ -107,7 +107,6 @@ def _over_words(material: Material, axis: str) -> Chart:
         kind="intervals",
         title=f"Final loss against {axis}",
         x_label="final loss",
-        y_label="",
         table=over.table(),
         series=series,
         log_x=_wide(value for each in series for value in each.low),
@@ -131,21 +130,15 @@ def _heat(material: Material, down: str, across: str) -> Chart:
     grids, lines = [], []
     for impl, rows in by_impl(material.rows).items():
         over = pivot(rows, down, across, "final_loss")
-        cells = [[over.cells.get((r, c)) for c in over.across] for r in over.down]
-        grids.append(
-            Grid(
-                name=impl,
-                rows=told_apart(down, over.down),
-                columns=told_apart(across, over.across),
-                values=[[cell.mean if cell else None for cell in row] for row in cells],
-                texts=[[_cell_text(cell) for cell in row] for row in cells],
-                row_label=down,
-                column_label=across,
-            )
-        )
+        names_down, names_across = told_apart(down, over.down), told_apart(across, over.across)
+        row = dict(zip(over.down, names_down, strict=True))
+        column = dict(zip(over.across, names_across, strict=True))
+        cells = []
         for (r, c), cell in over.cells.items():
+            cells.append((row[r], column[c], cell.mean, _cell_text(cell)))
             values = number(cell.mean), number(cell.sd, 1), str(cell.n), _others(cell)
             lines.append([impl, shown(down, r), shown(across, c), *values])
+        grids.append(Grid(impl, down, across, names_down, names_across, cells))
     header = ("implementation", down, across, "final loss", "sd", "runs", "others")
     return Chart(
         key="sweep",
@@ -155,7 +148,7 @@ def _heat(material: Material, down: str, across: str) -> Chart:
         y_label=down,
         table=Table(header, lines, frozenset({0, 6})),
         grids=grids,
-        log_y=_wide(value for grid in grids for row in grid.values for value in row),
+        log_y=_wide(value for grid in grids for _, _, value, _ in grid.cells),
         note="The mean over runs that ended as ok. A cross marks where none did.",
     )
 
@@ -164,9 +157,7 @@ def _others(cell: Cell) -> str:
     return ", ".join(f"{count} {name}" for name, count in cell.others.items())
 
 
-def _cell_text(cell: Cell | None) -> str:
-    if cell is None:
-        return ""
+def _cell_text(cell: Cell) -> str:
     if cell.mean is None:
         return _others(cell) if sum(cell.others.values()) > 1 else next(iter(cell.others), "")
     return ", ".join(filter(None, (number(cell.mean, 1), _others(cell))))
@@ -190,8 +181,6 @@ def _parallel(material: Material, names: Sequence[str]) -> Chart:
         key="sweep",
         kind="parallel",
         title="Final loss against all settings",
-        x_label="",
-        y_label="",
         table=results.table(rows, default_columns(rows)),
         series=series,
         axes=axes,

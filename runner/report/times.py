@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..bench import tables as bench_tables
 from ..bench.measurement import Bench, Cell, Interval
 from ..errors import listed
-from ..results.rows import Row
+from ..results.rows import Row, pivot
 from ..tables import Table
 from .chart import Chart, Look, Series, looks
 from .material import Material, by_impl
@@ -52,7 +52,6 @@ def _ratios(bench: Bench, cells: Sequence[Cell]) -> Chart:
         kind="intervals",
         title="Time of a step",
         x_label=f"time of a step over {bench.baseline}'s{at}",
-        y_label="",
         table=bench_tables.comparison(replace(bench, cells=bench.at(cells[0].size))),
         series=[_point(cell.label, look[cell.label], cell.ratio) for cell in cells if cell.ratio],
         log_x=_far_apart(map(_ratio, cells)),
@@ -82,19 +81,27 @@ def comparable(material: Material) -> list[Row]:
 
 def _spread(material: Material) -> Chart | None:
     """Of few runs the percentiles of each; of many, those of each implementation together."""
-    rows = comparable(material)
-    if not rows or any(len({row[size] for row in rows}) > 1 for size in SIZES):
+    alone = comparable(material)
+    if not alone or any(len({row[size] for row in alone}) > 1 for size in SIZES):
         return None  # times of different problems are the scale chart's
-    few = len(rows) <= MOST_ROWS
-    if few:
-        times = _each_run(material, rows)
+    if len(alone) <= MOST_ROWS:
+        folders = {row["folder"] for row in alone}
+        times = [
+            (material.label(r), r.record.framework, Interval(us["median"], us["p10"], us["p90"]))
+            for r in material.runs
+            if r.folder.name in folders and (us := r.record.step_us)
+        ]
         header = ("run", "µs/step", "p10", "p90")
         note = (
             "The median step of each run, and the 10th to the 90th percentile of its steps: how "
             "steps vary within one run, not how certain the median is."
         )
     else:
-        times = _each_impl(material, rows)
+        medians = {impl: [r["step_us"] for r in own] for impl, own in by_impl(alone).items()}
+        times = [
+            (impl, material.impls[impl], Interval(statistics.median(us), min(us), max(us)))
+            for impl, us in medians.items()
+        ]
         header = ("implementation", "µs/step", "least", "most")
         note = "The median over runs of their median steps, from the least to the most."
     note += f" `twolayer bench --name {material.name}` measures ratios, with how certain they are."
@@ -103,35 +110,17 @@ def _spread(material: Material) -> Chart | None:
         note += f" Left out: {parallel} {runs} that shared the machine."
     look = looks({name: framework for name, framework, _ in times})
     times.sort(key=lambda each: each[2].value)
-    table = [[n, *(f"{v:.1f}" for v in (us.value, us.low, us.high))] for n, _, us in times]
+    rows = [[n, *(f"{v:.1f}" for v in (us.value, us.low, us.high))] for n, _, us in times]
     return Chart(
         key="steps",
         kind="intervals",
         title="Time of a step",
         x_label="µs per step",
-        y_label="",
-        table=Table(header, table, frozenset({0})),
+        table=Table(header, rows, frozenset({0})),
         series=[_point(name, look[name], us) for name, _, us in times],
         log_x=_far_apart(us.value for _, _, us in times),
         note=note,
     )
-
-
-def _each_run(material: Material, rows: Sequence[Row]) -> list[tuple[str, str, Interval]]:
-    folders = {row["folder"] for row in rows}
-    return [
-        (material.label(run), run.record.framework, Interval(us["median"], us["p10"], us["p90"]))
-        for run in material.runs
-        if run.folder.name in folders and (us := run.record.step_us)
-    ]
-
-
-def _each_impl(material: Material, rows: Sequence[Row]) -> list[tuple[str, str, Interval]]:
-    times = {impl: [row["step_us"] for row in own] for impl, own in by_impl(rows).items()}
-    return [
-        (impl, material.impls[impl], Interval(statistics.median(us), min(us), max(us)))
-        for impl, us in times.items()
-    ]
 
 
 # --- against size
@@ -192,23 +181,18 @@ def _scaled_bench(bench: Bench, cells: Sequence[Cell]) -> Chart:
 
 
 def _scaled_runs(material: Material, axis: str, rows: Sequence[Row]) -> Chart:
-    look = looks(material.impls)
-    sizes = sorted({row[axis] for row in rows})
     means = {
-        impl: {
-            size: statistics.fmean(us)
-            for size in sizes
-            if (us := [row["step_us"] for row in own if row[axis] == size])
-        }
+        impl: {c: cell.mean for (_, c), cell in pivot(own, "impl", axis, "step_us").cells.items()}
         for impl, own in by_impl(rows).items()
     }
+    look = looks(material.impls)
     series = [
         Series(impl, look[impl], [float(size) for size in us], list(us.values()))
         for impl, us in means.items()
     ]
     table = [
         [str(size), *(f"{us[size]:.1f}" if size in us else "-" for us in means.values())]
-        for size in sizes
+        for size in sorted({row[axis] for row in rows})
     ]
     note = (
         "The median step of each run, without an interval: "

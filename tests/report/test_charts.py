@@ -410,8 +410,15 @@ def test_two_settings_are_a_heat_map_for_each_implementation(store):
     grid = chart.grids[0]
     assert (grid.row_label, grid.rows) == ("H", ["4", "8"])
     assert (grid.column_label, grid.columns) == ("lr", ["0.001", "0.01", "1"])
-    assert grid.values == [[1.0, 3.0, None], [2.0, 4.0, None]]
-    assert grid.texts[0][2] == "diverged"
+    assert {(row, column): value for row, column, value, _ in grid.cells} == {
+        ("4", "0.001"): 1.0,
+        ("4", "0.01"): 3.0,
+        ("4", "1"): None,
+        ("8", "0.001"): 2.0,
+        ("8", "0.01"): 4.0,
+        ("8", "1"): None,
+    }
+    assert [text for *_, value, text in grid.cells if value is None] == ["diverged", "diverged"]
     assert len(chart.table.rows) == 12
 
 

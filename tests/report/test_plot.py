@@ -186,11 +186,11 @@ def test_labels_do_not_overlap(folder, tmp_path):
 
 def test_cells_of_a_heat_map_say_their_values(folder, tmp_path):
     chart = chart_data.chart("sweep", Store(folder / "results", "heat"), None)
-    values = [v for row in chart.grids[0].values for v in row if v is not None]
+    values = [value for _, _, value, _ in chart.grids[0].cells]
     out = draw(folder, tmp_path / "figure.svg", "heat", "sweep", width=7.0)
     written = [text for text, _ in texts(out)]
-    assert {scales.brief(value) for value in values} <= set(written)
-    crosses = sum(v is None for row in chart.grids[0].values for v in row)
+    assert {scales.brief(value) for value in values if value is not None} <= set(written)
+    crosses = values.count(None)
     assert crosses
     assert out.read_text().count("M-2") >= crosses
 
@@ -375,7 +375,7 @@ def curve(name, y, ending=""):
 
 def drawn(*series, width=60, height=20):
     table = Table(("",), [])
-    chart = Chart("losses", "lines", "Loss", "epoch", "loss", table, list(series), log_y=True)
+    chart = Chart("losses", "lines", "Loss", table, "epoch", "loss", list(series), log_y=True)
     return terminal_plot.text(chart, width, height)
 
 

@@ -99,7 +99,7 @@ def folder(tmp_path_factory):
     found = bench("numpy_manual", "autograd", sizes=(10, 100, 1000), ratios=(1.0, 0.8))
     (timings / "1.json").write_text(found.text())
     for name in ("small", *SWEEPS):
-        reported(cwd, name)
+        report.write(Store(cwd / "results", name))
     return cwd
 
 
