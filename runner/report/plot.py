@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import UserError, listed
 from ..results.store import temporary_name
 from .chart import Chart
+from .scales import drawable
 from .spec import TOO_SMALL, Frame, Spec, views, whole
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -20,7 +21,7 @@ INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}
 PANEL = 2.3
 """The least width of a panel of a heat map, in inches."""
 
-FEWEST = 4
+FEWEST = 4, 1.5
 """A plot is at least this many times as wide and as high as its type."""
 
 
@@ -66,6 +67,8 @@ def draw(chart: Chart, path: Path, size: Size) -> tuple[float, float]:
     What is at the path is replaced, by a whole file or not at all. Raises UserError if it can't
     be written, or if the labels leave no room for the chart.
     """
+    if chart.kind == "lines" and not any(drawable(each, chart.log_y) for each in chart.series):
+        raise UserError(f"chart {chart.key}: there is no value to draw")
     height = size.height or _height(chart, size)
     content = _rendered(_fitted(chart, size, height), path.suffix.lower(), size)
     temporary = path.with_name(temporary_name())
@@ -88,7 +91,7 @@ def _height(chart: Chart, size: Size) -> float:
         down = -(-len(chart.grids) // _across(chart, size))
         return max(down * (1.9 * rows + 5) * line, 0.3 * size.width)
     if chart.kind == "intervals":
-        return (1.25 * len(chart.series) + 4) * line
+        return (1.25 * len(chart.series) + 4.5) * line
     lines = sum(1 + bool(each.ending) for each in chart.series)
     return max(0.68 * min(size.width, 5.0), (lines + 4) * line)
 
@@ -116,7 +119,7 @@ def _fitted(chart: Chart, size: Size, height: float) -> Spec:
         frame = replace(
             frame, width=frame.width + wider / across, height=frame.height + higher / down
         )
-        if min(frame.width, frame.height) < FEWEST * size.type_size:
+        if frame.width < FEWEST[0] * size.type_size or frame.height < FEWEST[1] * size.type_size:
             raise UserError(TOO_SMALL)
     return spec
 

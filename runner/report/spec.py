@@ -376,7 +376,7 @@ def _intervals(chart: Chart, frame: Frame) -> Iterator[Spec]:
         yield _layer("rule", _fixed("x", (chart.reference,)), along("x"), color=MUTED)
     names = {"title": None, "ticks": False, "domain": False} | frame.limit("labelLimit", 0.55)
     place = {"y": {"field": "name", "type": "nominal", "sort": None, "axis": names}}
-    place |= _tooltip(name="title", text=chart.x_label)
+    place |= _tooltip(name="title", text="value")
     line = along("low") | {"x2": {"field": "high"}} | _looks(series, size, "color")
     yield _layer("rule", rows, place | line, strokeWidth=size / 6)
     middle = along("x") | _looks(series, size, "color", "shape")

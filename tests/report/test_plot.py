@@ -195,6 +195,20 @@ def test_cells_of_a_heat_map_say_their_values(folder, tmp_path):
     assert out.read_text().count("M-2") >= crosses
 
 
+@pytest.mark.parametrize("count", [1, 2, 40])
+@pytest.mark.parametrize("kind", ["lines", "intervals"])
+def test_few_and_many_rows_have_room(tmp_path, kind, count):
+    series = [
+        Series(f"c{i}", Look("#000000", "#ffffff", 0, 0), [0.0], [1.0 + i], [0.9 + i], [1.1 + i])
+        for i in range(count)
+    ]
+    chart = Chart("steps", kind, "Time", Table(("",), []), "µs", "µs", series)
+    _, height = plots.draw(chart, tmp_path / "figure.svg", plots.SIZES["column"])
+    names = [text for text, _ in texts(tmp_path / "figure.svg") if text.startswith("c")]
+    assert len(names) == count
+    assert height > count * 8 / 72
+
+
 @pytest.mark.parametrize(
     ("lengths", "width", "height"),
     [
