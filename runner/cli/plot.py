@@ -50,7 +50,7 @@ def plot(
     store = charted_store(experiment, results)
     with patience("training the reference beside the runs, which takes a while", False):
         drawn = data.chart(chart, store, measurement.latest(store.folder))
-    inches = plots.draw(drawn, out, figure)
+    inches = plots.save_figure(drawn, out, figure)
     across, down = (f"{each:.2f} in ({each * 25.4:.0f} mm)" for each in inches)
     say(f"{out}: {drawn.title} of {store.folder.name}, {across} by {down}", quiet=False)
     if drawn.note:

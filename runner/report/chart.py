@@ -67,7 +67,7 @@ def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
     that are left in their framework.
     """
     unknown = [name for name in dict.fromkeys(frameworks.values()) if name not in HUES]
-    places = {name: place for name, place in _built_in().items() if name in frameworks}
+    places = {name: place for name, place in _variants().items() if name in frameworks}
     taken = {(frameworks[name], place) for name, place in places.items()}
     drawn = {}
     for name, framework in frameworks.items():
@@ -81,7 +81,7 @@ def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
     return drawn
 
 
-def _built_in() -> dict[str, int]:
+def _variants() -> dict[str, int]:
     """Which of its framework's variants each built-in implementation is."""
     names = [
         (each.framework, each.name) for each in catalogue.installed() if each.origin == "built in"

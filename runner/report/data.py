@@ -6,21 +6,21 @@ from ..bench.measurement import Bench
 from ..errors import UserError, listed, nearest
 from ..results.store import Store
 from .chart import Chart
-from .losses import losses
+from .losses import loss_chart
 from .material import Material, gather
 from .parity import parity
-from .sweeps import sweep
+from .sweeps import sweep_chart
 from .times import scale, steps
 
 CHARTS = {
-    "losses": (losses, "a run that gets to a loss makes it: `twolayer run`"),
+    "losses": (loss_chart, "a run that gets to a loss makes it: `twolayer run`"),
     "parity": (parity, "a run with losses, small enough for a reference beside it, makes it"),
     "steps": (steps, "`twolayer bench --name {name}` makes it, and so do runs one at a time"),
     "scale": (
         scale,
         "`twolayer bench --name {name} --scale H=10,100` makes it, and so does a sweep over H",
     ),
-    "sweep": (sweep, "`twolayer sweep` over at least one setting besides the seed makes it"),
+    "sweep": (sweep_chart, "`twolayer sweep` over at least one setting besides the seed makes it"),
 }
 """The charts that there may be, and the commands that make what they show."""
 

@@ -28,7 +28,7 @@ WORDS = (("best",), ("best", "worst"), ("best", "middle", "worst"))
 """What is shown of an implementation with many runs, where there is room for 1, 2 or 3."""
 
 
-def losses(material: Material) -> Chart | None:
+def loss_chart(material: Material) -> Chart | None:
     """Loss against epoch; None if no run has a loss."""
     chosen, note = select(material)
     curves = [(each, record) for each in chosen if (record := whole(each.run)).losses]
@@ -107,14 +107,14 @@ def select(material: Material) -> tuple[list[Chosen], str]:
     chosen = [each for group in groups for each in _picked(material, group, words)]
     note = f"{len(chosen)} of {len(runs)} runs: the {listed(words)} of each implementation"
     if len(groups) > MOST_CURVES:
-        lowest = sorted(chosen, key=lambda each: _rank(each.run))[:MOST_CURVES]
+        lowest = sorted(chosen, key=lambda each: _by_loss(each.run))[:MOST_CURVES]
         chosen = [each for each in chosen if each in lowest]
         note = f"The best runs of the {MOST_CURVES} best of {len(groups)} implementations"
     return chosen, f"{note}, by final loss; diverged ones come last."
 
 
 def _picked(material: Material, runs: Sequence[Stored], words: Sequence[str]) -> list[Chosen]:
-    ranked = sorted(runs, key=_rank)
+    ranked = sorted(runs, key=_by_loss)
     if len(ranked) <= len(words):
         return [Chosen(run, name := material.label(run), name) for run in ranked]
     places = {"best": 0, "middle": (len(ranked) - 1) // 2, "worst": -1}
@@ -122,7 +122,7 @@ def _picked(material: Material, runs: Sequence[Stored], words: Sequence[str]) ->
     return [Chosen(run, name, f"{name}: {material.settings(run)}") for name, run in picked]
 
 
-def _rank(run: Stored) -> tuple[bool, float]:
+def _by_loss(run: Stored) -> tuple[bool, float]:
     """Sorts runs: ok ones by final loss, then those that got farther before they ended."""
     record = run.record
     if record.outcome == "ok" and record.final_loss is not None:

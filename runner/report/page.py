@@ -30,8 +30,7 @@ from .data import charts
 from .judging import judged
 from .material import Material, gather, whole
 from .parity import parity
-from .spec import DARK, Frame, views
-from .spec import whole as whole_spec
+from .spec import DARK, Frame, standalone, views
 
 MOST_RUNS = 40
 """Up to so many runs are listed with all that is known of them."""
@@ -82,7 +81,7 @@ def page(material: Material) -> str:
         verdict=report_facts.verdict(material, held),
         sections=sections,
         figures=_embedded({"figures": figures, "dark": dark}),
-        runs=_runs(material),
+        runs=_runs_table(material),
         troubles=troubles,
         troubled=troubled,
         environment=report_facts.environment(material),
@@ -151,7 +150,7 @@ def _specs(chart: Chart) -> list[dict[str, Any]]:
         height = CELL * max(len(grid.rows) for grid in chart.grids)
     frame = Frame(600, height, TYPE_SIZE, page=True)
     fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
-    return [whole_spec(view | fit, frame) for view in views(chart, frame)]
+    return [standalone(view | fit, frame) for view in views(chart, frame)]
 
 
 def _keys(chart: Chart) -> list[Series]:
@@ -159,7 +158,7 @@ def _keys(chart: Chart) -> list[Series]:
     return chart.series if chart.kind in ("lines", "parallel") and len(chart.series) > 1 else []
 
 
-def _runs(material: Material) -> Table:
+def _runs_table(material: Material) -> Table:
     if len(material.runs) > MOST_RUNS:
         return results.table(material.rows, results.default_columns(material.rows))
     return record_tables.summary([replace(whole(r), impl=material.label(r)) for r in material.runs])

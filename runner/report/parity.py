@@ -36,7 +36,7 @@ def parity(material: Material, verdicts: Sequence[Judged] | None = None) -> Char
         title="Deviation from the reference",
         x_label="epoch",
         y_label="deviation / bound",
-        table=Table(HEADER, [_row(each) for each in verdicts], frozenset({0, 1, 2, 9})),
+        table=Table(HEADER, [_verdict_row(each) for each in verdicts], frozenset({0, 1, 2, 9})),
         series=series,
         log_y=True,
         reference=1.0,
@@ -65,7 +65,7 @@ def _note(material: Material, verdicts: Sequence[Judged], series: Sequence[Serie
     return " ".join(parts)
 
 
-def _row(each: Judged) -> list[str]:
+def _verdict_row(each: Judged) -> list[str]:
     """Where a run came nearest to its bound, or why it was not judged."""
     record, finding = each.chosen.run.record, each.finding
     first = [each.chosen.label, each.family or "-", str(record.config.get("dtype", "-"))]

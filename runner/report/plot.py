@@ -12,7 +12,7 @@ from ..errors import UserError, listed
 from ..results.store import temporary_name
 from .chart import Chart
 from .scales import drawable
-from .spec import TOO_SMALL, Frame, Spec, views, whole
+from .spec import TOO_SMALL, Frame, Spec, standalone, views
 
 SUFFIXES = (".png", ".svg", ".pdf")
 INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}
@@ -61,7 +61,7 @@ def check_file(path: Path, option: str) -> None:
         raise UserError(f"{option} {path}: needs vl-convert; pip install 'twolayer[plot]'")
 
 
-def draw(chart: Chart, path: Path, size: Size) -> tuple[float, float]:
+def save_figure(chart: Chart, path: Path, size: Size) -> tuple[float, float]:
     """Write a chart to a file ending in .png, .svg or .pdf; returns its width and height in inches.
 
     What is at the path is replaced, by a whole file or not at all. Raises UserError if it can't
@@ -111,7 +111,9 @@ def _fitted(chart: Chart, size: Size, height: float) -> Spec:
     frame = Frame(0.6 * width / across, 0.8 * height / down, size.type_size)
     for _ in range(3):
         parts = views(chart, frame)
-        spec = whole(parts[0] if len(parts) == 1 else {"concat": parts, "columns": across}, frame)
+        spec = standalone(
+            parts[0] if len(parts) == 1 else {"concat": parts, "columns": across}, frame
+        )
         measured = vl_convert.vegalite_to_scenegraph(spec)
         wider, higher = width - measured["width"], height - measured["height"]
         if max(abs(wider), abs(higher)) < 0.1:

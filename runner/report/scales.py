@@ -105,7 +105,7 @@ def _heights(series: Series, log_y: bool) -> list[float]:
     return [y for _, y in points] + [v for x, *pair in ends if x in there for v in pair]
 
 
-def told_apart(name: str, values: Sequence[Any]) -> list[str]:
+def distinct_texts(name: str, values: Sequence[Any]) -> list[str]:
     """Values with as few digits as tell them apart."""
     if not all(isinstance(value, float) for value in values):
         return [shown(name, value) for value in values]

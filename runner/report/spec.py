@@ -79,13 +79,13 @@ def views(chart: Chart, frame: Frame) -> list[Spec]:
     if chart.kind == "heat":
         parts = [(_grid(chart, grid, frame), grid.name) for grid in chart.grids]
     else:
-        draw = {"lines": _lines, "intervals": _intervals, "parallel": _parallel}[chart.kind]
+        draw = {"lines": _lines, "intervals": _intervals, "parallel": _threads}[chart.kind]
         parts = [(draw(chart, frame), "")]
     size = {"width": frame.width, "height": frame.height}
     return [size | {"title": title or None, "layer": [*layers]} for layers, title in parts]
 
 
-def whole(view: Spec, frame: Frame) -> Spec:
+def standalone(view: Spec, frame: Frame) -> Spec:
     """A view that can be rendered, with its style."""
     size = frame.type_size
     text = {"labelColor": INK, "labelFontSize": 0.9 * size, "labelLimit": 0, "titleColor": INK}
@@ -116,7 +116,7 @@ def whole(view: Spec, frame: Frame) -> Spec:
 # --- what charts are put together from
 
 
-def _rows(
+def _data(
     names: str, series: Iterable[tuple[int, Any]], points: Callable[..., Points], *more: Any
 ) -> Spec:
     """Data with these fields for the points of each of the numbered series."""
@@ -125,9 +125,9 @@ def _rows(
     return {"values": [dict(zip(fields, row, strict=True)) for row in rows]}
 
 
-def _fixed(names: str, *points: Sequence[object]) -> Spec:
+def _constant(names: str, *points: Sequence[object]) -> Spec:
     """Data that belongs to no series, and is never hidden."""
-    return _rows(names, [(-1, points)], list)
+    return _data(names, [(-1, points)], list)
 
 
 def _layer(mark: str, rows: Spec, encoding: Spec, **style: Any) -> Spec:
@@ -201,24 +201,24 @@ def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
     y = {"y": _quantity("y", y_scale, chart.y_label, **above)}
     colour = x | y | _looks(series, size, "color")
     if chart.reference is not None:
-        band = _fixed("y low", (chart.reference, y_scale.low))
+        band = _constant("y low", (chart.reference, y_scale.low))
         yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
         yield _layer("rule", band, y, color=MUTED)
     look = x | y | _looks(series, size, "color", "strokeDash")
-    curves = _rows("x y", order, _with_gaps, y_scale)
+    curves = _data("x y", order, _with_gaps, y_scale)
     yield _layer("line", curves, look, strokeWidth=size / 7, clip=True)
-    bars = _rows("x y high", order, _bars)
+    bars = _data("x y high", order, _bars)
     yield _layer("rule", bars, colour | {"y2": {"field": "high"}}, strokeWidth=size / 8)
     look = x | y | _looks(series, size, "color", "shape") | {"size": _as_is("size")}
     places = {each.name: place for place, (_, each) in enumerate(order)}
-    markers = _rows("x y size", order, _markers, y_scale, places, size**2 / 4.5)
+    markers = _data("x y size", order, _markers, y_scale, places, size**2 / 4.5)
     yield _layer("point", markers, look, stroke=PAPER, strokeWidth=size / 28)
-    yield _crosses(_rows("x y", order, _end, y_scale), colour, size)
+    yield _crosses(_data("x y", order, _crossed_end, y_scale), colour, size)
     if frame.page:
         told = x | y | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
-        points = _rows("name x y text", order, _pointed, y_scale)
+        points = _data("name x y text", order, _pointed, y_scale)
         yield _layer("point", points, told, size=14 * size, opacity=0)
-    yield from _labels(chart, x_scale, y_scale, x | y, frame)
+    yield from _end_labels(chart, x_scale, y_scale, x | y, frame)
 
 
 def _scales(chart: Chart) -> tuple[Scale, Scale]:
@@ -262,7 +262,7 @@ def _pointed(each: Series, scale: Scale) -> Points:
     return [(name, x, y, f"{y:.5g}") for x, y in _seen(each, scale)[:: len(each.x) // POINTED + 1]]
 
 
-def _end(each: Series, scale: Scale) -> Points:
+def _crossed_end(each: Series, scale: Scale) -> Points:
     """Of a curve that is not ok, where it goes out at the top; its end if it doesn't."""
     points = drawable(each, scale.log)
     for (x, y), (next_x, next_y) in pairwise(points if each.ending else ()):
@@ -275,7 +275,7 @@ def _end(each: Series, scale: Scale) -> Points:
 # --- names at the ends of curves
 
 
-def _labels(
+def _end_labels(
     chart: Chart, x_scale: Scale, y_scale: Scale, place: Spec, frame: Frame
 ) -> Iterator[Spec]:
     """Names right of the plot, each joined to the end of its curve if that is at the edge.
@@ -292,7 +292,7 @@ def _labels(
         raise UserError(TOO_SMALL)
     points = [(drawable(each, y_scale.log) or [(x_scale.low, y_scale.high)])[-1] for each in series]
     ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
-    middles = spread(ends, [size * each / frame.height for each in ems])
+    middles = place_labels(ends, [size * each / frame.height for each in ems])
     labels: list[Spec] = [
         {"series": i, "x": x, "y": y_scale.value(end), "at": 1 - middle, "text": text}
         for i, ((x, _), end, middle, text) in enumerate(
@@ -327,7 +327,7 @@ def _wrapped(series: Series, *, ending: bool) -> list[str]:
     return [*name, *(textwrap.wrap(series.ending, NARROW) if ending else [])]
 
 
-def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+def place_labels(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
     """Middles of labels from 0 to 1, as near to those wanted as can be without overlaps.
 
     Labels that would overlap form a block, whose middle is where theirs would be on average.
@@ -371,9 +371,9 @@ def _intervals(chart: Chart, frame: Frame) -> Iterator[Spec]:
     def along(field: str) -> Spec:
         return {"x": _quantity(field, scale, chart.x_label)}
 
-    rows = _rows("name x low high text", enumerate(series), row)
+    rows = _data("name x low high text", enumerate(series), row)
     if chart.reference is not None:
-        yield _layer("rule", _fixed("x", (chart.reference,)), along("x"), color=MUTED)
+        yield _layer("rule", _constant("x", (chart.reference,)), along("x"), color=MUTED)
     names = {"title": None, "ticks": False, "domain": False} | frame.limit("labelLimit", 0.55)
     place = {"y": {"field": "name", "type": "nominal", "sort": None, "axis": names}}
     place |= _tooltip(name="title", text="value")
@@ -421,9 +421,9 @@ def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
     legend |= {"orient": "top" if frame.page else "right"}
     shade = {"field": "value", "type": "quantitative", "legend": legend}
     shade |= {"scale": _scale(scale) | {"scheme": "cividis"}}
-    rows = _fixed("row column text value brief dark", *cells)
+    rows = _constant("row column text value brief dark", *cells)
     yield _layer("rect", rows, place | {"color": shade}, stroke=PAPER, strokeWidth=size / 8)
-    yield _crosses(_fixed("row column text", *lost), place, size, color=MUTED)
+    yield _crosses(_constant("row column text", *lost), place, size, color=MUTED)
     ink = {"condition": {"test": "datum.dark", "value": "white"}, "value": "black"}
     written = place | {"text": {"field": "brief"}, "color": ink}
     fits = frame.if_narrow(character * longest, 0, 1)
@@ -433,7 +433,7 @@ def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
 # --- parallel axes
 
 
-def _parallel(chart: Chart, frame: Frame) -> Iterator[Spec]:
+def _threads(chart: Chart, frame: Frame) -> Iterator[Spec]:
     """A line for each run, from axis to axis; of lines below others, the edges are seen."""
     size, series = frame.type_size, chart.series
     step = len(chart.axes) + 1
@@ -444,7 +444,7 @@ def _parallel(chart: Chart, frame: Frame) -> Iterator[Spec]:
         points = enumerate(zip(each.x, each.y, strict=True))
         return [(f"{number} {i // step}", x, y, width) for i, (x, y) in points if y is not None]
 
-    rows = _rows("run x y width", ((i, (i, each)) for i, each in enumerate(series)), runs)
+    rows = _data("run x y width", ((i, (i, each)) for i, each in enumerate(series)), runs)
     x = {"x": _quantity("x", Scale(0, len(chart.axes) - 1))}
     y = {"y": _quantity("y", Scale(-0.02, 1.02))}
     key = {"title": None, "symbolType": "stroke", "symbolSize": 4 * size**2}
@@ -454,11 +454,11 @@ def _parallel(chart: Chart, frame: Frame) -> Iterator[Spec]:
     yield _layer("line", rows, x | y | looks | run, strokeOpacity=0.8)
     uprights = [(place, 0, 1, axis.label) for place, axis in enumerate(chart.axes)]
     ticks = [(place, *tick) for place, axis in enumerate(chart.axes) for tick in axis.ticks]
-    rows = _fixed("x y top text", *uprights)
+    rows = _constant("x y top text", *uprights)
     text = x | {"text": {"field": "text"}}
     yield _layer("rule", rows, x | y | {"y2": {"field": "top"}}, color=INK)
     yield _layer("text", rows, text | {"y": {"value": -size / 2}}, baseline="bottom")
     beside = {"align": "right", "dx": -size / 3, "fontSize": 0.9 * size}
     halo = {"stroke": PAPER, "strokeWidth": size / 2, "strokeJoin": "round", "strokeOpacity": 0.85}
-    yield _layer("text", _fixed("x y text", *ticks), text | y, **beside, **halo)
-    yield _layer("text", _fixed("x y text", *ticks), text | y, **beside)
+    yield _layer("text", _constant("x y text", *ticks), text | y, **beside, **halo)
+    yield _layer("text", _constant("x y text", *ticks), text | y, **beside)

@@ -12,7 +12,7 @@ from ..results.rows import Cell, Row, default_columns, pivot, shown
 from ..tables import Table, number
 from .chart import Axis, Chart, Grid, Series, looks
 from .material import Material, by_impl
-from .scales import Scale, around, brief, told_apart
+from .scales import Scale, around, brief, distinct_texts
 
 FILLED = 0.5
 """A heat map needs at least this part of its cells; else it is parallel coordinates."""
@@ -23,7 +23,7 @@ TOP = 0.88
 MOST_TICKS = 7
 
 
-def sweep(material: Material) -> Chart | None:
+def sweep_chart(material: Material) -> Chart | None:
     """Final loss over what was varied besides the seed; None if nothing was."""
     axes = [name for name in material.varied if name != "seed"]
     if not axes:
@@ -130,7 +130,10 @@ def _heat(material: Material, down: str, across: str) -> Chart:
     grids, lines = [], []
     for impl, rows in by_impl(material.rows).items():
         over = pivot(rows, down, across, "final_loss")
-        names_down, names_across = told_apart(down, over.down), told_apart(across, over.across)
+        names_down, names_across = (
+            distinct_texts(down, over.down),
+            distinct_texts(across, over.across),
+        )
         row = dict(zip(over.down, names_down, strict=True))
         column = dict(zip(over.across, names_across, strict=True))
         cells = []
@@ -198,7 +201,7 @@ def _setting_axis(rows: Sequence[Row], name: str) -> Axis:
     scale = Scale(float(min(values)), float(max(values)), _wide(values))
     distinct = sorted(set(values))
     marks = distinct if len(distinct) <= MOST_TICKS else scale.ticks(MOST_TICKS)
-    texts = told_apart(name, [float(mark) for mark in marks])
+    texts = distinct_texts(name, [float(mark) for mark in marks])
     ticks = [(scale.place(float(mark)), text) for mark, text in zip(marks, texts, strict=True)]
     return Axis(name, [scale.place(float(value)) for value in values], ticks)
 

@@ -22,7 +22,7 @@ def steps(material: Material) -> Chart | None:
     """Ratios to a baseline from a bench; else what the steps of the runs took."""
     if material.bench and (cells := compared(material.bench)):
         return _ratios(material.bench, cells)
-    return _spread(material)
+    return _from_runs(material)
 
 
 def compared(bench: Bench) -> list[Cell]:
@@ -79,7 +79,7 @@ def comparable(material: Material) -> list[Row]:
     ]
 
 
-def _spread(material: Material) -> Chart | None:
+def _from_runs(material: Material) -> Chart | None:
     """Of few runs the percentiles of each; of many, those of each implementation together."""
     alone = comparable(material)
     if not alone or any(len({row[size] for row in alone}) > 1 for size in SIZES):

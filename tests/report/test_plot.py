@@ -100,7 +100,7 @@ def draw(folder, out, name="small", chart="losses", size="column", **lengths):
     """What `plot` does, in this process; returns the path."""
     store = Store(folder / "results", name)
     found = chart_data.chart(chart, store, measurement.latest(store.folder))
-    plots.draw(found, out, replace(plots.SIZES[size], **lengths))
+    plots.save_figure(found, out, replace(plots.SIZES[size], **lengths))
     return out
 
 
@@ -203,7 +203,7 @@ def test_few_and_many_rows_have_room(tmp_path, kind, count):
         for i in range(count)
     ]
     chart = Chart("steps", kind, "Time", Table(("",), []), "µs", "µs", series)
-    _, height = plots.draw(chart, tmp_path / "figure.svg", plots.SIZES["column"])
+    _, height = plots.save_figure(chart, tmp_path / "figure.svg", plots.SIZES["column"])
     names = [text for text, _ in texts(tmp_path / "figure.svg") if text.startswith("c")]
     assert len(names) == count
     assert height > count * 8 / 72
@@ -346,7 +346,7 @@ def stored(folder, name):
     ],
 )
 def test_labels_are_spread(wanted, heights, places):
-    assert spec.spread(wanted, heights) == pytest.approx(places)
+    assert spec.place_labels(wanted, heights) == pytest.approx(places)
 
 
 # --- scales
