@@ -27,6 +27,6 @@ def report(
     from ..report.page import write
 
     store = charted_store(experiment, results)
-    with patience("training the reference beside the runs, which takes a while", quiet):
+    with patience("judging the runs and drawing them, which takes a while", quiet):
         path = write(store, out)
     emit(printable(f"report: {path}"))

@@ -1,7 +1,6 @@
 """`twolayer verify`: whether it is the same computation, with numbers."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,10 +32,6 @@ def verify(
     impl: Impls = None,
     config: ConfigFile = "notebook",
     format: FormatOption = Format.table,
-    figure: Annotated[
-        Path | None,
-        typer.Option("--figure", metavar="FILE", help="Draw deviations (.png, .svg or .pdf)."),
-    ] = None,
     tf32: Annotated[
         bool, typer.Option("--tf32", help="On a GPU, let float32 products round to TF32.")
     ] = False,
@@ -51,10 +46,6 @@ def verify(
     from ..verify.bounds import cases, judge, notes, table
     from ..verify.evidence import Verdict
 
-    if figure is not None:
-        from ..report.drawing import check_file
-
-        check_file(figure, "--figure")
     experiment = load_experiment(config, assignments, options, impl)
     configured = plan.make(experiment)
     say_notes(configured, quiet)
@@ -78,8 +69,4 @@ def verify(
         emit(table(verdicts).csv())
     else:
         emit(f"{formatted(table(verdicts), format)}\n\n{paragraphs(notes(verdicts))}".rstrip())
-    if figure is not None:
-        from ..report.figure import deviations
-
-        deviations(verdicts, figure)
     raise typer.Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)

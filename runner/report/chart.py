@@ -2,26 +2,91 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..config import catalogue
 from ..tables import Table
 
-CHARTS = ("losses", "parity", "steps", "scale", "sweep")
-"""The charts that there may be of an experiment."""
+Shades = tuple[tuple[str, str], ...]
+
+HUES: dict[str, Shades] = {
+    "numpy": (("#00457c", "#9ad2fb"), ("#2a72b5", "#4f9fd6")),
+    "torch": (("#c25400", "#ff8f3f"), ("#7a3500", "#ffc79c")),
+    "tensorflow": (("#1b8354", "#2bb183"), ("#00472c", "#a5ecd0")),
+    "jax": (("#b83f96", "#d66fbb"), ("#6d1f58", "#f6c6e6")),
+    "python": (("#3a3f44", "#e4e2dc"), ("#6b7178", "#9aa2aa")),
+}
+"""Shades of each framework, for a light and a dark background.
+
+Hues near Okabe and Ito's, with lightness to tell them apart where an eye sees no hue. Each
+stands out from its background as text has to, at least 4.5 to 1.
+"""
+
+OTHERS: tuple[Shades, ...] = (
+    (("#806200", "#e9c33a"), ("#4a3900", "#f5e3a1")),
+    (("#6a51c8", "#b3a2ff"), ("#3b2c80", "#dcd4ff")),
+)
+"""Those of other frameworks, in the order in which they come."""
+
+DASHES = ((1, 0), (5, 1.5), (4, 1.2, 1, 1.2), (1.2, 1.2), (7, 1.2, 1, 1.2, 1, 1.2))
+"""In widths of the line."""
+
+MARKERS = (
+    "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0Z",
+    "M-.9,-.9H.9V.9H-.9Z",
+    "M0,-1.25L1.25,0L0,1.25L-1.25,0Z",
+    "M0,-1.1L1.15,.9H-1.15Z",
+    "M-.4,-1.1H.4V-.4H1.1V.4H.4V1.1H-.4V.4H-1.1V-.4H-.4Z",
+    "M0,1.1L1.15,-.9H-1.15Z",
+    "M-1.1,0L.9,-1.15V1.15Z",
+    "M1.1,0L-.9,-1.15V1.15Z",
+)
+"""SVG paths around 0,0."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a series is drawn: colour tells the framework, dash and marker the variant.
+    """How a series is drawn: the colour tells the framework, dash and marker the variant.
 
-    `light` and `dark` are #rrggbb colours for a light and a dark background; `dash` is a
-    number into the dashes of whatever draws, `marker` one into its markers.
+    `light` and `dark` are #rrggbb colours for a light and a dark background; `dash` and `marker`
+    are indices into DASHES and MARKERS.
     """
 
     light: str
     dark: str
     dash: int
     marker: int
+
+
+def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
+    """A look for each series, given by name with its framework; 40 of a framework all differ.
+
+    A built-in implementation looks the same in every chart; other names take the places
+    that are left in their framework.
+    """
+    unknown = [name for name in dict.fromkeys(frameworks.values()) if name not in HUES]
+    places = {name: place for name, place in _variants().items() if name in frameworks}
+    taken = {(frameworks[name], place) for name, place in places.items()}
+    drawn = {}
+    for name, framework in frameworks.items():
+        place = places.get(name)
+        if place is None:
+            place = next(i for i in itertools.count() if (framework, i) not in taken)
+            taken.add((framework, place))
+        shades = HUES.get(framework) or OTHERS[unknown.index(framework) % len(OTHERS)]
+        colours = shades[place % len(shades)]
+        drawn[name] = Look(*colours, place % len(DASHES), place % len(MARKERS))
+    return drawn
+
+
+def _variants() -> dict[str, int]:
+    """Which of its framework's variants each built-in implementation is."""
+    names = [
+        (each.framework, each.name) for each in catalogue.installed() if each.origin == "built in"
+    ]
+    return {name: [f for f, _ in names[:i]].count(own) for i, (own, name) in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -42,15 +107,23 @@ class Series:
 
 @dataclass(frozen=True)
 class Grid:
-    """A heat map: `values[row][column]`, None where there is none; `texts` are what cells say."""
+    """A heat map: of each cell its row, its column, its value if it has one, and what it says."""
 
     name: str
-    rows: list[str]
-    columns: list[str]
-    values: list[list[float | None]]
-    texts: list[list[str]]
     row_label: str
     column_label: str
+    rows: list[str]
+    columns: list[str]
+    cells: list[tuple[str, str, float | None, str]]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One upright axis of a parallel chart: where each run lies on it, from 0 to 1, and ticks."""
+
+    label: str
+    positions: list[float | None]
+    ticks: list[tuple[float, str]]
 
 
 @dataclass(frozen=True)
@@ -66,9 +139,9 @@ class Chart:
     key: str
     kind: str
     title: str
-    x_label: str
-    y_label: str
     table: Table
+    x_label: str = ""
+    y_label: str = ""
     series: list[Series] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
     axes: list[Axis] = field(default_factory=list)
@@ -76,12 +149,3 @@ class Chart:
     log_y: bool = False
     reference: float | None = None
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One upright axis of a parallel chart: where each run lies on it, from 0 to 1, and ticks."""
-
-    label: str
-    positions: list[float | None]
-    ticks: list[tuple[float, str]]

@@ -1,49 +1,34 @@
-"""From stored results to charts: which an experiment has, and what makes those it lacks."""
+"""From stored results to charts: which an experiment has, and how to make those it lacks."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from ..bench.measurement import Bench
 from ..errors import UserError, listed, nearest
 from ..results.store import Store
-from .chart import CHARTS, Chart
-from .losses import losses
+from .chart import Chart
+from .losses import loss_chart
 from .material import Material, gather
 from .parity import parity
-from .sweeps import sweep
+from .sweeps import sweep_chart
 from .times import scale, steps
 
-Builder = Callable[[Material], Chart | None]
-
-BUILDERS: dict[str, Builder] = {
-    "losses": losses,
-    "parity": parity,
-    "steps": steps,
-    "scale": scale,
-    "sweep": sweep,
+CHARTS = {
+    "losses": (loss_chart, "a run that gets to a loss makes it: `twolayer run`"),
+    "parity": (parity, "a run with losses, small enough for a reference beside it, makes it"),
+    "steps": (steps, "`twolayer bench --name {name}` makes it, and so do runs one at a time"),
+    "scale": (
+        scale,
+        "`twolayer bench --name {name} --scale H=10,100` makes it, and so does a sweep over H",
+    ),
+    "sweep": (sweep_chart, "`twolayer sweep` over at least one setting besides the seed makes it"),
 }
-
-MAKERS = {
-    "losses": "a run that gets to a loss makes it: `twolayer run`",
-    "parity": "a run with losses, small enough for a reference beside it, makes it",
-    "steps": "`twolayer bench --name {name}` makes it, and so do runs one at a time",
-    "scale": "`twolayer bench --name {name} --scale H=10,100` makes it, and so does a sweep over H",
-    "sweep": "`twolayer sweep` over at least one setting besides the seed makes it",
-}
-"""What makes a chart that an experiment lacks."""
+"""The charts that there may be, and the commands that make what they show."""
 
 
-def charts(store: Store, bench: Bench | None) -> list[Chart]:
-    """Every chart that an experiment has, in the order of CHARTS."""
-    material = gather(store, bench)
-    return [made for key in CHARTS if (made := BUILDERS[key](material))]
-
-
-def others(material: Material) -> list[Chart]:
-    """The same without parity, which takes a while."""
-    made = (BUILDERS[key](material) for key in CHARTS if key != "parity")
-    return [each for each in made if each]
+def charts(material: Material, *, without: str = "") -> list[Chart]:
+    """The charts that an experiment has; `parity` takes a while."""
+    found = (draw(material) for key, (draw, _) in CHARTS.items() if key != without)
+    return [chart for chart in found if chart]
 
 
 def chart(key: str, store: Store, bench: Bench | None) -> Chart:
@@ -56,9 +41,10 @@ def chart(key: str, store: Store, bench: Bench | None) -> Chart:
             f"{key}: is not a chart{nearest(key, CHARTS) or f'; there are {listed(CHARTS)}'}"
         )
     material = gather(store, bench)
-    made = BUILDERS[key](material)
-    if made is None:
-        makes = MAKERS[key].format(name=material.name)
-        has = listed([each.key for each in others(material)] or ["no chart"])
-        raise UserError(f"{material.name}: has no chart {key}; {makes}; it has {has}")
-    return made
+    draw, made_by = CHARTS[key]
+    if found := draw(material):
+        return found
+    others = [each.key for each in charts(material, without="parity")]
+    has = listed(others or ["no chart"])
+    made_by = made_by.format(name=material.name)
+    raise UserError(f"{material.name}: has no chart {key}; {made_by}; it has {has}")

@@ -44,48 +44,57 @@ class Material:
     @cached_property
     def labels(self) -> dict[str, str]:
         """What each run is called, by its folder: `sgd`, or `sgd lr=1e-05` among several."""
-        names = {own["folder"]: self._label(own) for own in self.rows}
+        names = {
+            run.folder.name: f"{printable(run.record.impl)} {self.settings(run)}".strip()
+            for run in self.runs
+        }
         counts = Counter(names.values())
         return {
             folder: label if counts[label] == 1 else f"{label} ({folder})"
             for folder, label in names.items()
         }
 
+    def label(self, run: Stored) -> str:
+        return self.labels[run.folder.name]
+
+    def settings(self, run: Stored) -> str:
+        """Those in which a run differs from others of its implementation: `lr=1e-05 seed=2`."""
+        own = row(run)
+        return " ".join(f"{n}={shown(n, own[n])}" for n in self._varying[run.record.impl])
+
     @cached_property
     def _varying(self) -> dict[str, list[str]]:
         """The settings that differ among the runs of each implementation."""
         return {impl: differing(rows) for impl, rows in by_impl(self.rows).items()}
 
-    def _label(self, own: Row) -> str:
-        return " ".join([printable(own["impl"]), *self._settings(own)])
-
-    def _settings(self, own: Row) -> list[str]:
-        return [f"{name}={shown(name, own[name])}" for name in self._varying[own["impl"]]]
-
-    def settings(self, run: Stored) -> str:
-        """Those in which a run differs from others of its implementation: `lr=1e-05 seed=2`."""
-        return " ".join(self._settings(row(run)))
-
-    def label(self, run: Stored) -> str:
-        return self.labels[run.folder.name]
+    @cached_property
+    def varied(self) -> list[str]:
+        """The settings that were swept: those that differ among runs of one implementation."""
+        return list(dict.fromkeys(name for names in self._varying.values() for name in names))
 
     @cached_property
     def impls(self) -> dict[str, str]:
         """The implementations and their frameworks."""
         return {run.record.impl: run.record.framework for run in self.runs}
 
-    @cached_property
-    def varied(self) -> list[str]:
-        """The settings that were swept: those that differ among runs of one implementation."""
-        names = [name for varying in self._varying.values() for name in varying]
-        return list(dict.fromkeys(names))
-
 
 def gather(store: Store, bench: Bench | None) -> Material:
     """Read an experiment."""
-    found, skipped = read(store)
-    runs = _in_order(current(found))
-    return Material(store, runs, len(found) - len(runs), skipped, bench)
+    attempts, skipped = read(store)
+    runs = current(attempts)
+    lesson = [each.name for each in catalogue.installed()]
+    places = dict.fromkeys([*lesson, *(run.record.impl for run in runs)])
+    order = {name: place for place, name in enumerate(places)}
+    runs.sort(key=lambda run: (order[run.record.impl], _sortable(run.record)))
+    return Material(store, runs, len(attempts) - len(runs), skipped, bench)
+
+
+def _sortable(record: Record) -> list[tuple[bool, float, str]]:
+    """Settings in a form that sorts: numbers by their size, before words."""
+    return [
+        (False, float(value), "") if isinstance(value, int | float) else (True, 0.0, str(value))
+        for value in record.config.values()
+    ]
 
 
 def whole(run: Stored) -> Record:
@@ -98,20 +107,3 @@ def by_impl(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for each in rows:
         groups.setdefault(each["impl"], []).append(each)
     return groups
-
-
-def _in_order(runs: list[Stored]) -> list[Stored]:
-    """Built-in implementations as in the lesson, others as they came, each by its settings."""
-    lesson = [each.name for each in catalogue.installed()]
-    names = [*lesson, *dict.fromkeys(run.record.impl for run in runs)]
-    place = {name: i for i, name in reversed(list(enumerate(names)))}
-    return sorted(runs, key=lambda run: (place[run.record.impl], _settings(run)))
-
-
-def _settings(run: Stored) -> list[tuple[bool, float, str]]:
-    """Settings in a form that sorts: numbers by their size, before words."""
-    values = run.record.config.values()
-    return [
-        (False, float(value), "") if isinstance(value, int | float) else (True, 0.0, str(value))
-        for value in values
-    ]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import re
+from dataclasses import replace
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +23,22 @@ from ..files import appearing
 from ..results import rows as results
 from ..results import tables as record_tables
 from ..results.store import Store
-from ..tables import Table, number
+from ..tables import Table
 from . import facts as report_facts
-from . import figures as report_figures
-from .chart import Chart, Series
-from .data import others
-from .judging import Judged, judged
+from .chart import DASHES, MARKERS, Chart, Series
+from .data import charts
+from .judging import judged
 from .material import Material, gather, whole
-from .parity import drawn
-
-OPEN_ROWS = 16
-"""Tables of up to so many rows stand open."""
+from .parity import parity
+from .spec import DARK, Frame, standalone, views
 
 MOST_RUNS = 40
 """Up to so many runs are listed with all that is known of them."""
 
-
-@dataclass(frozen=True)
-class Section:
-    """A chart on the page: its figures by number, and what can be switched off in it."""
-
-    chart: Chart
-    figures: list[int]
-    keys: list[Series]
-    legend: dict[str, str] | None = None
-
-    @property
-    def open(self) -> bool:
-        return len(self.chart.table.rows) <= OPEN_ROWS
+ORDER = ("sweep", "losses", "parity", "steps", "scale")
+TYPE_SIZE = 12
+LABEL, ROW, CELL, HEIGHT = 16, 28, 30, 360
+"""Heights in pixels: of a line of a label, a row, a cell, and of other plots at least."""
 
 
 def write(store: Store, path: Path | None = None) -> Path:
@@ -71,52 +60,66 @@ def page(material: Material) -> str:
     """The report. Raises UserError if there is nothing to report."""
     if not material.runs and not material.bench:
         raise UserError(f"{material.store.folder}: holds no finished run and no bench")
-    template = _template()
+    template, vl_convert = _libraries()
     held = judged(material)
-    sections, figures = _sections(_charts(material, held))
-    scripts = {"plotly": report_figures.plotly_js(), "page": _resource("js")}
+    found = {chart.key: chart for chart in charts(material, without="parity")}
+    if deviations := parity(material, held):
+        found["parity"] = deviations
+    sections = [(chart, _specs(chart), _keys(chart)) for key in ORDER if (chart := found.get(key))]
+    figures = [vl_convert.vegalite_to_vega(spec) for _, specs, _ in sections for spec in specs]
+    dark = DARK | {s.look.light: s.look.dark for each in found.values() for s in each.series}
+    scripts = [_vega(vl_convert), _resource("js")]
     troubles, troubled = report_facts.troubles(material)
     html = template.render(
         material=material,
         verdict=report_facts.verdict(material, held),
         sections=sections,
-        figures=_embedded(figures),
-        runs=_runs(material),
+        figures=_embedded({"figures": figures, "dark": dark}),
+        runs=_runs_table(material),
         troubles=troubles,
         troubled=troubled,
         environment=report_facts.environment(material),
         commands=report_facts.commands(material),
         scripts=scripts,
-        hashes=[_hash(script) for script in scripts.values()],
+        hashes=map(_hash, scripts),
         style=_resource("css"),
         version=__version__,
-        marks=MARKS,
-        dashes=DASHES,
+        dashes=[" ".join(f"{2 * part:g}" for part in dash) for dash in DASHES],
+        markers=MARKERS,
     )
     return str(html)
 
 
-def _template() -> Any:
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise UserError("report: needs jinja2; pip install 'twolayer[report]'") from None
+def _libraries() -> tuple[Any, Any]:
+    """The template and vl-convert. Raises UserError where what they need is not installed."""
+    for module, package in (("jinja2", "jinja2"), ("vl_convert", "vl-convert")):
+        if find_spec(module) is None:
+            raise UserError(f"report: needs {package}; pip install 'twolayer[report]'")
+    import vl_convert
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["prose"] = _prose
-    return environment.from_string(_resource("html"))
+    return environment.from_string(_resource("html")), vl_convert
 
 
 def _prose(text: str) -> Any:
     """Text in which `words` are code, as HTML."""
     from markupsafe import Markup, escape
 
-    parts = text.split("`")
-    marked = (f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(parts))
-    return Markup("").join(map(Markup, marked))
+    return Markup(re.sub(r"`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _resource(kind: str) -> str:
     return files(__package__).joinpath(f"page.{kind}").read_text(encoding="utf-8")
+
+
+def _vega(vl_convert: Any) -> str:
+    """The libraries that draw in a browser, as vl-convert puts them into its own pages."""
+    html = vl_convert.vega_to_html({}, bundle=True)
+    match = re.search(r"<script[^>]*>(.*?)</script>", html, re.DOTALL)
+    assert match
+    return match[1].replace("\r\n", "\n")
 
 
 def _hash(script: str) -> str:
@@ -132,57 +135,24 @@ def _embedded(value: object) -> str:
     return text
 
 
-# --- its parts
+def _specs(chart: Chart) -> list[dict[str, Any]]:
+    """The figures of a chart, whose width is that of the window."""
+    height = max(HEIGHT, LABEL * sum(2 + bool(s.ending) for s in chart.series))
+    if chart.kind == "intervals":
+        height = ROW * len(chart.series)
+    elif chart.kind == "heat":
+        height = CELL * max(len(grid.rows) for grid in chart.grids)
+    frame = Frame(600, height, TYPE_SIZE, page=True)
+    fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
+    return [standalone(view | fit, frame) for view in views(chart, frame)]
 
 
-def _charts(material: Material, held: Sequence[Judged]) -> list[Chart]:
-    """The charts, that of a sweep first."""
-    found = {chart.key: chart for chart in others(material)}
-    if parity := drawn(material, held):
-        found["parity"] = parity
-    order = ("sweep", "losses", "parity", "steps", "scale")
-    return [found[key] for key in order if key in found]
+def _keys(chart: Chart) -> list[Series]:
+    """What can be switched off."""
+    return chart.series if chart.kind in ("lines", "parallel") and len(chart.series) > 1 else []
 
 
-def _sections(charts: Sequence[Chart]) -> tuple[list[Section], list[dict[str, Any]]]:
-    """The sections, and the figures that they refer to."""
-    sections: list[Section] = []
-    figures: list[dict[str, Any]] = []
-    for chart in charts:
-        made = report_figures.figures(chart)
-        numbers = list(range(len(figures), len(figures) + len(made)))
-        figures += [figure | {"kind": chart.kind, "yLabel": chart.y_label} for figure in made]
-        keys = chart.series if chart.kind in ("lines", "parallel") and len(chart.series) > 1 else []
-        sections.append(Section(chart, numbers, keys, _legend(chart)))
-    return sections, figures
-
-
-def _legend(chart: Chart) -> dict[str, str] | None:
-    """The scale of colours that heat maps share."""
-    limits = report_figures.heat_limits(chart) if chart.kind == "heat" else None
-    if limits is None:
-        return None
-    low, high = (number(limit, 1) for limit in limits)
-    return {"low": low, "high": high, "stops": ", ".join(report_figures.STOPS)}
-
-
-def _runs(material: Material) -> Table:
+def _runs_table(material: Material) -> Table:
     if len(material.runs) > MOST_RUNS:
         return results.table(material.rows, results.default_columns(material.rows))
     return record_tables.summary([replace(whole(r), impl=material.label(r)) for r in material.runs])
-
-
-DASHES = ("", "7 4", "2 3", "7 3 2 3", "12 4")
-"""The dashes of curves, for the keys that switch them."""
-
-MARKS = (
-    "M19 8a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
-    "M19.5 5h6v6h-6z",
-    "M22.5 3.5l4.5 4.5l-4.5 4.5l-4.5 -4.5z",
-    "M22.5 3.8l4.2 7.2h-8.4z",
-    "M21 4h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z",
-    "M22.5 12.2l4.2 -7.2h-8.4z",
-    "M22.5 3l1.5 3.5l3.7 .3l-2.8 2.4l.9 3.7l-3.3 -2l-3.3 2l.9 -3.7l-2.8 -2.4l3.7 -.3z",
-    "M20.5 4.5h4l2 3.5l-2 3.5h-4l-2 -3.5z",
-)
-"""The markers of curves, for the same, in a box of 45 by 16."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ..results.rows import shown
 from .chart import Series
 
 HEADROOM = 0.15
 """How far above the others a diverging curve is followed, as a part of the axis."""
+
+PLAIN = 5
+"""Numbers of up to so many characters are written without an exponent."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +27,15 @@ class Scale:
 
     def place(self, value: float) -> float:
         """0 at the low end, 1 at the high end; what lies beyond is beyond."""
-        low, high, at = (self._bent(v) for v in (self.low, self.high, value))
+        low, high, at = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
         return (at - low) / (high - low)
 
     def value(self, place: float) -> float:
         """What lies there: the inverse of `place`."""
-        low, high = self._bent(self.low), self._bent(self.high)
-        at = low + place * (high - low)
-        return 10.0**at if self.log else at
-
-    def _bent(self, value: float) -> float:
-        return math.log10(value) if self.log else value
+        if self.log:
+            power = (1 - place) * math.log10(self.low) + place * math.log10(self.high)
+            return float(10 ** min(max(power, -307), 308))
+        return self.low + place * (self.high - self.low)
 
     def ticks(self, count: int) -> list[float]:
         """At most about `count` round values: powers of ten where there are enough of them."""
@@ -42,15 +45,15 @@ class Scale:
             if last > first:
                 first += -first % step  # so that 1e0 is one of them where it is in sight
                 return [10.0**power for power in range(first, last + 1, step)]
-        return self._even(count)
-
-    def _even(self, count: int) -> list[float]:
-        """Multiples of 1, 2 or 5 times a power of ten."""
         rough = (self.high - self.low) / max(1, count)
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [step * number for number in range(first, last + 1)]
+        size = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+        first, last = math.ceil(self.low / size - 1e-9), math.floor(self.high / size + 1e-9)
+        return [size * number for number in range(first, last + 1)]
+
+    def beyond(self, low: float, high: float) -> Scale:
+        """The same from a little below to a little above, in parts of its length."""
+        return Scale(self.value(-low), self.value(1 + high), self.log)
 
 
 def drawable(series: Series, log_y: bool) -> list[tuple[float, float]]:
@@ -62,9 +65,18 @@ def drawable(series: Series, log_y: bool) -> list[tuple[float, float]]:
     ]
 
 
+def around(values: Iterable[float | None], log: bool) -> Scale:
+    """The scale from the lowest to the highest; a little around it if they are the same."""
+    finite = [v for v in values if v is not None and math.isfinite(v) and (v > 0 or not log)]
+    low, high = (min(finite), max(finite)) if finite else (1.0, 10.0)
+    if low < high:
+        return Scale(low, high, log)
+    return Scale(low / 2, high * 2, log) if log else Scale(low - 0.5, high + 0.5)
+
+
 def across(all_series: Sequence[Series], log_x: bool) -> Scale:
     """The x axis that all of them fit on."""
-    return _around((x for each in all_series for x in each.x), log_x)
+    return around((x for each in all_series for x in each.x), log_x)
 
 
 def up(all_series: Sequence[Series], log_y: bool) -> Scale:
@@ -72,32 +84,40 @@ def up(all_series: Sequence[Series], log_y: bool) -> Scale:
 
     A curve that diverges reaches 1e38 or 1e308 and would leave the others a line at the bottom.
     """
-    heights = [(each, _heights(each, log_y)) for each in all_series]
-    calm = [y for each, ys in heights for y in (ys[:1] if "diverged" in each.ending else ys)]
-    whole = _around((y for _, ys in heights for y in ys), log_y)
-    if not calm:
+    heights = {each.name: _heights(each, log_y) for each in all_series}
+    whole = around((y for ys in heights.values() for y in ys), log_y)
+    lost = [each.name for each in all_series if "diverged" in each.ending]
+    if not (lost and log_y):
         return whole
-    shown = Scale(whole.low, _around(calm, log_y).high, log_y)
-    return Scale(whole.low, min(whole.high, _above(shown)), log_y) if log_y else whole
+    calm = around(
+        (y for name, ys in heights.items() for y in (ys[:1] if name in lost else ys)), log_y
+    )
+    decades = math.log10(calm.high / whole.low)
+    top = calm.high * 10 ** max(1.0, HEADROOM * decades)
+    return Scale(whole.low, min(whole.high, top), log_y)
 
 
 def _heights(series: Series, log_y: bool) -> list[float]:
     """Where a curve and the ends of its intervals are, in the order of x."""
-    there = {x for x, _ in drawable(series, log_y)}
+    points = drawable(series, log_y)
+    there = {x for x, _ in points}
     ends = zip(series.x, series.low, series.high, strict=False)
-    intervals = [end for x, low, high in ends if x in there for end in (low, high)]
-    return [*(y for _, y in drawable(series, log_y)), *intervals]
+    return [y for _, y in points] + [v for x, *pair in ends if x in there for v in pair]
 
 
-def _above(scale: Scale) -> float:
-    decades = math.log10(scale.high / scale.low)
-    return float(scale.high * 10 ** max(1.0, HEADROOM * decades))
+def distinct_texts(name: str, values: Sequence[Any]) -> list[str]:
+    """Values with as few digits as tell them apart."""
+    if not all(isinstance(value, float) for value in values):
+        return [shown(name, value) for value in values]
+    tries = ([brief(value, digits) for value in values] for digits in range(2, 17))
+    distinct = (texts for texts in tries if len(set(texts)) == len(values))
+    return next(distinct, list(map(str, values)))
 
 
-def _around(values: Iterable[float], log: bool) -> Scale:
-    """The scale from the lowest to the highest; a little around it if they are the same."""
-    found = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
-    low, high = (min(found), max(found)) if found else (1.0, 10.0)
-    if low < high:
-        return Scale(low, high, log)
-    return Scale(low / 2, high * 2, log) if log else Scale(low - 0.5, high + 0.5)
+def brief(value: float, digits: int = 2) -> str:
+    """`4.6e-6`: so many significant digits, and no more characters than they need."""
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    plain = f"{float(f'{mantissa}e{exponent}'):g}"
+    if len(plain) <= PLAIN and "e" not in plain:
+        return plain
+    return f"{float(mantissa):g}e{int(exponent)}"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from ..bench import tables as bench_tables
 from ..bench.measurement import Bench, Cell, Interval
 from ..errors import listed
 from ..results.rows import Row, pivot
 from ..tables import Table
-from .chart import Chart, Look, Series
-from .looks import looks
-from .material import Material
+from .chart import Chart, Look, Series, looks
+from .material import Material, by_impl
 
 SIZES = ("N", "H", "D_in", "D_out")
 MOST_ROWS = 24
@@ -19,102 +20,53 @@ MOST_ROWS = 24
 
 def steps(material: Material) -> Chart | None:
     """Ratios to a baseline from a bench; else what the steps of the runs took."""
-    if material.bench and (chart := _ratios(material.bench)):
-        return chart
-    return _spread(material)
-
-
-# --- from a bench
+    if material.bench and (cells := compared(material.bench)):
+        return _ratios(material.bench, cells)
+    return _from_runs(material)
 
 
 def compared(bench: Bench) -> list[Cell]:
     """The cells with a ratio, of the largest size if there are several, the fastest first."""
-    sizes = [size for size in bench.sizes if any(cell.ratio for cell in bench.at(size))]
-    if not sizes:
-        return []
-    largest = max(sizes, key=lambda size: size or 0)
-    return sorted((cell for cell in bench.at(largest) if cell.ratio), key=_ratio)
+    cells = [cell for cell in bench.cells if cell.ratio]
+    largest = max((cell.size or 0 for cell in cells), default=0)
+    return sorted((c for c in cells if (c.size or 0) == largest), key=_ratio)
 
 
 def _ratio(cell: Cell) -> float:
     return cell.ratio.value if cell.ratio else float("inf")
 
 
-def _ratios(bench: Bench) -> Chart | None:
-    cells = compared(bench)
-    if not cells:
-        return None
-    drawn = _bench_looks(cells)
+def _ratios(bench: Bench, cells: Sequence[Cell]) -> Chart:
+    look = looks({cell.label: cell.framework for cell in cells})
     at = f" at {bench.axis} = {cells[0].size}" if bench.axis else ""
+    rounds = max(len(cell.good) for cell in cells)
+    notes = [
+        f"Ratios with 95 % intervals from {rounds} interleaved rounds of fresh processes. Where "
+        "two intervals overlap, the two can't be told apart."
+    ]
+    if other := [cell.label for cell in cells if cell.family != "sgd"]:
+        notes.append(f"Other work in a step than the others: {listed(other)}.")
+    notes += [f"Doubt: {warning}." for warning in bench.warnings]
     return Chart(
         key="steps",
         kind="intervals",
         title="Time of a step",
         x_label=f"time of a step over {bench.baseline}'s{at}",
-        y_label="",
-        table=_ratio_table(bench),
-        series=[_point(c.label, drawn[c.label], c.ratio) for c in cells if c.ratio],
-        log_x=_far_apart([_ratio(cell) for cell in cells]),
+        table=bench_tables.comparison(replace(bench, cells=bench.at(cells[0].size))),
+        series=[_point(cell.label, look[cell.label], cell.ratio) for cell in cells if cell.ratio],
+        log_x=_far_apart(map(_ratio, cells)),
         reference=1.0,
-        note=_ratio_note(bench, cells),
+        note=" ".join(notes),
     )
-
-
-def _bench_looks(cells: Sequence[Cell]) -> dict[str, Look]:
-    return looks({cell.label: cell.framework for cell in cells})
 
 
 def _point(name: str, look: Look, interval: Interval) -> Series:
     return Series(name, look, [0.0], [interval.value], [interval.low], [interval.high])
 
 
-def _ratio_note(bench: Bench, cells: Sequence[Cell]) -> str:
-    rounds = max(len(cell.good) for cell in cells)
-    parts = [
-        f"Ratios with 95 % intervals from {rounds} interleaved rounds of fresh processes. Where "
-        "two intervals overlap, the two can't be told apart."
-    ]
-    other = sorted({cell.family for cell in cells} - {"sgd"})
-    if other:
-        parts.append(f"Other work in a step than the others: {listed(_named(cells, other))}.")
-    return " ".join([*parts, *(f"Doubt: {warning}." for warning in bench.warnings)])
-
-
-def _named(cells: Sequence[Cell], families: Sequence[str]) -> list[str]:
-    return [cell.label for cell in cells if cell.family in families]
-
-
-def _ratio_table(bench: Bench) -> Table:
-    scaled = [bench.axis] if bench.axis else []
-    header = (
-        *("implementation", *scaled, "µs/step", "95 % interval", "ratio", "95 % interval"),
-        *("place", "GFLOP/s", "rounds", "outcome"),
-    )
-    rows = [_ratio_row(bench, cell) for cell in bench.cells]
-    return Table(header, rows, frozenset({0, len(header) - 1}))
-
-
-def _ratio_row(bench: Bench, cell: Cell) -> list[str]:
-    low, high = cell.rank or (0, 0)
-    place = "-" if not cell.rank else str(low) if low == high else f"{low} to {high}"
-    return [
-        *(cell.label, *([str(cell.size)] if bench.axis else [])),
-        *_value_and_interval(cell.step_us, 1),
-        *_value_and_interval(cell.ratio, 3),
-        place,
-        "-" if cell.gflops is None else f"{cell.gflops:.2f}",
-        str(len(cell.good)),
-        cell.failure.outcome if cell.failure else "ok",
-    ]
-
-
-def _value_and_interval(found: Interval | None, places: int) -> list[str]:
-    if found is None:
-        return ["-", "-"]
-    return [
-        f"{found.value:.{places}f}",
-        f"{found.low:.{places}f} to {found.high:.{places}f}",
-    ]
+def _far_apart(values: Iterable[float]) -> bool:
+    positive = [value for value in values if value > 0]
+    return len(positive) > 1 and max(positive) / min(positive) > 8
 
 
 # --- from runs
@@ -127,72 +79,48 @@ def comparable(material: Material) -> list[Row]:
     ]
 
 
-def _spread(material: Material) -> Chart | None:
-    rows = comparable(material)
-    if not rows or any(len({row[size] for row in rows}) > 1 for size in SIZES):
+def _from_runs(material: Material) -> Chart | None:
+    """Of few runs the percentiles of each; of many, those of each implementation together."""
+    alone = comparable(material)
+    if not alone or any(len({row[size] for row in alone}) > 1 for size in SIZES):
         return None  # times of different problems are the scale chart's
-    series = _each_run(material, rows) if len(rows) <= MOST_ROWS else _each_impl(material, rows)
-    series.sort(key=lambda each: each.y[0] or 0.0)
-    few = len(rows) <= MOST_ROWS
-    header = (
-        ("run", "µs/step", "p10", "p90") if few else ("implementation", "µs/step", "least", "most")
-    )
+    if len(alone) <= MOST_ROWS:
+        folders = {row["folder"] for row in alone}
+        times = [
+            (material.label(r), r.record.framework, Interval(us["median"], us["p10"], us["p90"]))
+            for r in material.runs
+            if r.folder.name in folders and (us := r.record.step_us)
+        ]
+        header = ("run", "µs/step", "p10", "p90")
+        note = (
+            "The median step of each run, and the 10th to the 90th percentile of its steps: how "
+            "steps vary within one run, not how certain the median is."
+        )
+    else:
+        medians = {impl: [r["step_us"] for r in own] for impl, own in by_impl(alone).items()}
+        times = [
+            (impl, material.impls[impl], Interval(statistics.median(us), min(us), max(us)))
+            for impl, us in medians.items()
+        ]
+        header = ("implementation", "µs/step", "least", "most")
+        note = "The median over runs of their median steps, from the least to the most."
+    note += f" `twolayer bench --name {material.name}` measures ratios, with how certain they are."
+    if parallel := sum(bool(row["neighbours"]) for row in material.rows):
+        runs = "run" if parallel == 1 else "runs"
+        note += f" Left out: {parallel} {runs} that shared the machine."
+    look = looks({name: framework for name, framework, _ in times})
+    times.sort(key=lambda each: each[2].value)
+    rows = [[n, *(f"{v:.1f}" for v in (us.value, us.low, us.high))] for n, _, us in times]
     return Chart(
         key="steps",
         kind="intervals",
         title="Time of a step",
         x_label="µs per step",
-        y_label="",
-        table=Table(header, [_spread_row(each) for each in series], frozenset({0})),
-        series=series,
-        log_x=_far_apart([each.y[0] or 0.0 for each in series]),
-        note=_spread_note(material, rows, few=few),
+        table=Table(header, rows, frozenset({0})),
+        series=[_point(name, look[name], us) for name, _, us in times],
+        log_x=_far_apart(us.value for _, _, us in times),
+        note=note,
     )
-
-
-def _each_run(material: Material, rows: Sequence[Row]) -> list[Series]:
-    wanted = {row["folder"] for row in rows}
-    runs = [run for run in material.runs if run.folder.name in wanted]
-    drawn = looks({material.label(run): run.record.framework for run in runs})
-    return [
-        _point(label, drawn[label], Interval(us["median"], us["p10"], us["p90"]))
-        for run in runs
-        if (us := run.record.step_us) and (label := material.label(run))
-    ]
-
-
-def _each_impl(material: Material, rows: Sequence[Row]) -> list[Series]:
-    drawn = looks(material.impls)
-    times: dict[str, list[float]] = {}
-    for row in rows:
-        times.setdefault(row["impl"], []).append(row["step_us"])
-    return [
-        _point(impl, drawn[impl], Interval(statistics.median(us), min(us), max(us)))
-        for impl, us in times.items()
-    ]
-
-
-def _spread_row(each: Series) -> list[str]:
-    return [each.name, *(f"{value:.1f}" for value in (each.y[0] or 0.0, each.low[0], each.high[0]))]
-
-
-def _spread_note(material: Material, rows: Sequence[Row], *, few: bool) -> str:
-    spread = (
-        "The median step of each run, and the 10th to the 90th percentile of its steps: how steps "
-        "vary within one run, not how certain the median is."
-        if few
-        else "The median over runs of their median steps, from the least to the most."
-    )
-    parallel = sum(bool(row["neighbours"]) for row in material.rows)
-    runs = "run" if parallel == 1 else "runs"
-    left_out = f" Left out: {parallel} {runs} that shared the machine." if parallel else ""
-    hint = f"`twolayer bench --name {material.name}` measures ratios, with how certain they are."
-    return f"{spread} {hint}{left_out}"
-
-
-def _far_apart(values: Sequence[float]) -> bool:
-    there = [value for value in values if value > 0]
-    return len(there) > 1 and max(there) / min(there) > 8
 
 
 # --- against size
@@ -200,88 +128,19 @@ def _far_apart(values: Sequence[float]) -> bool:
 
 def scale(material: Material) -> Chart | None:
     """Time of a step over the size that was scaled, by a bench or else by a sweep."""
-    if material.bench and material.bench.axis and (chart := _scaled_bench(material.bench)):
-        return chart
-    return _scaled_runs(material)
-
-
-def _scaled_bench(bench: Bench) -> Chart | None:
-    timed = [cell for cell in bench.cells if cell.step_us and cell.size]
-    if len({cell.size for cell in timed}) < 2:
-        return None
-    drawn = _bench_looks(timed)
-    return Chart(
-        key="scale",
-        kind="lines",
-        title=f"Cost against {bench.axis}",
-        x_label=bench.axis,
-        y_label="µs per step",
-        table=_fit_table(bench),
-        series=[_line(label, drawn[label], timed) for label in drawn],
-        log_x=True,
-        log_y=True,
-        note="The time of a step, with 95 % intervals; the table has what a step costs at size 0 "
-        f"(overhead) and what each further unit of {bench.axis} adds (slope), by least squares.",
-    )
-
-
-def _line(label: str, look: Look, cells: Sequence[Cell]) -> Series:
-    own = [(float(c.size), c.step_us) for c in cells if c.label == label and c.size and c.step_us]
-    own.sort(key=lambda pair: pair[0])
-    times = [time for _, time in own]
-    return Series(
-        name=label,
-        look=look,
-        x=[size for size, _ in own],
-        y=[time.value for time in times],
-        low=[time.low for time in times],
-        high=[time.high for time in times],
-    )
-
-
-def _fit_table(bench: Bench) -> Table:
-    sizes = [size for size in bench.sizes if size is not None]
-    fits = {fit.label: fit for fit in bench.fits}
-    header = (
-        *("implementation", *(f"{bench.axis}={size}, µs" for size in sizes)),
-        *("overhead µs", "95 % interval", f"ns per {bench.axis}", "95 % interval", "GFLOP/s"),
-    )
-    rows = []
-    for label in dict.fromkeys(cell.label for cell in bench.cells):
-        times = {cell.size: cell.step_us for cell in bench.cells if cell.label == label}
-        fit = fits.get(label)
-        rows.append(
-            [
-                label,
-                *(f"{time.value:.1f}" if (time := times.get(size)) else "-" for size in sizes),
-                *_value_and_interval(fit.overhead_us if fit else None, 1),
-                *_value_and_interval(fit.slope_us / 1e-3 if fit else None, 1),
-                f"{fit.gflops:.2f}" if fit and fit.gflops is not None else "-",
-            ]
-        )
-    return Table(header, rows, frozenset({0}))
-
-
-def _scaled_runs(material: Material) -> Chart | None:
+    bench = material.bench
+    if bench and bench.axis:
+        cells = [cell for cell in bench.cells if cell.step_us and cell.size]
+        if len({cell.size for cell in cells}) > 1:
+            return _scaled_bench(bench, cells)
     axes = [name for name in material.varied if name not in ("seed", "lr")]
     rows = comparable(material)
-    if len(axes) != 1 or axes[0] not in SIZES or len({row[axes[0]] for row in rows}) < 2:
-        return None
-    axis = axes[0]
-    found = pivot(rows, axis, "impl", "step_us")
-    drawn = looks({impl: material.impls[impl] for impl in found.across})
-    table = Table(
-        [axis, *found.across],
-        [
-            [str(size), *(_mean(found.cells.get((size, i))) for i in found.across)]
-            for size in found.down
-        ],
-    )
-    series = []
-    for impl in found.across:
-        cells = [(size, found.cells.get((size, impl))) for size in found.down]
-        there = [(float(size), cell.mean) for size, cell in cells if cell]
-        series.append(Series(impl, drawn[impl], [x for x, _ in there], [y for _, y in there]))
+    if len(axes) == 1 and axes[0] in SIZES and len({row[axes[0]] for row in rows}) > 1:
+        return _scaled_runs(material, axes[0], rows)
+    return None
+
+
+def _cost(axis: str, table: Table, series: list[Series], note: str) -> Chart:
     return Chart(
         key="scale",
         kind="lines",
@@ -292,11 +151,51 @@ def _scaled_runs(material: Material) -> Chart | None:
         series=series,
         log_x=True,
         log_y=True,
-        note="The median step of each run, without an interval: "
-        f"`twolayer bench --name {material.name} --scale {axis}=…` gives one, and a fit.",
+        note=note,
     )
 
 
-def _mean(cell: object) -> str:
-    mean = getattr(cell, "mean", None)
-    return "-" if mean is None else f"{mean:.1f}"
+def _scaled_bench(bench: Bench, cells: Sequence[Cell]) -> Chart:
+    series = []
+    for label, look in looks({cell.label: cell.framework for cell in cells}).items():
+        times = {c.size: c.step_us for c in cells if c.label == label and c.size and c.step_us}
+        sizes = sorted(times)
+        us = [times[size] for size in sizes]
+        values, low, high = [[getattr(t, n) for t in us] for n in ("value", "low", "high")]
+        series.append(Series(label, look, [float(size) for size in sizes], values, low, high))
+    note = (
+        "The time of a step, with 95 % intervals; the table has what a step costs at size 0 "
+        f"(overhead) and what each further unit of {bench.axis} adds (slope), by least squares."
+    )
+    growth, fits = bench_tables.growth(bench), bench_tables.fits(bench)
+    fitted = {row[0]: row[1:] for row in fits.rows}
+    none = ["-"] * (len(fits.header) - 1)
+    rows = [
+        [label, *(row[column] for row in growth.rows), *fitted.get(label, none)]
+        for column, label in enumerate(growth.header)
+        if column
+    ]
+    columns = [f"{bench.axis}={row[0]}, µs" for row in growth.rows]
+    table = Table(["implementation", *columns, *fits.header[1:]], rows, frozenset({0}))
+    return _cost(bench.axis, table, series, note)
+
+
+def _scaled_runs(material: Material, axis: str, rows: Sequence[Row]) -> Chart:
+    means = {
+        impl: {c: cell.mean for (_, c), cell in pivot(own, "impl", axis, "step_us").cells.items()}
+        for impl, own in by_impl(rows).items()
+    }
+    look = looks(material.impls)
+    series = [
+        Series(impl, look[impl], [float(size) for size in us], list(us.values()))
+        for impl, us in means.items()
+    ]
+    table = [
+        [str(size), *(f"{us[size]:.1f}" if size in us else "-" for us in means.values())]
+        for size in sorted({row[axis] for row in rows})
+    ]
+    note = (
+        "The median step of each run, without an interval: "
+        f"`twolayer bench --name {material.name} --scale {axis}=…` gives one, and a fit."
+    )
+    return _cost(axis, Table([axis, *means], table), series, note)

@@ -16,7 +16,8 @@ from twolayer.config.settings import Config
 from twolayer.errors import UserError
 from twolayer.report import data as chart_data
 from twolayer.report import judging as parity
-from twolayer.report.looks import HUES, looks
+from twolayer.report.chart import HUES, looks
+from twolayer.report.material import gather
 from twolayer.results.record import Record
 from twolayer.results.store import Store
 from twolayer.verify import reference
@@ -409,8 +410,15 @@ def test_two_settings_are_a_heat_map_for_each_implementation(store):
     grid = chart.grids[0]
     assert (grid.row_label, grid.rows) == ("H", ["4", "8"])
     assert (grid.column_label, grid.columns) == ("lr", ["0.001", "0.01", "1"])
-    assert grid.values == [[1.0, 3.0, None], [2.0, 4.0, None]]
-    assert grid.texts[0][2] == "diverged"
+    assert {(row, column): value for row, column, value, _ in grid.cells} == {
+        ("4", "0.001"): 1.0,
+        ("4", "0.01"): 3.0,
+        ("4", "1"): None,
+        ("8", "0.001"): 2.0,
+        ("8", "0.01"): 4.0,
+        ("8", "1"): None,
+    }
+    assert [text for *_, value, text in grid.cells if value is None] == ["diverged", "diverged"]
     assert len(chart.table.rows) == 12
 
 
@@ -443,7 +451,7 @@ def test_all_charts_come_in_their_order(store):
     for size in (4, 8):
         losses = trained(H=size)
         kept(store, losses=losses, H=size, lr=1e-3, dtype="float64", step_us=timed(), **source)
-    found = chart_data.charts(store, bench("a", "b"))
+    found = chart_data.charts(gather(store, bench("a", "b")))
     assert [each.key for each in found] == ["losses", "parity", "steps", "scale", "sweep"]
     assert all(each.table.rows and each.title for each in found)
 

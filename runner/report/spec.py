@@ -1,0 +1,464 @@
+"""Charts as Vega-Lite: one description of each, for the page and for figures.
+
+Colours are those for a light background; the page replaces them by their pairs for a dark one.
+In every row of data, `series` is the number of its series, by which the page hides curves.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from ..errors import UserError
+from .chart import DASHES, MARKERS, Chart, Grid, Series
+from .scales import Scale, across, around, brief, drawable, up
+
+INK, MUTED, RULE, BAND, PAPER = "#1a1d21", "#5a636d", "#e3e6ea", "#f5f6f8", "#ffffff"
+DARK = {INK: "#e7eaee", MUTED: "#9ba5b0", RULE: "#2c323a", BAND: "#1c2127", PAPER: "#14171b"}
+"""What colours become on a dark background, those of series apart."""
+
+CROSS = "M-1,-1L1,1M-1,1L1,-1"
+"""Marks the end of a curve that did not end as ok, and a cell without a value."""
+
+FEW, MARKS, POINTED = 12, 6, 120
+"""Up to FEW points of a curve all have markers; of more, about MARKS have. At most POINTED show
+their values when pointed at."""
+
+NARROW = 22
+"""The most characters in a line of a label that can be broken."""
+
+SHRUNK = (1.0, 0.85, 0.7, 0.6)
+"""Sizes of the labels of curves over the size of the type."""
+
+SIZES = 8
+"""The most sizes of a problem that are ticks themselves."""
+
+BRIGHT = 0.42
+"""From here on in cividis, black stands out more than white."""
+
+TOO_SMALL = "the figure is too small for its labels; give a larger --size, --width or --height"
+
+NUMBER = (
+    "replace(datum.value && abs(log(abs(datum.value)) / LN10) > 3.99"
+    " ? format(datum.value, '~e') : format(datum.value, '~r'), '+', '')"
+)
+"""What ticks say: `0.01`, `1e-5`."""
+
+Spec = dict[str, Any]
+Points = Iterable[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of a plot without its labels, and of its type, in pixels.
+
+    On the page, the width is that of the window.
+    """
+
+    width: float
+    height: float
+    type_size: float
+    page: bool = False
+
+    def if_narrow(self, width: float, narrow: Any, wide: Any) -> Any:
+        if self.page:
+            return {"expr": f"width < {width} ? {json.dumps(narrow)} : {json.dumps(wide)}"}
+        return narrow if self.width < width else wide
+
+    def limit(self, option: str, share: float) -> Spec:
+        """On the page, the most that names take of its width."""
+        return {option: {"expr": f"{share} * windowSize()[0]"}} if self.page else {}
+
+
+def views(chart: Chart, frame: Frame) -> list[Spec]:
+    """The parts of a chart: one, or one for each grid of a heat map."""
+    if chart.kind == "heat":
+        parts = [(_grid(chart, grid, frame), grid.name) for grid in chart.grids]
+    else:
+        draw = {"lines": _lines, "intervals": _intervals, "parallel": _threads}[chart.kind]
+        parts = [(draw(chart, frame), "")]
+    size = {"width": frame.width, "height": frame.height}
+    return [size | {"title": title or None, "layer": [*layers]} for layers, title in parts]
+
+
+def standalone(view: Spec, frame: Frame) -> Spec:
+    """A view that can be rendered, with its style."""
+    size = frame.type_size
+    text = {"labelColor": INK, "labelFontSize": 0.9 * size, "labelLimit": 0, "titleColor": INK}
+    text |= {"titleFontSize": size, "titleFontWeight": "normal", "titleLimit": 0}
+    axis = {"domainColor": MUTED, "gridColor": RULE, "tickColor": MUTED, "tickSize": size / 2.5}
+    axis |= {f"{part}Width": size / 14 for part in ("domain", "grid", "tick")}
+    axis |= {"labelOverlap": "greedy", "labelFlush": False, "titlePadding": size / 2}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "background": PAPER,
+        "padding": size / 2,
+        "params": [{"name": "hidden", "value": []}],
+        **view,
+        "config": {
+            "aria": False,
+            "font": "system-ui, sans-serif" if frame.page else "Liberation Sans, Arial, sans-serif",
+            "view": {"stroke": None},
+            "axis": text | axis,
+            "legend": text,
+            "title": {"fontSize": size, "fontWeight": "normal", "color": INK, "anchor": "start"},
+            "mark": {"color": INK},
+            "text": {"fontSize": size, "color": INK},
+            "point": {"filled": True, "opacity": 1},
+        },
+    }
+
+
+# --- what charts are put together from
+
+
+def _data(
+    names: str, series: Iterable[tuple[int, Any]], points: Callable[..., Points], *more: Any
+) -> Spec:
+    """Data with these fields for the points of each of the numbered series."""
+    fields = ["series", *names.split()]
+    rows = ((number, *point) for number, each in series for point in points(each, *more))
+    return {"values": [dict(zip(fields, row, strict=True)) for row in rows]}
+
+
+def _constant(names: str, *points: Sequence[object]) -> Spec:
+    """Data that belongs to no series, and is never hidden."""
+    return _data(names, [(-1, points)], list)
+
+
+def _layer(mark: str, rows: Spec, encoding: Spec, **style: Any) -> Spec:
+    return {
+        "data": rows,
+        "transform": [{"filter": "indexof(hidden, datum.series) < 0"}],
+        "mark": {"type": mark, **style},
+        "encoding": encoding,
+    }
+
+
+def _crosses(rows: Spec, encoding: Spec, size: float, **style: Any) -> Spec:
+    style |= {"shape": CROSS, "size": size**2 / 2.2, "strokeWidth": size / 6, "filled": False}
+    return _layer("point", rows, encoding, **style)
+
+
+def _looks(series: Sequence[Series], size: float, *channels: str, legend: Any = None) -> Spec:
+    """How each series looks in these channels of an encoding."""
+    looks = [each.look for each in series]
+    ranges: dict[str, list[Any]] = {
+        "color": [look.light for look in looks],
+        "strokeDash": [[size / 7 * part for part in DASHES[look.dash]] for look in looks],
+        "shape": [MARKERS[look.marker] for look in looks],
+    }
+    field = {"field": "series", "type": "nominal", "legend": legend}
+    numbers = list(range(len(series)))
+    return {
+        channel: field | {"scale": {"domain": numbers, "range": ranges[channel]}}
+        for channel in channels
+    }
+
+
+def _scale(scale: Scale) -> Spec:
+    kind: Spec = {"type": "log"} if scale.log else {"type": "linear", "zero": False}
+    return kind | {"domain": [scale.low, scale.high], "nice": False}
+
+
+def _quantity(
+    field: str, scale: Scale, title: str = "", ticks: Sequence[float] = (), **axis: Any
+) -> Spec:
+    """A field along a scale; with a title, an axis that says so, at these ticks or round ones."""
+    about = {"title": title, "values": list(ticks or scale.ticks(8)), "labelExpr": NUMBER, **axis}
+    place = {"field": field, "type": "quantitative", "scale": _scale(scale)}
+    return place | {"axis": about if title else None}
+
+
+def _as_is(field: str) -> Spec:
+    return {"field": field, "type": "quantitative", "scale": None}
+
+
+def _tooltip(**titles: str) -> Spec:
+    """What pointing shows: fields by what they are called; `title` is the heading."""
+    shown = [{"field": f, "type": "nominal", "title": title} for f, title in titles.items()]
+    return {"tooltip": shown}
+
+
+# --- curves
+
+
+def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
+    size, series = frame.type_size, chart.series
+    # dashes on top, so that what they lie on shows in their gaps
+    order = [pair for pair in enumerate(series) if drawable(pair[1], chart.log_y)]
+    order.sort(key=lambda pair: pair[1].look.dash > 0)
+    x_scale, y_scale = _scales(chart)
+    sizes = sorted({x for each in series for x in each.x}) if chart.log_x else []
+    few = len(sizes) <= SIZES and all(value.is_integer() for value in sizes)
+    above: Spec = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom"}
+    above |= {"titleX": -2 * size, "titleY": -0.8 * size}
+    x = {"x": _quantity("x", x_scale, chart.x_label, sizes if few else ())}
+    y = {"y": _quantity("y", y_scale, chart.y_label, **above)}
+    colour = x | y | _looks(series, size, "color")
+    if chart.reference is not None:
+        band = _constant("y low", (chart.reference, y_scale.low))
+        yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
+        yield _layer("rule", band, y, color=MUTED)
+    look = x | y | _looks(series, size, "color", "strokeDash")
+    curves = _data("x y", order, _with_gaps, y_scale)
+    yield _layer("line", curves, look, strokeWidth=size / 7, clip=True)
+    bars = _data("x y high", order, _bars)
+    yield _layer("rule", bars, colour | {"y2": {"field": "high"}}, strokeWidth=size / 8)
+    look = x | y | _looks(series, size, "color", "shape") | {"size": _as_is("size")}
+    places = {each.name: place for place, (_, each) in enumerate(order)}
+    markers = _data("x y size", order, _markers, y_scale, places, size**2 / 4.5)
+    yield _layer("point", markers, look, stroke=PAPER, strokeWidth=size / 28)
+    yield _crosses(_data("x y", order, _crossed_end, y_scale), colour, size)
+    if frame.page:
+        told = x | y | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
+        points = _data("name x y text", order, _pointed, y_scale)
+        yield _layer("point", points, told, size=14 * size, opacity=0)
+    yield from _end_labels(chart, x_scale, y_scale, x | y, frame)
+
+
+def _scales(chart: Chart) -> tuple[Scale, Scale]:
+    """The axes: a little more than the curves, but not where some leave over the top.
+
+    Sizes have a marker each, which needs room; of epochs, 999 needs it for a tick at 1000.
+    """
+    leaves = any("diverged" in each.ending for each in chart.series)
+    x = across(chart.series, chart.log_x).beyond(0.015 if chart.log_x else 0, 0.005)
+    y = up(chart.series, chart.log_y).beyond(0.04, 0 if leaves else 0.04)
+    if chart.reference is not None:
+        y = Scale(min(y.low, 0.8 * chart.reference), max(y.high, 1.25 * chart.reference), y.log)
+    return x, y
+
+
+def _with_gaps(each: Series, scale: Scale) -> Points:
+    heights = dict(drawable(each, scale.log))
+    return [(x, heights.get(x)) for x in each.x]
+
+
+def _bars(each: Series) -> Points:
+    ends = zip(each.x, each.low, each.high, each.y, strict=False)
+    return [(x, low, high) for x, low, high, y in ends if y is not None]
+
+
+def _seen(each: Series, scale: Scale) -> list[tuple[float, float]]:
+    return [(x, y) for x, y in drawable(each, scale.log) if y <= scale.high]
+
+
+def _markers(each: Series, scale: Scale, places: Mapping[str, int], area: float) -> Points:
+    """At every point, smaller from curve to curve, if they are few; else staggered."""
+    points, place = _seen(each, scale), places[each.name]
+    if len(points) <= FEW:
+        return [(x, y, area * max(0.4, 1 - 0.1 * place)) for x, y in points]
+    step, phase = len(points) / MARKS, place / len(places)
+    return [(*points[int((i + phase) * step)], area) for i in range(MARKS)]
+
+
+def _pointed(each: Series, scale: Scale) -> Points:
+    name = f"{each.name}: {each.ending}" if each.ending else each.name
+    return [(name, x, y, f"{y:.5g}") for x, y in _seen(each, scale)[:: len(each.x) // POINTED + 1]]
+
+
+def _crossed_end(each: Series, scale: Scale) -> Points:
+    """Of a curve that is not ok, where it goes out at the top; its end if it doesn't."""
+    points = drawable(each, scale.log)
+    for (x, y), (next_x, next_y) in pairwise(points if each.ending else ()):
+        if y <= scale.high < next_y:
+            part = (1 - scale.place(y)) / (scale.place(next_y) - scale.place(y))
+            return [(x + part * (next_x - x), scale.high)]
+    return points[-1:] if each.ending else []
+
+
+# --- names at the ends of curves
+
+
+def _end_labels(
+    chart: Chart, x_scale: Scale, y_scale: Scale, place: Spec, frame: Frame
+) -> Iterator[Spec]:
+    """Names right of the plot, each joined to the end of its curve if that is at the edge.
+
+    In figures, which have no keys, also how it ended and a sample of its line. There, a curve
+    without a point has its name at the top.
+    """
+    series = chart.series
+    texts = [_wrapped(each, ending=not frame.page) for each in series]
+    ems = [1.15 * len(text) + 0.1 for text in texts]
+    needed = sum(ems) * frame.type_size / frame.height
+    size = frame.type_size * next((part for part in SHRUNK if part * needed <= 1), 0)
+    if not size:
+        raise UserError(TOO_SMALL)
+    points = [(drawable(each, y_scale.log) or [(x_scale.low, y_scale.high)])[-1] for each in series]
+    ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
+    middles = place_labels(ends, [size * each / frame.height for each in ems])
+    labels: list[Spec] = [
+        {"series": i, "x": x, "y": y_scale.value(end), "at": 1 - middle, "text": text}
+        for i, ((x, _), end, middle, text) in enumerate(
+            zip(points, ends, middles, texts, strict=True)
+        )
+    ]
+    joined = [row for row in labels if x_scale.place(row["x"]) > 0.98]
+    ended = [row for row in labels if series[row["series"]].ending]
+
+    def right(place: float, to: str = "x") -> Spec:
+        return {to: {"value": {"expr": f"width + {size * place}"}}}
+
+    at, colour = {"value": {"expr": "height * datum.at"}}, _looks(series, size, "color")
+    join = place | colour | right(1, "x2") | {"y2": at}
+    yield _layer("rule", {"values": joined}, join, strokeWidth=size / 16)
+    if not frame.page:
+        line = _looks(series, size, "color", "strokeDash") | {"y": at}
+        marker = _looks(series, size, "color", "shape") | {"y": at}
+        yield _layer(
+            "rule", {"values": labels}, line | right(1) | right(3.2, "x2"), strokeWidth=size / 7
+        )
+        yield _layer("point", {"values": labels}, marker | right(2.1), size=size**2 / 4.5)
+        yield _crosses({"values": ended}, colour | right(3.2) | {"y": at}, size)
+    text = colour | right(1.3 if frame.page else 3.8) | {"y": at, "text": {"field": "text"}}
+    style = {"align": "left", "baseline": "middle", "fontSize": size, "lineHeight": 1.15 * size}
+    style |= {"dy": {"expr": f"(1 - length(datum.text)) * {1.15 * size / 2}"}}
+    yield _layer("text", {"values": labels}, text, **style, **frame.limit("limit", 0.4))
+
+
+def _wrapped(series: Series, *, ending: bool) -> list[str]:
+    name = textwrap.wrap(series.name, NARROW, break_long_words=False, break_on_hyphens=False)
+    return [*name, *(textwrap.wrap(series.ending, NARROW) if ending else [])]
+
+
+def place_labels(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Middles of labels from 0 to 1, as near to those wanted as can be without overlaps.
+
+    Labels that would overlap form a block, whose middle is where theirs would be on average.
+    The heights must not add up to more than 1.
+    """
+    blocks: list[list[int]] = []
+
+    def ends(block: list[int]) -> tuple[float, float]:
+        height = sum(heights[label] for label in block)
+        middle = sum(wanted[label] for label in block) / len(block)
+        bottom = min(max(middle - height / 2, 0.0), 1 - height)
+        return bottom, bottom + height
+
+    for label in sorted(range(len(wanted)), key=lambda each: (wanted[each], -each)):
+        block = [label]
+        while blocks and ends(blocks[-1])[1] > ends(block)[0]:
+            block = blocks.pop() + block
+        blocks.append(block)
+    places = [0.0] * len(wanted)
+    for block in blocks:
+        at, _ = ends(block)
+        for label in block:
+            places[label] = at + heights[label] / 2
+            at += heights[label]
+    return places
+
+
+# --- intervals
+
+
+def _intervals(chart: Chart, frame: Frame) -> Iterator[Spec]:
+    """A row for each series: a marker, and a line to both ends of its interval."""
+    size, series = frame.type_size, chart.series
+    ends = [value for each in series for value in (*each.low, *each.y, *each.high)]
+    scale = around([*ends, chart.reference], chart.log_x).beyond(0.05, 0.05)
+
+    def row(each: Series) -> Points:
+        value, low, high = each.y[0], each.low[0], each.high[0]
+        return [(each.name, value, low, high, f"{value:.4g} ({low:.4g} to {high:.4g})")]
+
+    def along(field: str) -> Spec:
+        return {"x": _quantity(field, scale, chart.x_label)}
+
+    rows = _data("name x low high text", enumerate(series), row)
+    if chart.reference is not None:
+        yield _layer("rule", _constant("x", (chart.reference,)), along("x"), color=MUTED)
+    names = {"title": None, "ticks": False, "domain": False} | frame.limit("labelLimit", 0.55)
+    place = {"y": {"field": "name", "type": "nominal", "sort": None, "axis": names}}
+    place |= _tooltip(name="title", text="value")
+    line = along("low") | {"x2": {"field": "high"}} | _looks(series, size, "color")
+    yield _layer("rule", rows, place | line, strokeWidth=size / 6)
+    middle = along("x") | _looks(series, size, "color", "shape")
+    yield _layer("point", rows, place | middle, size=size**2 / 2.5)
+
+
+# --- heat maps
+
+
+def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
+    """Cells with their values where these have room; a cross where no run came to a value."""
+    values = [v for each in chart.grids for _, _, v, _ in each.cells if v is not None]
+    scale = around(values, chart.log_y)
+    cells = [
+        (row, column, text, value, brief(value), scale.place(value) < BRIGHT)
+        for row, column, value, text in grid.cells
+        if value is not None
+    ]
+    lost = [(row, column, text) for row, column, value, text in grid.cells if value is None]
+    size, character = frame.type_size, 0.6 * frame.type_size * len(grid.columns)
+    longest = max((len(brief(value)) for value in values), default=0)
+    bare: Spec = {"ticks": False, "domain": False, "labelOverlap": False}
+    turned = {
+        f"label{option}": frame.if_narrow(character * max(map(len, grid.columns)), *pair)
+        for option, pair in {
+            "Angle": (-90, 0),
+            "Align": ("right", "center"),
+            "Baseline": ("middle", "top"),
+        }.items()
+    }
+    category = {"type": "nominal"}
+    place: Spec = {
+        channel: category
+        | {"field": field, "scale": {"domain": names}, "axis": {"title": label} | bare | more}
+        for channel, field, names, label, more in (
+            ("x", "column", grid.columns, grid.column_label, turned),
+            ("y", "row", grid.rows, grid.row_label, {}),
+        )
+    }
+    place |= _tooltip(row=grid.row_label, column=grid.column_label, text="final loss")
+    legend: Spec = {"title": "final loss", "labelExpr": NUMBER, "values": scale.ticks(5)}
+    legend |= {"orient": "top" if frame.page else "right"}
+    shade = {"field": "value", "type": "quantitative", "legend": legend}
+    shade |= {"scale": _scale(scale) | {"scheme": "cividis"}}
+    rows = _constant("row column text value brief dark", *cells)
+    yield _layer("rect", rows, place | {"color": shade}, stroke=PAPER, strokeWidth=size / 8)
+    yield _crosses(_constant("row column text", *lost), place, size, color=MUTED)
+    ink = {"condition": {"test": "datum.dark", "value": "white"}, "value": "black"}
+    written = place | {"text": {"field": "brief"}, "color": ink}
+    fits = frame.if_narrow(character * longest, 0, 1)
+    yield _layer("text", rows, written, fontSize=0.9 * size, opacity=fits)
+
+
+# --- parallel axes
+
+
+def _threads(chart: Chart, frame: Frame) -> Iterator[Spec]:
+    """A line for each run, from axis to axis; of lines below others, the edges are seen."""
+    size, series = frame.type_size, chart.series
+    step = len(chart.axes) + 1
+
+    def runs(numbered: tuple[int, Series]) -> Points:
+        number, each = numbered
+        width = size / 7 * (2.5 - 1.5 * (number + 1) / len(series))
+        points = enumerate(zip(each.x, each.y, strict=True))
+        return [(f"{number} {i // step}", x, y, width) for i, (x, y) in points if y is not None]
+
+    rows = _data("run x y width", ((i, (i, each)) for i, each in enumerate(series)), runs)
+    x = {"x": _quantity("x", Scale(0, len(chart.axes) - 1))}
+    y = {"y": _quantity("y", Scale(-0.02, 1.02))}
+    key = {"title": None, "symbolType": "stroke", "symbolSize": 4 * size**2}
+    key |= {"labelExpr": f"{json.dumps([each.name for each in series])}[datum.value]"}
+    looks = _looks(series, size, "color", "strokeDash", legend=None if frame.page else key)
+    run = {"detail": {"field": "run"}, "strokeWidth": _as_is("width")}
+    yield _layer("line", rows, x | y | looks | run, strokeOpacity=0.8)
+    uprights = [(place, 0, 1, axis.label) for place, axis in enumerate(chart.axes)]
+    ticks = [(place, *tick) for place, axis in enumerate(chart.axes) for tick in axis.ticks]
+    rows = _constant("x y top text", *uprights)
+    text = x | {"text": {"field": "text"}}
+    yield _layer("rule", rows, x | y | {"y2": {"field": "top"}}, color=INK)
+    yield _layer("text", rows, text | {"y": {"value": -size / 2}}, baseline="bottom")
+    beside = {"align": "right", "dx": -size / 3, "fontSize": 0.9 * size}
+    halo = {"stroke": PAPER, "strokeWidth": size / 2, "strokeJoin": "round", "strokeOpacity": 0.85}
+    yield _layer("text", _constant("x y text", *ticks), text | y, **beside, **halo)
+    yield _layer("text", _constant("x y text", *ticks), text | y, **beside)
