@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config.rules import Value
+from ..config.settings import Config
 from ..training import contract
 from ..training.contract import ContractError, Train, begin, count
-from ..training.loop import TimedConfig, as_floats, host_value
+from ..training.loop import as_floats, hooked, host_value
 
 BLOCK_NS = 20_000_000
 """The least length of a block: the clock and a stray interrupt are nothing beside it."""
@@ -156,28 +157,13 @@ def _busy_ns() -> int:
     return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-class BlockConfig(TimedConfig):
-    """The settings as a benchmark hands them in: its steps are those of a BlockTimer."""
-
-    timer: BlockTimer
-
-    @classmethod
-    def of(cls, values: dict[str, Value], timer: BlockTimer) -> BlockConfig:
-        cfg = cls(**values)
-        object.__setattr__(cfg, "timer", timer)
-        return cfg
-
-    def steps(self) -> Iterator[int]:
-        return self.timer.steps()
-
-
 def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> dict[str, Any]:
     """Train with these settings for as long as the blocks take; returns fields of a Round.
 
     Raises what training raises, and ContractError if it breaks the contract.
     """
     device = str(values["device"])
-    cfg = BlockConfig.of(values, timer)
+    cfg, shapes = hooked(Config(**values), timer.steps)  # type: ignore[arg-type]
     begun = time.perf_counter_ns()
     loss = last = None
     generator = begin(train, cfg)
@@ -198,8 +184,8 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
         return {"outcome": "diverged"}
     if timer.shares is None:
         raise contract.ended_early(train, f"only {timer.yielded}")
-    if returned is not None or cfg.handed_out:
-        contract.take_weights(train, cfg, cfg.handed_out, returned, loss)
+    if returned is not None or shapes:
+        contract.take_weights(train, cfg, shapes, returned, loss)
     cpu_share, others_share = timer.shares
     return {
         "outcome": "diverged" if diverged else "ok",

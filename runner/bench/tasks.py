@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 from ..config import frameworks
+from ..config.settings import Config
+from ..errors import error_data
 from ..training.loading import load_module
-from ..training.loop import TimedConfig
-from ..training.tasks import entry_point, error
+from ..training.tasks import entry_point
 from ..training.worker import Leash, Send, peak_bytes, status_bytes
 from . import workload
 from .blocks import Amount, BlockTimer, barrier, time_blocks
@@ -40,9 +41,9 @@ def blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: S
     result["threads"] = frameworks.threads_in_use(main)
     if result["outcome"] == "diverged":
         message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
-        result["error"] = error("Diverged", message)
+        result["error"] = error_data("Diverged", message)
     elif result["outcome"] == "ok":
-        result["flops"] = workload.said(module, TimedConfig(**values))
+        result["flops"] = workload.said(module, Config(**values))
     if result["outcome"] == "ok" and job["dispatch"]:
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
             small = timed(dict.fromkeys(SIZES, 1), Amount(blocks=3, warmup_s=1.0))

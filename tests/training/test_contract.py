@@ -14,7 +14,7 @@ from twolayer import Config
 from twolayer.config import catalogue
 from twolayer.training.check import NOT_TRIED, RULES, check, trace
 from twolayer.training.contract import ContractError
-from twolayer.training.loop import TimedConfig, measure
+from twolayer.training.loop import Training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -718,7 +718,7 @@ def test_what_was_computed_in_is_what_weights_and_losses_say(change, asked, comp
         weights = yield from yielding(loss)(cfg)
         return [weight.astype(to) for weight in weights]
 
-    trained = measure(train, TimedConfig(**small(dtype=asked).values()))
+    trained = Training(small(dtype=asked)).run(train)
     assert (trained.outcome, trained.computed_dtype) == ("ok", computed)
     assert all(weight.dtype.kind == "f" for weight in trained.weights)
 
