@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .. import machine, packages
-from ..config.plan import Run, host_key, hosts_needed
-from ..engine.scheduler import job
-from ..engine.supervisor import Hosts, supervise
+from ..config.plan import Run, hosts_needed
+from ..engine.hosts import Hosts
+from ..engine.job import Job
+from ..engine.supervisor import perform
 from . import analysis, workload
 from .measurement import Bench, Cell, Keeper, Round
 
@@ -190,12 +191,9 @@ class Rounds:
                 self.campaign.rates.setdefault(result["by"], []).append(result["rates"])
 
     def perform(self, run: Run, changes: dict[str, Any]) -> dict[str, Any]:
-        return supervise(
-            self.hosts.get(host_key(run)),
-            job(run, self.method.memory_limit) | changes,
-            timeout_s=self.method.timeout_s,
-            cancelled=self.campaign.stop,
-        )
+        timeout_s, memory_limit = self.method.timeout_s, self.method.memory_limit
+        job = Job.of(run, timeout_s=timeout_s, memory_limit=memory_limit, **changes)
+        return perform(job, self.hosts, self.campaign.stop)
 
 
 def _round(number: int, place: int, result: dict[str, Any]) -> Round:
