@@ -20,8 +20,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import replace
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,15 +128,6 @@ def here() -> dict[str, str]:
     return versions | {"python": major_minor}
 
 
-@dataclass(frozen=True)
-class Worker:
-    """A worker of the cluster; `unfit` says what keeps it from being used, if anything."""
-
-    threads: int
-    gpus: float
-    unfit: str
-
-
 def _unfit(address: str, answer: dict[str, str] | Exception) -> str:
     """Why a worker that gave this answer for its versions is not used; empty if it is."""
     if isinstance(answer, Exception):
@@ -146,12 +137,8 @@ def _unfit(address: str, answer: dict[str, str] | Exception) -> str:
         for name, version in here().items()
         if answer.get(name) != version
     ]
-    if not wrong:
-        return ""
-    return (
-        f"worker {address} has {', '.join(wrong)}; losses compare only with the same versions, so "
-        "install the same everywhere"
-    )
+    only = "losses compare only with the same versions, so install the same everywhere"
+    return f"worker {address} has {', '.join(wrong)}; {only}" if wrong else ""
 
 
 class Cluster:
@@ -163,7 +150,8 @@ class Cluster:
 
     def __init__(self, client: Client, where: str, session: Session, wait_s: float) -> None:
         self.client, self.where, self.session, self.wait_s = client, where, session, wait_s
-        self.workers: dict[str, Worker] = {}
+        self.usable: dict[str, dict[str, Any]] = {}  # what Dask tells of each worker, by address
+        self.unfit: dict[str, str] = {}  # why others are not used
         # The key of each run under way, and the workers that it may be on.
         self.sent: dict[Future[dict[str, Any]], tuple[str, set[str]]] = {}
         self.lost: Counter[str] = Counter()
@@ -174,18 +162,12 @@ class Cluster:
         self.said: set[str] = set()
         self.without_since: float | None = None
 
-    @property
-    def usable(self) -> dict[str, Worker]:
-        """The workers with the right versions, by address."""
-        return {address: each for address, each in self.workers.items() if not each.unfit}
-
     def wait_for_workers(self) -> None:
         """Wait for the first worker that can be used."""
         while not self.usable and not self.session.stop.is_set():
             self.look()
-            unfit = [worker.unfit for worker in self.workers.values() if worker.unfit]
-            if unfit and len(unfit) == len(self.workers) and not self.said:
-                raise UserError(f"--scheduler {self.where}: {unfit[0]}")
+            if self.unfit and not self.usable and not self.said:
+                raise UserError(f"--scheduler {self.where}: {next(iter(self.unfit.values()))}")
             if reason := self.in_vain():
                 raise UserError(reason)
             time.sleep(0.05)
@@ -196,39 +178,42 @@ class Cluster:
         if time.monotonic() - self.looked < LOOK_S:
             return
         self.looked = time.monotonic()
-        infos = self.client.scheduler_info(n_workers=-1).get("workers")
-        if infos is None:  # while the client connects again
+        workers = self.client.scheduler_info(n_workers=-1).get("workers")
+        if workers is None:  # while the client connects again
             return
-        self.workers = {a: worker for a, worker in self.workers.items() if a in infos}
-        new = [address for address in infos if address not in self.workers]
+        self.usable = {a: info for a, info in self.usable.items() if a in workers}
+        self.unfit = {a: reason for a, reason in self.unfit.items() if a in workers}
+        new = [a for a in workers if a not in self.usable and a not in self.unfit]
+        answers: dict[str, Any] = {}
         with contextlib.suppress(OSError):  # the connection was lost
             answers = self.client.run(here, workers=new, on_error="return") if new else {}
-            for address, answer in answers.items():
-                if not isinstance(answer, OSError):  # then it has gone, or is asked again
-                    threads, resources = infos[address]["nthreads"], infos[address]["resources"]
-                    unfit = _unfit(address, answer)
-                    self.workers[address] = Worker(threads, resources.get(GPU, 0), unfit)
+        for address, answer in answers.items():
+            if isinstance(answer, OSError):  # it has gone, or is asked again
+                continue
+            if reason := _unfit(address, answer):
+                self.unfit[address] = reason
+            else:
+                self.usable[address] = workers[address]
         for future, (key, addresses) in self.sent.items():
-            if not addresses & self.workers.keys():
+            if not addresses & self.usable.keys():
                 self.repeat(future, key)
 
     def repeat(self, future: Future[dict[str, Any]], key: str) -> None:
         """Have a run submitted again, unless it has lost all its workers too often."""
         self.lost[key] += 1
-        if self.lost[key] > RETRIES:
-            future.set_exception(RuntimeError(f"lost its worker {self.lost[key]} times"))
-        else:
+        with contextlib.suppress(InvalidStateError):  # it has just ended
+            if self.lost[key] > RETRIES:
+                future.set_exception(RuntimeError(f"lost its worker {self.lost[key]} times"))
             future.cancel()
 
     def tell(self) -> None:
         """Say which workers are not used and why, and how many are, when that has changed."""
-        for worker in self.workers.values():
-            if worker.unfit:
-                self.say(f"not used: {worker.unfit}")
+        for reason in self.unfit.values():
+            self.say(f"not used: {reason}")
         size = len(self.usable)
         if size and size != self.size and time.monotonic() - self.told > TELL_S:
             self.size, self.told = size, time.monotonic()
-            slots = sum(worker.threads for worker in self.usable.values())
+            slots = sum(info["nthreads"] for info in self.usable.values())
             workers = f"{size} Dask worker{'s' * (size > 1)}"
             self.session.watcher.note(f"{workers}, {slots} run{'s' * (slots > 1)} at once")
 
@@ -245,13 +230,11 @@ class Cluster:
         if self.usable:
             self.without_since = None
             return ""
-        now = time.monotonic()
-        self.without_since = self.without_since or now
-        waited_s = now - self.without_since
-        if waited_s > TELL_S or all(worker.unfit for worker in self.workers.values()):
-            self.tell()
-            self.say(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
-        return f"--wait: no worker came within {self.wait_s:g} s" if waited_s > self.wait_s else ""
+        self.without_since = self.without_since or time.monotonic()
+        self.tell()
+        self.say(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
+        in_vain = time.monotonic() - self.without_since > self.wait_s
+        return f"--wait: no worker came within {self.wait_s:g} s" if in_vain else ""
 
     def run_all(self, runs: Iterable[Run]) -> Iterator[Record]:
         """Run on the workers that there are at the time."""
@@ -268,26 +251,27 @@ class Cluster:
             for future in self.sent:
                 future.cancel()
         workers = self.usable.values()
-        gpus = int(sum(worker.gpus for worker in workers)) if self.all_on_gpus else 0
-        return max(1, self.ahead * (gpus or sum(worker.threads for worker in workers)))
+        gpus = sum(_gpus(info) for info in workers) if self.all_on_gpus else 0
+        return max(1, self.ahead * (gpus or sum(info["nthreads"] for info in workers)))
 
     def submit(self, run: Run) -> Future[dict[str, Any]]:
         """Send a run to the workers. Without any, its future is cancelled, to be tried again."""
         may_use_gpu = run.config.device.partition(":")[0] in ("cuda", "auto")
-        gpus = {a for a, worker in self.usable.items() if worker.gpus} if may_use_gpu else set()
-        self.all_on_gpus &= bool(gpus)
-        addresses = gpus or set(self.usable)
+        with_gpu = {a for a, info in self.usable.items() if may_use_gpu and _gpus(info)}
+        self.all_on_gpus &= bool(with_gpu)
+        addresses = with_gpu or set(self.usable)
         if not addresses:
             time.sleep(0.05)
-            return _cancelled()
+            nowhere: Future[dict[str, Any]] = Future()
+            nowhere.cancel()
+            return nowhere
         executor = self.client.get_executor(
-            pure=False, workers=sorted(addresses), resources={GPU: 1} if gpus else None
+            pure=False, workers=sorted(addresses), resources={GPU: 1} if with_gpu else None
         )
         begun = time.monotonic()
-        implementation = run.implementation
-        job, contents = _portable(self.session.job(run), implementation)
+        job, contents = _portable(self.session.job(run), run.implementation)
         future: Future[dict[str, Any]] = executor.submit(
-            perform_there, job, contents, implementation.sha256
+            perform_there, job, contents, run.implementation.sha256
         )
         self.sent[future] = run.key, addresses
 
@@ -298,11 +282,8 @@ class Cluster:
         return future
 
 
-def _cancelled() -> Future[dict[str, Any]]:
-    future: Future[dict[str, Any]] = Future()
-    future.cancel()
-    future.set_running_or_notify_cancel()
-    return future
+def _gpus(info: dict[str, Any]) -> int:
+    return int(info["resources"].get(GPU, 0))
 
 
 def _portable(job: Job, implementation: Implementation) -> tuple[Job, dict[str, bytes]]:
@@ -312,21 +293,22 @@ def _portable(job: Job, implementation: Implementation) -> tuple[Job, dict[str, 
     """
     if implementation.module:
         return job, {}
-    folders = map(os.path.dirname, job.files)
-    common = os.path.commonpath([*folders, *job.roots.values()])
-    contents = {os.path.relpath(path, common): Path(path).read_bytes() for path in job.files}
-    job = replace(
-        job,
-        source=os.path.relpath(job.source, common),
-        files=list(contents),
-        roots={name: os.path.relpath(root, common) for name, root in job.roots.items()},
-    )
-    return job, contents
+    told = job.told
+    folders = map(os.path.dirname, told["files"])
+    common = os.path.commonpath([*folders, *told["roots"].values()])
+    contents = {os.path.relpath(path, common): Path(path).read_bytes() for path in told["files"]}
+    there = {
+        "source": os.path.relpath(told["source"], common),
+        "files": list(contents),
+        "roots": {name: os.path.relpath(root, common) for name, root in told["roots"].items()},
+    }
+    return replace(job, told=told | there), contents
 
 
 # --- on the workers
 
 _state: dict[str, Any] = {}
+_unpacked_before: set[str] = set()
 _lock = threading.Lock()
 
 
@@ -338,51 +320,41 @@ def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str
         if "hosts" not in _state:
             _state["hosts"] = Hosts({})
             atexit.register(_state["hosts"].close)
-    job = _unpacked(job, contents, sha256) if contents else _installed(job, sha256)
+    told = _unpacked(job.told, contents, sha256) if contents else _installed(job.told, sha256)
     neighbours = int(get_worker().state.nthreads) - 1
-    result = perform(replace(job, neighbours=neighbours), _state["hosts"])
-    versions = packages.versions(job.imports)
+    result = perform(replace(job, told=told, neighbours=neighbours), _state["hosts"])
+    versions = packages.versions(told["imports"])
     return result | {"machine": machine.describe(), "versions": versions}
 
 
-def _installed(job: Job, sha256: str) -> Job:
-    """The job with the installed module as it is on this machine, if that is the same."""
-    spec = catalogue.locate(job.module)
-    found = spec and spec.origin and Implementation("", Path(spec.origin), job.module, "")
+def _installed(told: dict[str, Any], sha256: str) -> dict[str, Any]:
+    """A job's words with the installed module as it is on this machine, if that is the same."""
+    spec = catalogue.locate(told["module"])
+    found = spec and spec.origin and Implementation("", Path(spec.origin), told["module"], "")
     if not found or found.sha256 != sha256:
-        raise RuntimeError(f"{job.module} on this worker is not what was submitted")
+        raise RuntimeError(f"{told['module']} on this worker is not what was submitted")
     files = [str(path) for path in found.sources.files]
-    return replace(job, source=str(found.source), files=files)
+    return told | {"source": str(found.source), "files": files}
 
 
-def _unpacked(job: Job, contents: dict[str, bytes], sha256: str) -> Job:
-    """The job with its files as they are now on this machine."""
-    folder = _own_folder() / sha256
-    for name, content in contents.items():
-        _write(folder / name, content)
-    return replace(
-        job,
-        source=str(folder / job.source),
-        files=[str(folder / name) for name in job.files],
-        roots={name: str(folder / root) for name, root in job.roots.items()},
-    )
+def _unpacked(told: dict[str, Any], contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+    """A job's words with its files as they are now on this machine.
 
-
-def _own_folder() -> Path:
-    """A folder of this process that nobody else can have made, removed at its exit."""
+    They lie in a folder of this process that nobody else can have made, removed at its exit.
+    """
     with _lock:
         if "folder" not in _state:
-            _state["folder"] = folder = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
+            _state["folder"] = root = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
             # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
-            Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=0)
-        return Path(_state["folder"])
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that another thread may be writing, or a run reading, just now."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{threading.get_ident()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+            Finalize(None, shutil.rmtree, (root,), {"ignore_errors": True}, exitpriority=0)
+        folder = Path(_state["folder"], sha256)
+        if sha256 not in _unpacked_before:
+            for name, content in contents.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
+            _unpacked_before.add(sha256)
+    return told | {
+        "source": str(folder / told["source"]),
+        "files": [str(folder / name) for name in told["files"]],
+        "roots": {name: str(folder / root) for name, root in told["roots"].items()},
+    }

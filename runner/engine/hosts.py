@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from typing import IO
 
 from ..config.plan import HostKey, HostsNeeded
 from ..machine import working_folder
@@ -31,7 +30,9 @@ class HostProcess:
         """Start the process; what it prints while importing goes to a file of its own."""
         self.modules = modules
         self.control, theirs = socket.socketpair()
-        self.errors = _scratch()
+        # A file of no name; in memory where that can be, since no folder may be writable.
+        memory = os.memfd_create("twolayer") if hasattr(os, "memfd_create") else None
+        self.errors = open(memory, "w+b") if memory else tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "twolayer.engine.host", *modules],
             stdin=theirs.fileno(),
@@ -57,7 +58,7 @@ class HostProcess:
                         self.start_without_imports()
 
     def start_without_imports(self) -> None:
-        """Start again, with nothing imported, after the process has died importing."""
+        """Start the process again after it has died importing."""
         self.errors.seek(0)
         tail = self.errors.read()[-2000:].decode(errors="replace").strip()
         self.close()
@@ -85,24 +86,12 @@ class HostProcess:
         self.errors.close()
 
 
-def _scratch() -> IO[bytes]:
-    """A file of no name; in memory where that can be, since no folder may be writable."""
-    if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("twolayer"), "w+b")
-    return tempfile.TemporaryFile()
-
-
 def thread_environment(threads: int) -> dict[str, str]:
     """Environment variables that give every framework the same number of threads."""
-    count = str(threads)
-    return {
-        "OMP_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": count,
-        "MKL_NUM_THREADS": count,
-        "VECLIB_MAXIMUM_THREADS": count,
-        "TF_NUM_INTRAOP_THREADS": count,
+    blas = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    names = (*blas, "TF_NUM_INTRAOP_THREADS", "NPROC")  # the last is for JAX on a CPU
+    return dict.fromkeys(names, str(threads)) | {
         "TF_NUM_INTEROP_THREADS": "1",
-        "NPROC": count,  # JAX on a CPU
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
     }
 

@@ -209,7 +209,7 @@ class Supervised:
             message = f"the process exited with status {status} before training was done"
             return "failed", error_data("Exited", message)
         name = signal_name(-status)
-        if self.job.memory_limit and ("bad_alloc" in log or "MemoryError" in log):
+        if self.job.told["memory_limit"] and ("bad_alloc" in log or "MemoryError" in log):
             return "out_of_memory", error_data(name, "ran out of memory", signal=name)
         message = f"the process was ended by {name}"
         if name == "SIGKILL":

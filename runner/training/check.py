@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..config.settings import Config
 from . import contract
-from .contract import ContractError, Shapes, Train
+from .contract import ContractError, Train
 from .loop import Arrays, Clock, as_floats, computed_dtype, hooked
 
 SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
@@ -30,26 +30,34 @@ SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
 NOT_TRIED = "not tried"
 
 
-@dataclass
 class Trace:
-    """One run, seen from outside.
+    """One run of `train` to its end, seen from outside.
 
-    Attributes:
-        problems: the arrays handed out, each time.
-        shapes: those of the weights among them.
-        yielded: the losses as they are at the end; `at_once`, as they were when yielded.
-        states: the global switches before the run, at each loss, and after it.
+    Raises ContractError if it is no generator or yields what is not a number.
     """
 
-    train: Train
-    cfg: Config
-    clock: Clock
-    problems: list[Arrays] = field(default_factory=list)
-    shapes: Sequence[Shapes] = ()
-    yielded: list[Any] = field(default_factory=list)
-    at_once: list[float] = field(default_factory=list)
-    states: list[dict[str, Any]] = field(default_factory=list)
-    returned: Any = None
+    def __init__(self, train: Train, cfg: Config, stop_after: int | None = None) -> None:
+        self.train, self.cfg = train, cfg
+        self.clock = Clock(stop_after or cfg.epochs, waits=True)
+        self.problems: list[Arrays] = []  # the arrays handed out, each time
+        self.yielded: list[Any] = []  # the losses as they are at the end
+        self.at_once: list[float] = []  # the losses as they were when yielded
+        self.states = [global_state()]  # before the run, at each loss, and after it
+        self.returned: Any = None
+        watched, self.shapes = hooked(cfg, self.clock.steps, self._keep)
+        for loss in self._losses(watched):
+            self.yielded.append(loss)
+            self.at_once += contract.numbers(loss)
+            self.states.append(global_state())
+            self.clock.yielded = len(self.at_once)
+        self.states.append(global_state())
+
+    def _keep(self, arrays: Arrays) -> Arrays:
+        self.problems.append(arrays)
+        return arrays
+
+    def _losses(self, cfg: Config) -> Iterator[Any]:
+        self.returned = yield from contract.begin(self.train, cfg)
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -67,34 +75,6 @@ class Trace:
 
 def _bits(losses: list[float]) -> bytes:
     return np.asarray(losses, dtype=float).tobytes()
-
-
-def trace(train: Train, cfg: Config, stop_after: int | None = None) -> Trace:
-    """Run `train` to its end.
-
-    Raises ContractError if it is no generator or yields what is not a number.
-    """
-    run = Trace(train, cfg, Clock(stop_after or cfg.epochs, waits=True))
-
-    def keep(arrays: Arrays) -> Arrays:
-        run.problems.append(arrays)
-        return arrays
-
-    watched, run.shapes = hooked(cfg, run.clock.steps, keep)
-    run.states.append(global_state())
-    generator = contract.begin(train, watched)
-    while True:
-        try:
-            loss = next(generator)
-        except StopIteration as end:
-            run.returned = end.value
-            break
-        run.yielded.append(loss)
-        run.at_once += contract.numbers(loss)
-        run.states.append(global_state())
-        run.clock.yielded = len(run.at_once)
-    run.states.append(global_state())
-    return run
 
 
 def global_state() -> dict[str, Any]:
@@ -157,7 +137,7 @@ def _same_seed_same_bits(run: Trace) -> None:
     runs = []
     for seed in (1, 2):
         _seed_globals(seed)
-        runs.append(trace(run.train, run.cfg).bits())
+        runs.append(Trace(run.train, run.cfg).bits())
     if runs[0] != runs[1]:
         raise ContractError(
             "two runs with the same seed differ; draw randomness only from cfg.seed"
@@ -181,8 +161,8 @@ def _returns_weights(run: Trace) -> None:
 
 def _stops_cleanly(run: Trace) -> None:
     part = max(1, run.cfg.epochs // 2)
-    stopped = trace(run.train, run.cfg, stop_after=part)
-    whole = trace(run.train, run.cfg.with_(epochs=part))
+    stopped = Trace(run.train, run.cfg, stop_after=part)
+    whole = Trace(run.train, run.cfg.with_(epochs=part))
     if stopped.bits() != whole.bits():
         raise ContractError(
             f"stopped at step {part} it is not what a run of {part} steps is; "
@@ -199,7 +179,7 @@ class Rule:
     judge: Callable[[Trace], None]
 
     def __call__(self, train: Train, cfg: Config = SMALL) -> None:
-        self.judge(trace(train, cfg))
+        self.judge(Trace(train, cfg))
 
     def __str__(self) -> str:
         return self.name
@@ -236,7 +216,7 @@ def check(train: Train, cfg: Config = SMALL) -> dict[str, str]:
     If it does not even run, the rule on generators says why, and no other is tried.
     """
     try:
-        run = trace(train, cfg)
+        run = Trace(train, cfg)
     except Exception as error:
         return dict.fromkeys(map(str, RULES), NOT_TRIED) | {"generator": _sentence(error)}
     return {rule.name: _broken(rule, run) for rule in RULES}
