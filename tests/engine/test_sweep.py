@@ -159,9 +159,9 @@ def test_the_sweeps_that_come_with_it_are_valid():
 
 
 def test_a_large_sweep_is_never_held_whole(folder):
-    text = "grid:\n  lr: {log: [1e-9, 1e-6, 1000]}\n  seed: {range: 100}"
+    text = "grid:\n  lr: {log: [1e-9, 1e-6, 200]}\n  seed: {range: 100}"
     planned = made(folder, f"impls: numpy_manual\n{text}")
-    assert planned.size == 100_000
+    assert planned.size == 20_000
     assert len(list(itertools.islice(planned.runs(), 10))) == 10
 
 
@@ -335,15 +335,14 @@ def test_a_sweep_is_no_config(folder):
     assert done.stderr == "s.yaml:8:1: grid: is for sweeps; use twolayer sweep\n"
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_parallel_runs_give_the_same_bits(folder, jobs):
+def test_parallel_runs_give_the_same_bits(folder):
     text = "impls: [numpy_manual, torch_manual]\ngrid: {seed: {range: 3}}"
-    done = twolayer("sweep", sweep_file(folder, text), "--jobs", jobs, cwd=folder)
-    alone = twolayer("sweep", sweep_file(folder, text, "t"), cwd=folder)
-    assert (done.returncode, alone.returncode) == (0, 0)
+    for name, jobs in (("s", 2), ("t", 1)):
+        done = twolayer("sweep", sweep_file(folder, text, name), "--jobs", jobs, cwd=folder)
+        assert done.returncode == 0
+        paths = folder.glob(f"results/{name}/runs/*/result.json")
+        assert {json.loads(path.read_text())["neighbours"] for path in paths} == {jobs - 1}
     assert losses(folder, "s") == losses(folder, "t")
-    records = [json.loads(p.read_text()) for p in folder.glob("results/s/runs/*/result.json")]
-    assert {record["neighbours"] for record in records} == {jobs - 1}
 
 
 def test_two_sweeps_at_once_lose_and_repeat_nothing(folder):
@@ -389,7 +388,7 @@ def test_a_sweep_killed_at_random_moments_ends_as_if_never_killed(folder):
     (folder / "mine.py").write_text((PLANTED / "plain_floats.py").read_text())
     twolayer("sweep", sweep_file(folder, text, "whole"), cwd=folder)
     file, rng = sweep_file(folder, text), random.Random(1)
-    for _ in range(8):
+    for _ in range(5):
         command = start("sweep", file, "--jobs", "2", cwd=folder)
         time.sleep(rng.uniform(0.3, 1.3))
         alive = processes(folder)
