@@ -100,7 +100,7 @@ def check(
             raise UserError(f"{item.name}: {hints}")
         item.family  # noqa: B018 (refuses one that there is no reference for)
     say_notes(found, quiet=False)
-    work = [(plan.Run(item, Config()), {"task": "twolayer.training.tasks:check"}) for item in found]
+    work = [(plan.Run(item, Config()), {"task": "twolayer.training.tasks:rules"}) for item in found]
     broken = False
     for item, result in zip(found, scheduler.perform_each(work, limit), strict=True):
         verdicts = result.get("verdicts", {})

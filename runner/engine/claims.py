@@ -47,7 +47,7 @@ class Claims:
     def acquire(self, key: str) -> bool:
         """Claim a run; False if another process has."""
         try:
-            fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key))
+            fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(key))
         except OSError as error:
             if error.errno in HELD:
                 return False
@@ -57,7 +57,7 @@ class Claims:
     def release(self, key: str) -> None:
         """Give a claim back, after its result is on disk."""
         if not self.no_locks:
-            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _place(key))
+            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _byte(key))
 
     def holders(self, keys: Iterable[str]) -> set[int]:
         """The processes of this host that have claims on some of these runs, where known."""
@@ -66,7 +66,7 @@ class Claims:
     def _holder(self, key: str) -> int:
         if sys.platform != "linux":
             return 0
-        asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _place(key), 1, 0)
+        asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
         with contextlib.suppress(OSError):
             kind, *_, pid = struct.unpack(FLOCK, fcntl.fcntl(self.handle, fcntl.F_GETLK, asked))
             return 0 if kind == fcntl.F_UNLCK else int(pid)
@@ -76,5 +76,5 @@ class Claims:
         os.close(self.handle)
 
 
-def _place(key: str) -> int:
+def _byte(key: str) -> int:
     return int(key.rpartition("-")[2], 16)

@@ -77,7 +77,7 @@ def connect(
         raise UserError("--scheduler needs Dask; pip install 'twolayer[dask]'") from None
     where = _address(address, file)
     for name in ("distributed", "distributed.client", "concurrent.futures", "tornado.application"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # we say ourselves what went wrong
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # we say what went wrong
     try:
         tls = where.startswith(("tls:", "wss:"))
         if tls and not Security().get_connection_args("client")["ssl_context"]:
@@ -320,14 +320,14 @@ def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str
         if "hosts" not in _state:
             _state["hosts"] = Hosts({})
             atexit.register(_state["hosts"].close)
-    told = _unpacked(job.told, contents, sha256) if contents else _installed(job.told, sha256)
+    told = _unpacked(job.told, contents, sha256) if contents else _found_here(job.told, sha256)
     neighbours = int(get_worker().state.nthreads) - 1
     result = perform(replace(job, told=told, neighbours=neighbours), _state["hosts"])
     versions = packages.versions(told["imports"])
     return result | {"machine": machine.describe(), "versions": versions}
 
 
-def _installed(told: dict[str, Any], sha256: str) -> dict[str, Any]:
+def _found_here(told: dict[str, Any], sha256: str) -> dict[str, Any]:
     """A job's words with the installed module as it is on this machine, if that is the same."""
     spec = catalogue.locate(told["module"])
     found = spec and spec.origin and Implementation("", Path(spec.origin), told["module"], "")

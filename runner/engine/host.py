@@ -46,7 +46,7 @@ def main() -> None:
     pipes = Host(control).serve()
     if pipes:  # only ever true in a forked child
         commands, events, log = pipes
-        worker.perform(commands, events, log, imports)
+        worker.work(commands, events, log, imports)
     os._exit(0)  # nothing here needs a framework's slow farewell
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import error_data
-from ..training.pipes import STOP, split, write
+from ..training.pipes import STOP, split, write_all
 from .hosts import HostProcess, Hosts
 from .job import Job
 
@@ -97,7 +97,7 @@ class Supervised:
         self.host.fork(commands, events, output)
         for fd in (commands, events, output):
             os.close(fd)
-        write(self.commands, self.job.json() + b"\n")
+        write_all(self.commands, self.job.json() + b"\n")
         self.selector = selectors.DefaultSelector()
         for fd in (self.events, self.output):
             self.selector.register(fd, selectors.EVENT_READ)
@@ -124,13 +124,13 @@ class Supervised:
             clock = time.monotonic()
             if not self.stopping and (cancelled.is_set() or clock > self.deadline):
                 self.stopping = "interrupted" if cancelled.is_set() else "timeout"
-                write(self.commands, STOP + self.stopping.encode() + b"\n")
+                write_all(self.commands, STOP + self.stopping.encode() + b"\n")
                 kill_at = clock + GRACE_S
             if clock > kill_at:
                 self.let_go()
             if not self.host.alive():
                 self.kill()
-        while self.selector.get_map() and self.read_ready(0):
+        while self.read_ready(0):
             pass
         return self.final()
 

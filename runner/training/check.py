@@ -70,10 +70,10 @@ class Trace:
             weights = self.weights
         except ContractError:
             weights = []
-        return [_bits(self.at_once), *(weight.tobytes() for weight in weights)]
+        return [_as_bytes(self.at_once), *(weight.tobytes() for weight in weights)]
 
 
-def _bits(losses: list[float]) -> bytes:
+def _as_bytes(losses: list[float]) -> bytes:
     return np.asarray(losses, dtype=float).tobytes()
 
 
@@ -113,7 +113,7 @@ def _pulls_as_it_goes(run: Trace) -> None:
 
 
 def _fresh_losses(run: Trace) -> None:
-    if _bits(as_floats(run.yielded)) != _bits(run.at_once):
+    if _as_bytes(as_floats(run.yielded)) != _as_bytes(run.at_once):
         raise ContractError("it yields a reused buffer: earlier losses change later; yield a copy")
 
 

@@ -51,7 +51,7 @@ def begin(train: Train, cfg: Config) -> Generator[Any, None, Any]:
     if not isinstance(generator, Generator):
         raise ContractError(
             f"train(cfg) must yield its losses, it returned {_kind(generator)}"
-            f"{_place(train, ast.Return)}; write `yield loss` in a loop over cfg.steps()"
+            f"{_line_of(train, ast.Return)}; write `yield loss` in a loop over cfg.steps()"
         )
     return generator
 
@@ -111,7 +111,7 @@ def check_counts(train: Train, pulled: int, yielded: int, epochs: int) -> None:
 def ended_early(train: Train, steps: str) -> ContractError:
     """The error of a loop that is left before its steps end."""
     return ContractError(
-        f"it ended after {steps} steps{_place(train, ast.Break)}; "
+        f"it ended after {steps} steps{_line_of(train, ast.Break)}; "
         f"the loop must go on until cfg.steps() ends"
     )
 
@@ -142,7 +142,7 @@ def take_weights(
     `drawn` holds the shapes of the weights each time that cfg.problem() was called. Raises
     ContractError unless these are real floating-point arrays in the same order and shapes.
     """
-    place = _place(train, ast.Return)
+    place = _line_of(train, ast.Return)
     if fault := _fault(returned):
         kind, remedy = fault
         attached = f"; and {ATTACHED}" if getattr(loss, "requires_grad", False) else ""
@@ -195,7 +195,7 @@ def _file(train: Train) -> str:
     return Path(inspect.getsourcefile(train) or "").name
 
 
-def _place(train: Train, kind: type[ast.stmt]) -> str:
+def _line_of(train: Train, kind: type[ast.stmt]) -> str:
     """` (mine.py:7)`: where `train` has a statement of this kind, if it has just one."""
     lines = [node.lineno for node in _parts(_tree(train)) if isinstance(node, kind)]
     return f" ({_file(train)}:{lines[0]})" if len(lines) == 1 else ""

@@ -126,13 +126,13 @@ class Loaded:
         parts = path.removeprefix(self.tree).split(os.sep)
         if "__pycache__" in parts or any(part.startswith(".") for part in parts):
             return False
-        folders = [*_installed(), *(() if inside else _elsewhere())]
+        folders = [*_installed_folders(), *(() if inside else _elsewhere())]
         if path.startswith(tuple(os.path.join(os.path.realpath(f), "") for f in folders)):
             return False
         return os.path.isfile(path) and os.stat(path).st_mtime < self.begun
 
 
-def _installed() -> Iterator[str]:
+def _installed_folders() -> Iterator[str]:
     """The folders of Python, of installed packages and of twolayer."""
     ours = (module for name, module in sys.modules.items() if name in ("twolayer", BUILT_IN))
     yield from (os.path.dirname(str(module.__file__)) for module in ours)

@@ -12,10 +12,12 @@ STOP = b"stop "
 
 def send(fd: int, message: dict[str, Any]) -> None:
     """Write one message, a line of JSON, to a pipe."""
-    write(fd, b"\n" + json.dumps(message).encode() + b"\n")  # a killed writer leaves half a line
+    write_all(
+        fd, b"\n" + json.dumps(message).encode() + b"\n"
+    )  # a killed writer leaves half a line
 
 
-def write(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
     """Write all of some data to a pipe. Nobody reading it is no error."""
     with contextlib.suppress(BrokenPipeError):
         while data:

@@ -19,7 +19,7 @@ from . import contract
 from .contract import ContractError
 from .loading import Loaded, load_module
 from .loop import Trained, Training
-from .worker import Leash, Send, describe, peak_bytes, status_bytes
+from .worker import Leash, Send, exception_data, peak_bytes, status_bytes
 
 
 def train(
@@ -49,7 +49,7 @@ def train(
     trained = training.run(function)
     return summed_up(trained, cfg) | {
         **known,
-        "notes": list(notes(trained, cfg, main)),
+        "notes": list(notes_on(trained, cfg, main)),
         "peak_bytes": peak_bytes(),
         "threads": frameworks.threads_in_use(main),
         "blas": blas(),
@@ -60,7 +60,7 @@ def train(
 def summed_up(trained: Trained, cfg: Config) -> dict[str, Any]:
     """A training as data for a record."""
     finite = [loss for loss in trained.losses if math.isfinite(loss)]
-    reason = describe(trained.error) if trained.error else None
+    reason = exception_data(trained.error) if trained.error else None
     if trained.outcome == "diverged":
         last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
         message = f"loss is {trained.losses[-1]} at epoch {len(trained.losses) - 1}; {last}"
@@ -79,7 +79,7 @@ def summed_up(trained: Trained, cfg: Config) -> dict[str, Any]:
     }
 
 
-def notes(trained: Trained, cfg: Config, framework: str) -> Iterator[str]:
+def notes_on(trained: Trained, cfg: Config, framework: str) -> Iterator[str]:
     """What to say of a run beside its numbers."""
     if trained.outcome == "ok" and trained.step_us is None:
         yield (
@@ -122,12 +122,12 @@ def entry_point(module: Any) -> Any:
     return module.train
 
 
-def check(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+def rules(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Try the rules of the contract; returns a verdict by rule."""
-    from .check import SMALL, check
+    from .check import check
 
     train = entry_point(load_module(job))
-    verdicts = check(train, SMALL)
+    verdicts = check(train)
     return {"outcome": "ok", "error": None, "verdicts": verdicts, "borrowed": borrowed(job)}
 
 

@@ -27,7 +27,7 @@ RESCUE_AFTER_S = 1.0
 Send = Callable[[dict[str, Any]], None]
 
 
-def perform(commands: int, events: int, log: int, imports: dict[str, float]) -> None:
+def work(commands: int, events: int, log: int, imports: dict[str, float]) -> None:
     """Do the one job that comes down `commands`, and end the process.
 
     The job names the function that does it, as `twolayer.training.tasks:train`.
@@ -35,7 +35,7 @@ def perform(commands: int, events: int, log: int, imports: dict[str, float]) -> 
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    sys.stdout, sys.stderr = _log(1), _log(2)
+    sys.stdout, sys.stderr = _stream(1), _stream(2)
     faulthandler.enable(all_threads=False)
     leash = Leash(commands, events)
     job = json.loads(leash.line())
@@ -44,7 +44,7 @@ def perform(commands: int, events: int, log: int, imports: dict[str, float]) -> 
         limit_memory(job["memory_limit"])
         result = pkgutil.resolve_name(job["task"])(job, imports, leash, lambda m: send(events, m))
     except BaseException as error:
-        result = {"outcome": "failed", "error": describe(error)}
+        result = {"outcome": "failed", "error": exception_data(error)}
         print(result["error"]["traceback"] or "", end="", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # closed, or replaced, by the run
@@ -62,7 +62,7 @@ class _Unfailing(io.FileIO):
         return len(data)
 
 
-def _log(fd: int) -> io.TextIOWrapper:
+def _stream(fd: int) -> io.TextIOWrapper:
     """A stream to print to, whatever the locale and whatever becomes of the file."""
     raw = io.BufferedWriter(_Unfailing(fd, "w", closefd=False))
     return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
@@ -137,7 +137,7 @@ def peak_bytes() -> int:
     return status_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def describe(error: BaseException) -> dict[str, Any]:
+def exception_data(error: BaseException) -> dict[str, Any]:
     """An exception as data: with its traceback from the user's code on, unless it needs none."""
     shown, trace = error, _users_part(error)
     if trace is None and error.__cause__:  # as of a StopIteration that leaves a generator
