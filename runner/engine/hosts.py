@@ -21,7 +21,7 @@ class HostProcess:
     """A process that has imported some modules and forks runs on request."""
 
     def __init__(self, modules: tuple[str, ...], threads: int) -> None:
-        self.threads = threads
+        self.needed, self.threads = modules, threads
         self.lock = threading.Lock()
         self.imported = False
         self.start(modules)
@@ -104,7 +104,6 @@ class Hosts:
 
     def __init__(self, needed: HostsNeeded) -> None:
         self.lock = threading.Lock()
-        self.modules: HostsNeeded = {}
         self.hosts: dict[HostKey, HostProcess] = {}
         for key, modules in needed.items():
             self.get(key, modules)
@@ -113,11 +112,11 @@ class Hosts:
         """The host for a key; started if there is none, again if it has died."""
         with self.lock:
             host = self.hosts.get(key)
-            if host is None or not host.alive():
-                modules = self.modules.setdefault(key, modules)
-                if host is not None:
-                    host.close()
+            if host is None:
                 host = self.hosts[key] = HostProcess(modules, key[1])
+            elif not host.alive():
+                host.close()
+                host = self.hosts[key] = HostProcess(host.needed, key[1])
             return host
 
     def wait_ready(self, stop: threading.Event | None = None) -> None:
