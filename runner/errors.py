@@ -48,6 +48,13 @@ class ConfigError(UserError):
         return str(self.args[0])
 
 
+def error_data(
+    kind: str, message: str, *, traceback: str | None = None, signal: str | None = None
+) -> dict[str, str | None]:
+    """What went wrong in a run, as its record keeps it."""
+    return {"type": kind, "message": message, "traceback": traceback, "signal": signal}
+
+
 MISSING = "there is no such file"
 
 

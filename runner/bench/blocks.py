@@ -19,11 +19,12 @@ import numpy as np
 from ..config import frameworks
 from ..config.rules import Value
 from ..config.settings import Config
+from ..errors import error_data
 from ..training import contract
 from ..training.contract import ContractError, Train, begin, count
 from ..training.loading import load_module
-from ..training.loop import TimedConfig, as_floats, host_value
-from ..training.tasks import entry_point, error
+from ..training.loop import as_floats, hooked, host_value
+from ..training.tasks import entry_point
 from ..training.worker import Leash, Send, peak_bytes, status_bytes
 
 BLOCK_NS = 20_000_000
@@ -133,21 +134,6 @@ def shares_since(usage: np.ndarray) -> dict[str, float]:
     return {"cpu_share": own / wall, "others_share": others / (wall * (os.cpu_count() or 1))}
 
 
-class BlockConfig(TimedConfig):
-    """The settings as a benchmark hands them in: its steps are those of a BlockTimer."""
-
-    timer: BlockTimer
-
-    @classmethod
-    def of(cls, values: dict[str, Value], timer: BlockTimer) -> BlockConfig:
-        cfg = cls(**values)
-        object.__setattr__(cfg, "timer", timer)
-        return cfg
-
-    def steps(self) -> Iterator[int]:
-        return self.timer.steps()
-
-
 def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
     main = job["framework"]
@@ -169,9 +155,9 @@ def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash,
     result["threads"] = frameworks.threads_in_use(main)
     if result["outcome"] == "diverged":
         message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
-        result["error"] = error("Diverged", message)
+        result["error"] = error_data("Diverged", message)
     elif result["outcome"] == "ok":
-        result["flops"] = own_flops(module, TimedConfig(**values))
+        result["flops"] = own_flops(module, Config(**values))
     if result["outcome"] == "ok" and job["dispatch"]:
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
             warmup_s = min(1.0, job["warmup_s"])
@@ -186,7 +172,7 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
     Raises what training raises, and ContractError if it breaks the contract.
     """
     device = str(values["device"])
-    cfg = BlockConfig.of(values, timer)
+    cfg, shapes = hooked(Config(**values), timer.steps)  # type: ignore[arg-type]
     begun = time.perf_counter_ns()
     loss = last = None
     generator = begin(train, cfg)
@@ -207,8 +193,8 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
         if diverged:  # it looks at its losses itself
             return {"outcome": "diverged"}
         raise contract.ended_early(train, f"only {timer.yielded}")
-    if returned is not None or cfg.handed_out:
-        contract.take_weights(train, cfg, cfg.handed_out, returned, loss)
+    if returned is not None or shapes:
+        contract.take_weights(train, cfg, shapes, returned, loss)
     return {
         "outcome": "diverged" if diverged else "ok",
         "blocks_us": timer.times_us,

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..config.plan import Run, host_key, hosts_needed
-from ..engine.scheduler import job
-from ..engine.supervisor import Hosts, supervise
+from ..config.plan import Run, hosts_needed
+from ..engine.hosts import Hosts
+from ..engine.job import Job
+from ..engine.supervisor import perform
 from . import analysis
 from .measurement import Bench, Round, save
 from .plan import Entry
@@ -115,10 +116,6 @@ class Measuring:
             if result["outcome"] == "ok":
                 self.rates.setdefault(result["by"], []).append(result["rates"])
 
-    def _perform(self, hosts: Hosts, run: Run, **changes: Any) -> dict[str, Any]:
-        return supervise(
-            hosts.get(host_key(run)),
-            job(run, self.memory_limit) | changes,
-            timeout_s=self.timeout_s,
-            cancelled=self.stop,
-        )
+    def _perform(self, hosts: Hosts, run: Run, **task: Any) -> dict[str, Any]:
+        job = Job.of(run, timeout_s=self.timeout_s, memory_limit=self.memory_limit, **task)
+        return perform(job, hosts, self.stop)

@@ -40,7 +40,7 @@ def check(
         item.reference  # noqa: B018 (refuses one that there is no reference for)
     for note in plan.notes(implementations):
         say(f"note: {note}", quiet=False)
-    task = {"task": "twolayer.training.tasks:check"}
+    task = {"task": "twolayer.training.tasks:rules"}
     work = [(plan.Run(item, Config()), task) for item in implementations]
     kept = True
     for (run, _), result in zip(work, perform_each(work, limit), strict=True):

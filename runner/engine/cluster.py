@@ -18,9 +18,10 @@ import socket
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
+from dataclasses import replace
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,22 +32,22 @@ from ..config import catalogue
 from ..config.catalogue import Implementation
 from ..config.plan import Run
 from ..errors import UserError
-from ..files import write
 from ..results.record import Record
-from .scheduler import Session, order, perform
-from .supervisor import Hosts
+from .hosts import Hosts
+from .job import Job
+from .scheduler import Session
+from .supervisor import perform
 
 if TYPE_CHECKING:
     from distributed import Client
 
 RETRIES = 3
-"""How often a run may lose its worker before it is given up as crashed."""
+"""How often a run may lose all its workers before it is given up; Dask has the same number."""
 
 GPU = "GPU"
 """The worker resource that a run with `device: cuda` asks for, where any worker has it."""
 
 CONNECT_TIMEOUT_S = 10
-
 
 LOOK_S = 1.0
 """How often to look which workers have come or gone."""
@@ -75,8 +76,8 @@ def connect(
     except ImportError:
         raise UserError("--scheduler needs Dask; pip install 'twolayer[dask]'") from None
     where = _address(address, file)
-    for name in ("distributed", "distributed.client", "concurrent.futures"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # we say ourselves what went wrong
+    for name in ("distributed", "distributed.client", "concurrent.futures", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # we say what went wrong
     try:
         tls = where.startswith(("tls:", "wss:"))
         if tls and not Security().get_connection_args("client")["ssl_context"]:
@@ -127,168 +128,97 @@ def here() -> dict[str, str]:
     return versions | {"python": major_minor}
 
 
-@dataclass(eq=False)
-class Task:
-    """A run that a worker is to do.
-
-    Attributes:
-        promise: what becomes of it in the end.
-        future: what becomes of it on the worker that it is sent to.
-        gone: whether Dask has given that up: the worker or the connection was lost.
-        lost: how often that was so.
-    """
-
-    order: dict[str, Any]
-    may_use_gpu: bool
-    gpu: bool = False
-    sent: float = 0.0
-    promise: Future[dict[str, Any]] = field(default_factory=Future)
-    future: Future[dict[str, Any]] | None = None
-    gone: bool = False
-    lost: int = 0
-
-    def settle(self, future: Future[dict[str, Any]]) -> None:
-        """Pass on how it ended, unless it was taken back or has lost its worker."""
-        if future is not self.future:  # of an earlier attempt
-            return
-        if future.cancelled() or type(future.exception()).__name__ == "KilledWorker":
-            self.gone = True
-        else:
-            self.end(future.exception() or future.result())
-
-    def end(self, result: dict[str, Any] | BaseException) -> None:
-        with contextlib.suppress(InvalidStateError):  # it has ended already
-            if isinstance(result, BaseException):
-                self.promise.set_exception(result)
-            else:
-                self.promise.set_result(result)
-
-    def take_back(self) -> None:
-        if self.future:
-            self.future.cancel()
-
-
-@dataclass(eq=False)
-class Worker:
-    """A worker of the cluster.
-
-    Attributes:
-        answer: its versions.
-        unfit: what keeps it from being used; None before it has answered.
-    """
-
-    address: str
-    threads: int
-    gpus: float
-    answer: Future[dict[str, str]]
-    unfit: str | None = None
-    tasks: list[Task] = field(default_factory=list)
-
-    def has_place(self, gpu: bool, ahead: int) -> bool:
-        on_gpu = sum(task.gpu for task in self.tasks)
-        return len(self.tasks) < ahead * self.threads and not (gpu and on_gpu >= ahead * self.gpus)
-
-    def judge(self) -> None:
-        """Find whether it can be used, once it has answered."""
-        if self.unfit is not None or not self.answer.done() or self.answer.cancelled():
-            return
-        if error := self.answer.exception():
-            self.unfit = f"worker {self.address} can't run twolayer ({error})"
-            return
-        theirs = self.answer.result()
-        wrong = [
-            f"{name} {theirs.get(name, 'missing')} (here {version})"
-            for name, version in here().items()
-            if theirs.get(name) != version
-        ]
-        self.unfit = ""
-        if wrong:
-            self.unfit = (
-                f"worker {self.address} has {', '.join(wrong)}; losses compare only with the same "
-                "versions, so install the same everywhere"
-            )
+def _unfit(address: str, answer: dict[str, str] | Exception) -> str:
+    """Why a worker that gave this answer for its versions is not used; empty if it is."""
+    if isinstance(answer, Exception):
+        return f"worker {address} can't run twolayer ({answer})"
+    wrong = [
+        f"{name} {answer.get(name, 'missing')} (here {version})"
+        for name, version in here().items()
+        if answer.get(name) != version
+    ]
+    only = "losses compare only with the same versions, so install the same everywhere"
+    return f"worker {address} has {', '.join(wrong)}; {only}" if wrong else ""
 
 
 class Cluster:
     """A connection to a Dask cluster, whose workers come and go.
 
-    Each run is sent to one worker, by its address. So it is known which worker is at what, no
-    run gets to one that does not fit, and none waits behind another while a worker is idle.
+    Dask places each run on the least busy of the workers that can be used. As many are
+    submitted as these have threads, so that none waits behind another while a worker is idle.
     """
 
     def __init__(self, client: Client, where: str, session: Session, wait_s: float) -> None:
         self.client, self.where, self.session, self.wait_s = client, where, session, wait_s
-        self.workers: dict[str, Worker] = {}
-        self.queue: list[Task] = []
+        self.usable: dict[str, dict[str, Any]] = {}  # what Dask tells of each worker, by address
+        self.unfit: dict[str, str] = {}  # why others are not used
+        # The key of each run under way, and the workers that it may be on.
+        self.sent: dict[Future[dict[str, Any]], tuple[str, set[str]]] = {}
+        self.lost: Counter[str] = Counter()
         self.ahead = 1
+        self.all_on_gpus = True
         self.looked = self.told = float("-inf")
         self.size = 0
         self.said: set[str] = set()
         self.without_since: float | None = None
 
-    # --- which workers there are
-
-    @property
-    def usable(self) -> list[Worker]:
-        return [worker for worker in self.workers.values() if worker.unfit == ""]
-
     def wait_for_workers(self) -> None:
         """Wait for the first worker that can be used."""
         while not self.usable and not self.session.stop.is_set():
             self.look()
-            unfit = [worker.unfit for worker in self.workers.values() if worker.unfit]
-            if unfit and len(unfit) == len(self.workers) and not self.said:
-                raise UserError(f"--scheduler {self.where}: {unfit[0]}")
+            if self.unfit and not self.usable and not self.said:
+                raise UserError(f"--scheduler {self.where}: {next(iter(self.unfit.values()))}")
             if reason := self.in_vain():
                 self.session.give_up(reason)
             time.sleep(0.05)
         self.tell()
 
     def look(self) -> None:
-        """Notice the workers that have come or gone; what these were at goes to others."""
-        if time.monotonic() - self.looked > LOOK_S:
-            self.looked = time.monotonic()
-            there = self.client.scheduler_info(n_workers=-1).get("workers")
-            if there is None:  # while the client connects again
-                return
-            for address in self.workers.keys() - there.keys():
-                self.forget(self.workers.pop(address))
-            for address in there.keys() - self.workers.keys():
-                self.workers[address] = self.ask(address, there[address])
-        for worker in self.workers.values():
-            worker.judge()
+        """Notice the workers that have come or gone, and ask the new ones for their versions."""
+        if time.monotonic() - self.looked < LOOK_S:
+            return
+        self.looked = time.monotonic()
+        workers = self.client.scheduler_info(n_workers=-1).get("workers")
+        if workers is None:  # while the client connects again
+            return
+        self.usable = {a: info for a, info in self.usable.items() if a in workers}
+        self.unfit = {a: reason for a, reason in self.unfit.items() if a in workers}
+        new = [a for a in workers if a not in self.usable and a not in self.unfit]
+        answers: dict[str, Any] = {}
+        with contextlib.suppress(OSError):  # the connection was lost
+            answers = self.client.run(here, workers=new, on_error="return") if new else {}
+        for address, answer in answers.items():
+            if isinstance(answer, OSError):  # it has gone, or is asked again
+                continue
+            if reason := _unfit(address, answer):
+                self.unfit[address] = reason
+            else:
+                self.usable[address] = workers[address]
+        for future, (key, addresses) in self.sent.items():
+            if not addresses & self.usable.keys():
+                self.repeat(future, key)
 
-    def ask(self, address: str, info: dict[str, Any]) -> Worker:
-        """Ask a new worker for its versions."""
-        answer = self.client.get_executor(pure=False, workers=[address]).submit(here)
-        return Worker(address, info["nthreads"], info["resources"].get(GPU, 0), answer)
-
-    def forget(self, worker: Worker) -> None:
-        worker.answer.cancel()
-        for task in worker.tasks:
-            task.take_back()
-            self.repeat(task)
-
-    def repeat(self, task: Task) -> None:
-        """Have a run done by another worker, unless it has lost too many."""
-        task.lost += 1
-        if task.lost > RETRIES:
-            task.end(RuntimeError(f"lost its worker {task.lost} times"))
-        self.queue.append(task)
+    def repeat(self, future: Future[dict[str, Any]], key: str) -> None:
+        """Have a run submitted again, unless it has lost all its workers too often."""
+        self.lost[key] += 1
+        with contextlib.suppress(InvalidStateError):  # it has just ended
+            if self.lost[key] > RETRIES:
+                future.set_exception(RuntimeError(f"lost its worker {self.lost[key]} times"))
+            future.cancel()
 
     def tell(self) -> None:
         """Say which workers are not used and why, and how many are, when that has changed."""
-        for worker in self.workers.values():
-            if worker.unfit:
-                self.say(f"not used: {worker.unfit}")
+        for reason in self.unfit.values():
+            self.say(f"not used: {reason}")
         size = len(self.usable)
         if size and size != self.size and time.monotonic() - self.told > TELL_S:
             self.size, self.told = size, time.monotonic()
-            slots = sum(worker.threads for worker in self.usable)
+            slots = sum(info["nthreads"] for info in self.usable.values())
             workers = f"{size} Dask worker{'s' * (size > 1)}"
             self.session.watcher.note(f"{workers}, {slots} run{'s' * (slots > 1)} at once")
 
     def say(self, text: str) -> None:
+        """Say something once."""
         if text not in self.said:
             self.said.add(text)
             self.session.watcher.note(text)
@@ -300,145 +230,131 @@ class Cluster:
         if self.usable:
             self.without_since = None
             return ""
-        now = time.monotonic()
-        self.without_since = self.without_since or now
-        waited_s = now - self.without_since
-        if waited_s > TELL_S or all(worker.unfit for worker in self.workers.values()):
-            self.tell()
-            self.say(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
-        return f"--wait: no worker came within {self.wait_s:g} s" if waited_s > self.wait_s else ""
-
-    # --- which of them does what
+        self.without_since = self.without_since or time.monotonic()
+        self.tell()
+        self.say(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
+        in_vain = time.monotonic() - self.without_since > self.wait_s
+        return f"--wait: no worker came within {self.wait_s:g} s" if in_vain else ""
 
     def run_all(self, runs: Iterable[Run]) -> Iterator[Record]:
         """Run on the workers that there are at the time."""
         yield from self.session.run_all(runs, self.submit, self.window)
 
-    def submit(self, run: Run) -> Future[dict[str, Any]]:
-        may_use_gpu = run.config.device.partition(":")[0] in ("cuda", "auto")
-        task = Task(_portable(run, order(run, self.session)), may_use_gpu)
-        self.queue.append(task)
-        self.send()
-        return task.promise
-
     def window(self) -> int:
-        """How many runs to have submitted now; keeps all in motion."""
+        """How many runs to have submitted now. Follows the workers, and a request to stop."""
+        self.sent = {future: at for future, at in self.sent.items() if not future.done()}
         self.look()
         self.tell()
         if reason := self.in_vain():
             self.session.give_up(reason)
-        if self.session.stop.is_set():
-            self.drop(self.queue)
-        if self.session.cancel and self.session.cancel.is_set():
-            self.drop([task for worker in self.workers.values() for task in worker.tasks])
-        self.send()
-        return max(1, self.ahead * sum(worker.threads for worker in self.usable))
+        if self.session.cancel.is_set():
+            for future in self.sent:
+                future.cancel()
+        workers = self.usable.values()
+        gpus = sum(_gpus(info) for info in workers) if self.all_on_gpus else 0
+        return max(1, self.ahead * (gpus or sum(info["nthreads"] for info in workers)))
 
-    def drop(self, tasks: list[Task]) -> None:
-        for task in tasks:
-            task.take_back()
-            task.end({"outcome": "interrupted", "error": None, "started_at": ""})
+    def submit(self, run: Run) -> Future[dict[str, Any]]:
+        """Send a run to the workers. Without any, its future is cancelled, to be tried again."""
+        may_use_gpu = run.config.device.partition(":")[0] in ("cuda", "auto")
+        with_gpu = {a for a, info in self.usable.items() if may_use_gpu and _gpus(info)}
+        self.all_on_gpus &= bool(with_gpu)
+        addresses = with_gpu or set(self.usable)
+        if not addresses:
+            time.sleep(0.05)
+            nowhere: Future[dict[str, Any]] = Future()
+            nowhere.cancel()
+            return nowhere
+        executor = self.client.get_executor(
+            pure=False, workers=sorted(addresses), resources={GPU: 1} if with_gpu else None
+        )
+        begun = time.monotonic()
+        job, contents = _portable(self.session.job(run), run.implementation)
+        future: Future[dict[str, Any]] = executor.submit(
+            perform_there, job, contents, run.implementation.sha256
+        )
+        self.sent[future] = run.key, addresses
 
-    def send(self) -> None:
-        """Give waiting runs to the least busy workers, as far as they have places."""
-        for worker in self.workers.values():
-            for task in [task for task in worker.tasks if task.promise.done()]:
-                worker.tasks.remove(task)
-                short = time.monotonic() - task.sent < SHORT_S * self.ahead
-                self.ahead = 2 if short else 1
-            for task in [task for task in worker.tasks if task.gone]:
-                worker.tasks.remove(task)
-                self.repeat(task)
-        with_gpu = [worker for worker in self.workers.values() if worker.gpus and not worker.unfit]
-        waiting, self.queue = self.queue, []
-        for task in waiting:
-            if task.promise.done():
-                continue
-            task.gpu = task.may_use_gpu and bool(with_gpu)
-            free = [worker for worker in self.usable if worker.has_place(task.gpu, self.ahead)]
-            if not free:
-                self.queue.append(task)
-                continue
-            worker = min(free, key=lambda worker: len(worker.tasks) / worker.threads)
-            worker.tasks.append(task)
-            task.sent, task.gone = time.monotonic(), False
-            executor = self.client.get_executor(
-                pure=False,
-                workers=[worker.address],
-                resources={GPU: 1} if task.gpu else None,
-            )
-            task.future = executor.submit(perform_there, task.order)
-            task.future.add_done_callback(task.settle)
+        def learn(_: object) -> None:
+            self.ahead = 2 if time.monotonic() - begun < SHORT_S * self.ahead else 1
+
+        future.add_done_callback(learn)
+        return future
 
 
-def _portable(run: Run, order: dict[str, Any]) -> dict[str, Any]:
-    """An order with what another machine needs: the local files, or what they must be."""
-    implementation, job = run.implementation, order["job"]
-    order = order | {"source_sha256": implementation.sha256}
+def _gpus(info: dict[str, Any]) -> int:
+    return int(info["resources"].get(GPU, 0))
+
+
+def _portable(job: Job, implementation: Implementation) -> tuple[Job, dict[str, bytes]]:
+    """A job with its paths from one folder, and the contents of its files there.
+
+    What is installed is only named: it must be the same on the worker.
+    """
     if implementation.module:
-        return order
-    folders = (os.path.dirname(path) for path in job["files"])
-    common = os.path.commonpath([*folders, *job["roots"].values()])
-    contents = {os.path.relpath(path, common): Path(path).read_bytes() for path in job["files"]}
-    job = job | {
-        "source": os.path.relpath(job["source"], common),
+        return job, {}
+    told = job.told
+    folders = map(os.path.dirname, told["files"])
+    common = os.path.commonpath([*folders, *told["roots"].values()])
+    contents = {os.path.relpath(path, common): Path(path).read_bytes() for path in told["files"]}
+    there = {
+        "source": os.path.relpath(told["source"], common),
         "files": list(contents),
-        "roots": {name: os.path.relpath(root, common) for name, root in job["roots"].items()},
+        "roots": {name: os.path.relpath(root, common) for name, root in told["roots"].items()},
     }
-    return order | {"contents": contents, "job": job}
+    return replace(job, told=told | there), contents
 
 
 # --- on the workers
 
 _state: dict[str, Any] = {}
+_unpacked_before: set[str] = set()
 _lock = threading.Lock()
 
 
-def perform_there(order: dict[str, Any]) -> dict[str, Any]:
-    """Perform an order in a worker's process, in a fork of one of its hosts."""
-    order = _with_sources(order)
+def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+    """Do a job in a worker's process, in a fork of one of its hosts."""
+    from distributed import get_worker
+
     with _lock:
         if "hosts" not in _state:
             _state["hosts"] = Hosts({})
             atexit.register(_state["hosts"].close)
-    neighbours = _threads_of_worker() - 1
-    result = perform(order | {"neighbours": neighbours}, _state["hosts"])
-    versions = packages.versions(order["job"]["imports"])
+    told = _unpacked(job.told, contents, sha256) if contents else _found_here(job.told, sha256)
+    neighbours = int(get_worker().state.nthreads) - 1
+    result = perform(replace(job, told=told, neighbours=neighbours), _state["hosts"])
+    versions = packages.versions(told["imports"])
     return result | {"machine": machine.describe(), "versions": versions}
 
 
-def _threads_of_worker() -> int:
-    from distributed import get_worker
-
-    return int(get_worker().state.nthreads)
-
-
-def _with_sources(order: dict[str, Any]) -> dict[str, Any]:
-    """The order with the local files as they are on this machine, and are meant to be."""
-    job, sha256 = dict(order["job"]), order["source_sha256"]
-    if "contents" not in order:
-        spec = catalogue.locate(job["module"])
-        there = spec and spec.origin and Implementation("", Path(spec.origin), job["module"], "")
-        if not there or there.sha256 != sha256:
-            raise RuntimeError(f"{job['module']} on this worker is not what was submitted")
-        files = [str(path) for path in there.sources.files]
-        return order | {"job": job | {"source": str(there.source), "files": files}}
-    folder = _own_folder() / sha256
-    for name, content in order["contents"].items():
-        if not (folder / name).exists():  # another thread may be writing it, or a run reading it
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            write(folder / name, content)
-    job["source"] = str(folder / job["source"])
-    job["files"] = [str(folder / name) for name in job["files"]]
-    job["roots"] = {name: str(folder / root) for name, root in job["roots"].items()}
-    return order | {"job": job}
+def _found_here(told: dict[str, Any], sha256: str) -> dict[str, Any]:
+    """A job's words with the installed module as it is on this machine, if that is the same."""
+    spec = catalogue.locate(told["module"])
+    found = spec and spec.origin and Implementation("", Path(spec.origin), told["module"], "")
+    if not found or found.sha256 != sha256:
+        raise RuntimeError(f"{told['module']} on this worker is not what was submitted")
+    files = [str(path) for path in found.sources.files]
+    return told | {"source": str(found.source), "files": files}
 
 
-def _own_folder() -> Path:
-    """A folder of this process that nobody else can have made, removed at its exit."""
+def _unpacked(told: dict[str, Any], contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+    """A job's words with its files as they are now on this machine.
+
+    They lie in a folder of this process that nobody else can have made, removed at its exit.
+    """
     with _lock:
         if "folder" not in _state:
-            _state["folder"] = folder = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
+            _state["folder"] = root = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
             # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
-            Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=0)
-        return Path(_state["folder"])
+            Finalize(None, shutil.rmtree, (root,), {"ignore_errors": True}, exitpriority=0)
+        folder = Path(_state["folder"], sha256)
+        if sha256 not in _unpacked_before:
+            for name, content in contents.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
+            _unpacked_before.add(sha256)
+    return told | {
+        "source": str(folder / told["source"]),
+        "files": [str(folder / name) for name in told["files"]],
+        "roots": {name: str(folder / root) for name, root in told["roots"].items()},
+    }

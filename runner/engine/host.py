@@ -38,17 +38,15 @@ def main() -> None:
     adopt_orphans()
     with leaving_with(control):
         imports = import_all(sys.argv[1:])
-    from ..training import (
-        tasks,  # noqa: F401 - what most forks need, imported once
-        worker,
-    )
+    from ..training import tasks, worker  # noqa: F401 - what most forks need, imported once
 
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object
     control.sendall(b"r")  # ready
-    job = Host(control).serve()
-    if job:  # only ever true in a forked child
-        worker.perform(*job, imports)
+    pipes = Host(control).serve()
+    if pipes:  # only ever true in a forked child
+        commands, events, log = pipes
+        worker.work(commands, events, log, imports)
     os._exit(0)  # nothing here needs a framework's slow farewell
 
 
@@ -126,7 +124,7 @@ class Host:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
 
-    def serve(self) -> tuple[int, int, int] | None:
+    def serve(self) -> list[int] | None:
         """Serve until the requester is gone (None), or return as the child, with its pipes."""
         while True:
             for fd, _ in self.poll.poll():
@@ -134,21 +132,17 @@ class Host:
                     os.read(fd, 4096)
                     self.reap()
                 elif fd == self.control.fileno():
-                    pipes = self.receive()
-                    if pipes is None:
+                    _, pipes, _, _ = socket.recv_fds(self.control, 1, 3)
+                    if len(pipes) < 3:
                         self.end()
                         return None
-                    if self.fork(pipes):
+                    if self.fork(*pipes):
                         return pipes
                 else:
                     self.abandon(fd)
 
-    def receive(self) -> tuple[int, int, int] | None:
-        _, fds, _, _ = socket.recv_fds(self.control, 1, 3)
-        return (fds[0], fds[1], fds[2]) if len(fds) == 3 else None
-
-    def fork(self, pipes: tuple[int, int, int]) -> bool:
-        commands, events, log = pipes
+    def fork(self, commands: int, events: int, log: int) -> bool:
+        """Fork a process for a run; whether this is that process."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # BLAS threads survive a fork; see its atfork handler
             pid = os.fork()

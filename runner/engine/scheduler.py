@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from .. import machine, packages
-from ..config.plan import HostsNeeded, Run, host_key, hosts_needed
-from ..errors import UserError
+from ..config.plan import HostsNeeded, Run, hosts_needed
+from ..errors import UserError, error_data
 from ..results.record import FAILURES, Record
 from ..results.store import Store
-from .supervisor import Hosts, Notify, supervise
+from .hosts import Hosts
+from .job import Job
+from .supervisor import now, perform
 
 
 class Watcher(Protocol):
@@ -38,16 +41,13 @@ class Watcher(Protocol):
         """Something that a person should know."""
 
 
-Submit = Callable[[Run], "Future[dict[str, Any]]"]
-
-
 @dataclass
 class Session:
     """One call of `twolayer run` or `sweep`: its limits, and whether it has been told to stop.
 
     Attributes:
         stop: set, no further run begins.
-        cancel: set, the runs under way are stopped; in `twolayer run` the same event.
+        cancel: set, the runs under way are stopped; the same event as `stop` unless given.
         jobs: how many runs are under way at once.
         keep_interrupted: whether a run that was stopped leaves a record.
         broken: what outside the runs gave way, so that no more can be done; else nothing.
@@ -56,12 +56,12 @@ class Session:
     store: Store
     watcher: Watcher
     timeout_s: float | None = None
-    memory_limit: int | None = None
+    memory_limit: float | None = None
     fail_fast: bool = False
     jobs: int = 1
     keep_interrupted: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
-    cancel: threading.Event | None = None
+    cancel: threading.Event = None  # type: ignore[assignment]
     ended_early: bool = False
     broken: str = ""
     invocation: str = field(
@@ -70,6 +70,15 @@ class Session:
 
     def __post_init__(self) -> None:
         self.cancel = self.cancel or self.stop
+
+    def job(self, run: Run) -> Job:
+        """The training of a run, with the limits of this session."""
+        return Job.of(
+            run,
+            timeout_s=self.timeout_s,
+            memory_limit=self.memory_limit,
+            neighbours=self.jobs - 1,
+        )
 
     def run_here(self, runs: Iterable[Run], needed: HostsNeeded) -> Iterator[Record]:
         """Run in processes of this machine, `jobs` at a time; yields saved records.
@@ -84,13 +93,8 @@ class Session:
             self.wait_for_imports(hosts, needed)
 
             def submit(run: Run) -> Future[dict[str, Any]]:
-                return executor.submit(
-                    perform,
-                    order(run, self),
-                    hosts,
-                    self.cancel,
-                    lambda event: self.watcher.event(run, event),
-                )
+                notify = partial(self.watcher.event, run)
+                return executor.submit(perform, self.job(run), hosts, self.cancel, notify)
 
             yield from self.run_all(itertools.chain([first], runs), submit, lambda: self.jobs)
 
@@ -102,12 +106,16 @@ class Session:
         self.watcher.importing([])
 
     def run_all(
-        self, runs: Iterable[Run], submit: Submit, window: Callable[[], int]
+        self,
+        runs: Iterable[Run],
+        submit: Callable[[Run], Future[dict[str, Any]]],
+        window: Callable[[], int],
     ) -> Iterator[Record]:
         """Keep runs submitted, to whatever performs them, until all are done.
 
-        `window` says how many; it is asked again and again until the last is done. Yields each
-        record when it is saved. `runs` is only read as places come free.
+        `window` gives how many; it is asked again and again until the last is done. A run whose
+        future is cancelled is submitted again. Yields each record when it is saved. `runs` is
+        only read as places come free.
         """
         pending: dict[Future[dict[str, Any]], Run] = {}
         runs = iter(runs)
@@ -117,23 +125,28 @@ class Session:
                 pending[_refused(run) if run.missing else submit(run)] = run
             if not pending:
                 return
-            yield from self._collect(pending)
+            # A short wait at a time, since a signal is only seen between waits.
+            wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in [future for future in pending if future.done()]:
+                run = pending.pop(future)
+                if future.cancelled() and not self.stop.is_set():
+                    pending[submit(run)] = run
+                elif record := self.finish(run, _result(future)):
+                    yield record
 
-    def _collect(self, pending: dict[Future[dict[str, Any]], Run]) -> Iterator[Record]:
-        # A short wait at a time, since a signal is only seen between waits.
-        for future in wait(pending, timeout=0.2, return_when=FIRST_COMPLETED).done:
-            run = pending.pop(future)
-            finished = record(run, _result(future), self.invocation)
-            if finished.outcome != "interrupted" or self.keep_interrupted:
-                try:
-                    self.store.write(finished)
-                except UserError as error:
-                    self.give_up(str(error))
-                    continue
-            self.watcher.finished(run, finished)
-            if self.fail_fast and finished.outcome in (*FAILURES, "diverged"):
-                self.stop_early()
-            yield finished
+    def finish(self, run: Run, result: dict[str, Any]) -> Record | None:
+        """Save what a run came to; None if that can't be, which ends the session."""
+        record = _record(run, result, self.invocation)
+        if record.outcome != "interrupted" or self.keep_interrupted:
+            try:
+                self.store.write(record)
+            except UserError as error:
+                self.give_up(str(error))
+                return None
+        self.watcher.finished(run, record)
+        if self.fail_fast and record.outcome in (*FAILURES, "diverged"):
+            self.stop_early()
+        return record
 
     def stop_early(self) -> None:
         """Begin no further run, though nobody interrupted."""
@@ -141,11 +154,10 @@ class Session:
         self.stop.set()
 
     def give_up(self, reason: str) -> None:
-        """End it all: what the runs come to could not be had, or not be kept."""
+        """End it all: results can't be had any more, or not be kept."""
         self.broken = self.broken or reason
         self.stop_early()
-        if self.cancel:
-            self.cancel.set()
+        self.cancel.set()
 
     @property
     def interrupted(self) -> bool:
@@ -155,89 +167,33 @@ class Session:
 def _refused(run: Run) -> Future[dict[str, Any]]:
     """The result of a run that can't start."""
     future: Future[dict[str, Any]] = Future()
-    error = {"type": "NotInstalled", "message": run.missing, "traceback": None, "signal": None}
-    future.set_result({"outcome": "failed", "error": error, "started_at": _now()})
+    error = error_data("NotInstalled", run.missing)
+    future.set_result({"outcome": "failed", "error": error, "started_at": now()})
     return future
 
 
 def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:
-    """What a future came to; one that was lost with its worker is a crash."""
+    """The result of a future; one that was lost with its worker is a crash."""
+    if future.cancelled():
+        return {"outcome": "interrupted", "error": None, "started_at": ""}
     try:
         return future.result()
     except Exception as error:
-        kind = type(error).__name__
-        lost = {"type": kind, "message": str(error), "traceback": None, "signal": None}
-        return {"outcome": "crashed", "error": lost, "started_at": _now()}
+        lost = error_data(type(error).__name__, str(error))
+        return {"outcome": "crashed", "error": lost, "started_at": now()}
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def order(run: Run, session: Session) -> dict[str, Any]:
-    """All that whoever performs a run needs to know, as JSON."""
-    frameworks, threads = host_key(run)
-    return {
-        "job": job(run, session.memory_limit),
-        "frameworks": list(frameworks),
-        "threads": threads,
-        "modules": list(hosts_needed([run])[frameworks, threads]),
-        "timeout_s": session.timeout_s,
-        "neighbours": session.jobs - 1,
-    }
-
-
-def perform(
-    order: dict[str, Any],
-    hosts: Hosts,
-    cancelled: threading.Event | None = None,
-    notify: Notify = lambda _: None,
-) -> dict[str, Any]:
-    """Perform an order in a process forked from one of `hosts`, and return its result."""
-    begun = _now()
-    if cancelled is not None and cancelled.is_set():
-        return {"outcome": "interrupted", "error": None, "started_at": begun}
-    host = hosts.get((tuple(order["frameworks"]), order["threads"]), tuple(order["modules"]))
-    host.wait_ready(cancelled)  # an import that ends the process is for the run to tell
-    result = supervise(
-        host, order["job"], timeout_s=order["timeout_s"], cancelled=cancelled, notify=notify
-    )
-    return result | {"started_at": begun, "neighbours": order["neighbours"]}
-
-
-def job(run: Run, memory_limit: int | None) -> dict[str, Any]:
-    """What the process that trains is told."""
-    implementation = run.implementation
-    return {
-        "task": "twolayer.training.tasks:train",
-        "source": str(implementation.source),
-        "module": implementation.sources.module,
-        "installed": bool(implementation.module),
-        "built_in": implementation.built_in,
-        "roots": {name: str(folder) for name, folder in implementation.sources.roots.items()},
-        "files": [str(path) for path in implementation.sources.files],
-        "sha256": implementation.sources.sha256,
-        "framework": implementation.framework,
-        "imports": list(implementation.imports),
-        "preload": list(implementation.preload),
-        "config": run.config.values(),
-        "threads": run.threads,
-        "memory_limit": memory_limit,
-    }
-
-
-def record(run: Run, result: dict[str, Any], invocation: str) -> Record:
+def _record(run: Run, result: dict[str, Any], invocation: str) -> Record:
     """The record of a run that came back with this result."""
     result = {"machine": machine.describe()} | result
     result["losses"] = [float(loss) for loss in result.get("losses", [])]
     implementation = run.implementation
     versions = result.pop("versions", None) or packages.versions(implementation.imports)
-    versions = versions | {"blas": result.pop("blas", "?")}
     return Record(
         impl=run.name,
         config=run.config.values(),
         framework=implementation.framework,
-        versions=versions,
+        versions=versions | {"blas": result.pop("blas", "?")},
         git=machine.git_state(implementation.source.parent),
         source=implementation.module or str(implementation.source),
         source_sha256=implementation.sources.sha256,
@@ -250,14 +206,14 @@ def record(run: Run, result: dict[str, Any], invocation: str) -> Record:
 def perform_each(
     work: list[tuple[Run, dict[str, Any]]],
     timeout_s: float | None = None,
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Do other work than one training, each piece in a process of its own, one after the other.
+    """Do other tasks than a training, one after the other; yields the results.
 
-    Each piece is a run and what to change in its job (see `job`); yields the results.
+    Each is a run with the task and its arguments.
     """
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
         hosts.wait_ready()
-        for run, changes in work:
-            changed = job(run, memory_limit) | changes
-            yield supervise(hosts.get(host_key(run)), changed, timeout_s=timeout_s)
+        for run, task in work:
+            job = Job.of(run, timeout_s=timeout_s, memory_limit=memory_limit, **task)
+            yield perform(job, hosts)

@@ -13,51 +13,56 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..config.rules import Value
 from ..config.settings import Config
 from . import contract
 from .contract import ContractError, Train
-from .loop import TimedConfig, as_floats, computed_dtype
+from .loop import Arrays, Clock, as_floats, computed_dtype, hooked
 
 SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
 """The problem that the rules train on, unless they are given another."""
 
-
-class _WatchedConfig(TimedConfig):
-    """Settings that keep the arrays handed out, to see what becomes of them."""
-
-    def __init__(self, **values: Value) -> None:
-        super().__init__(**values)
-        object.__setattr__(self, "arrays", [])
-
-    arrays: list[tuple[np.ndarray, ...]]
-
-    def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
-        self.arrays.append(super().problem(middle=middle))
-        return self.arrays[-1]
+NOT_TRIED = "not tried"
 
 
-@dataclass
 class Trace:
-    """One run, seen from outside: every loss as it was when yielded, and as it is at the end."""
+    """One run of `train` to its end, seen from outside.
 
-    train: Train
-    cfg: _WatchedConfig
-    yielded: list[Any] = field(default_factory=list)
-    at_once: list[float] = field(default_factory=list)
-    states: list[dict[str, Any]] = field(default_factory=list)
-    returned: Any = None
+    Raises ContractError if it is no generator or yields what is not a number.
+    """
+
+    def __init__(self, train: Train, cfg: Config, stop_after: int | None = None) -> None:
+        self.train, self.cfg = train, cfg
+        self.clock = Clock(stop_after or cfg.epochs, waits=True)
+        self.problems: list[Arrays] = []  # the arrays handed out, each time
+        self.yielded: list[Any] = []  # the losses as they are at the end
+        self.at_once: list[float] = []  # the losses as they were when yielded
+        self.states = [global_state()]  # before the run, at each loss, and after it
+        self.returned: Any = None
+        watched, self.shapes = hooked(cfg, self.clock.steps, self._keep)
+        for loss in self._losses(watched):
+            self.yielded.append(loss)
+            self.at_once += contract.numbers(loss)
+            self.states.append(global_state())
+            self.clock.yielded = len(self.at_once)
+        self.states.append(global_state())
+
+    def _keep(self, arrays: Arrays) -> Arrays:
+        self.problems.append(arrays)
+        return arrays
+
+    def _losses(self, cfg: Config) -> Iterator[Any]:
+        self.returned = yield from contract.begin(self.train, cfg)
 
     @property
     def weights(self) -> list[np.ndarray]:
-        """The weights returned; raises ContractError if it returned something else."""
-        return contract.host_arrays(self.train, self.returned)
+        """The weights returned. Raises ContractError if they are not as they came."""
+        return contract.take_weights(self.train, self.cfg, self.shapes, self.returned)
 
     def bits(self) -> list[bytes]:
         """Losses and weights as bytes; what is not weights is left to the rule on weights."""
@@ -65,33 +70,11 @@ class Trace:
             weights = self.weights
         except ContractError:
             weights = []
-        return [_bits(self.at_once), *(weight.tobytes() for weight in weights)]
+        return [_as_bytes(self.at_once), *(weight.tobytes() for weight in weights)]
 
 
-def _bits(losses: list[float]) -> bytes:
+def _as_bytes(losses: list[float]) -> bytes:
     return np.asarray(losses, dtype=float).tobytes()
-
-
-def trace(train: Train, cfg: Config, stop_after: int | None = None) -> Trace:
-    """Run `train` to its end.
-
-    Raises ContractError if it is no generator or yields what is not a number.
-    """
-    run = Trace(train, _WatchedConfig(**cfg.values()))
-    clock = run.cfg.clock
-    clock.epochs = stop_after or clock.epochs
-    generator = contract.begin(train, run.cfg)
-    while True:
-        try:
-            loss = next(generator)
-        except StopIteration as end:
-            run.returned = end.value
-            break
-        run.yielded.append(loss)
-        run.at_once += contract.numbers(loss)
-        run.states.append(global_state())
-        clock.yielded = len(run.at_once)
-    return run
 
 
 def global_state() -> dict[str, Any]:
@@ -106,54 +89,55 @@ def global_state() -> dict[str, Any]:
     return state
 
 
-def _is_generator(train: Train, cfg: Config) -> None:
-    trace(train, cfg)
+# Each rule judges a run; some do others besides.
 
 
-def _pulls_steps(train: Train, cfg: Config) -> None:
-    contract.check_pulled(train, trace(train, cfg).cfg.clock.pulled)
+def _no_global_state(run: Trace) -> None:
+    before = run.states[0]
+    for state in run.states:
+        for name, value in before.items():
+            if state.get(name) != value:
+                raise ContractError(
+                    f"it leaves global state changed: {name} is {state.get(name)}, was {value}; "
+                    f"flip no global switch, and never yield inside a `with` that does"
+                )
 
 
-def _pulls_as_it_goes(train: Train, cfg: Config) -> None:
-    longer = TimedConfig(**cfg.with_(epochs=2 * contract.MOST_AHEAD).values())
-    longer.clock.most_ahead = contract.MOST_AHEAD
-    generator = contract.begin(train, longer)
+def _pulls_as_it_goes(run: Trace) -> None:
+    longer = run.cfg.with_(epochs=2 * contract.MOST_AHEAD)
+    clock = Clock(longer.epochs, waits=True)
+    clock.most_ahead = contract.MOST_AHEAD
+    generator = contract.begin(run.train, hooked(longer, clock.steps)[0])
     next(generator, None)
     generator.close()
 
 
-def _one_loss_per_step(train: Train, cfg: Config) -> None:
-    clock = trace(train, cfg).cfg.clock
-    contract.check_counts(train, clock.pulled, clock.yielded, clock.epochs)
-
-
-def _fresh_losses(train: Train, cfg: Config) -> None:
-    run = trace(train, cfg)
-    if _bits(as_floats(run.yielded)) != _bits(run.at_once):
+def _fresh_losses(run: Trace) -> None:
+    if _as_bytes(as_floats(run.yielded)) != _as_bytes(run.at_once):
         raise ContractError("it yields a reused buffer: earlier losses change later; yield a copy")
 
 
-def _detached_losses(train: Train, cfg: Config) -> None:
-    if any(getattr(loss, "requires_grad", False) for loss in trace(train, cfg).yielded):
+def _detached_losses(run: Trace) -> None:
+    if any(getattr(loss, "requires_grad", False) for loss in run.yielded):
         raise ContractError(contract.ATTACHED)
 
 
-def _problem_unchanged(train: Train, cfg: Config) -> None:
-    run = trace(train, cfg)
-    for arrays in run.cfg.arrays:
-        middle = len(arrays) > len(cfg.problem())
-        for index, (now, before) in enumerate(zip(arrays, cfg.problem(middle=middle), strict=True)):
+def _problem_unchanged(run: Trace) -> None:
+    for arrays in run.problems:
+        middle = len(arrays) > len(run.cfg.problem())
+        fresh = run.cfg.problem(middle=middle)
+        for index, (now, before) in enumerate(zip(arrays, fresh, strict=True)):
             if now.shape != before.shape or now.tobytes() != before.tobytes():
                 raise ContractError(
                     f"it changes the arrays of cfg.problem() (number {index}); train on copies"
                 )
 
 
-def _same_seed_same_bits(train: Train, cfg: Config) -> None:
+def _same_seed_same_bits(run: Trace) -> None:
     runs = []
     for seed in (1, 2):
         _seed_globals(seed)
-        runs.append(trace(train, cfg).bits())
+        runs.append(Trace(run.train, run.cfg).bits())
     if runs[0] != runs[1]:
         raise ContractError(
             "two runs with the same seed differ; draw randomness only from cfg.seed"
@@ -170,34 +154,20 @@ def _seed_globals(seed: int) -> None:
         tf.random.set_seed(seed)
 
 
-def _returns_weights(train: Train, cfg: Config) -> None:
-    run = trace(train, cfg)
-    contract.check_shapes(train, cfg, run.cfg.handed_out, run.weights)
-    if other := computed_dtype(cfg.dtype, run.weights, None):
-        raise ContractError(f"its weights are {other} where {cfg.dtype} was asked for")
+def _returns_weights(run: Trace) -> None:
+    if other := computed_dtype(run.cfg.dtype, run.weights, None):
+        raise ContractError(f"its weights are {other} where {run.cfg.dtype} was asked for")
 
 
-def _stops_cleanly(train: Train, cfg: Config) -> None:
-    part = max(1, cfg.epochs // 2)
-    stopped = trace(train, cfg, stop_after=part)
-    whole = trace(train, cfg.with_(epochs=part))
+def _stops_cleanly(run: Trace) -> None:
+    part = max(1, run.cfg.epochs // 2)
+    stopped = Trace(run.train, run.cfg, stop_after=part)
+    whole = Trace(run.train, run.cfg.with_(epochs=part))
     if stopped.bits() != whole.bits():
         raise ContractError(
             f"stopped at step {part} it is not what a run of {part} steps is; "
             f"nothing may depend on cfg.epochs or follow the loop but the return"
         )
-
-
-def _no_global_state(train: Train, cfg: Config) -> None:
-    before = global_state()
-    run = trace(train, cfg)
-    for state in (*run.states, global_state()):
-        for name, value in before.items():
-            if state.get(name) != value:
-                raise ContractError(
-                    f"it leaves global state changed: {name} is {state.get(name)}, was {value}; "
-                    f"flip no global switch, and never yield inside a `with` that does"
-                )
 
 
 @dataclass(frozen=True)
@@ -206,22 +176,31 @@ class Rule:
 
     name: str
     text: str
-    test: Callable[[Train, Config], None]
+    judge: Callable[[Trace], None]
 
     def __call__(self, train: Train, cfg: Config = SMALL) -> None:
-        self.test(train, cfg)
+        self.judge(Trace(train, cfg))
 
     def __str__(self) -> str:
         return self.name
 
 
 RULES = (
-    # First, since a switch that is flipped for good can be seen only before any other run.
     Rule("global-state", "it leaves global state alone", _no_global_state),
-    Rule("generator", "train(cfg) is a generator of losses", _is_generator),
-    Rule("steps", "it pulls its steps from cfg.steps()", _pulls_steps),
+    Rule("generator", "train(cfg) is a generator of losses", lambda run: None),  # it has run
+    Rule(
+        "steps",
+        "it pulls its steps from cfg.steps()",
+        lambda run: contract.check_pulled(run.train, run.clock.pulled),
+    ),
     Rule("ahead", "it pulls a step only when it is about to do it", _pulls_as_it_goes),
-    Rule("one-loss-per-step", "it yields one loss per step", _one_loss_per_step),
+    Rule(
+        "one-loss-per-step",
+        "it yields one loss per step",
+        lambda run: contract.check_counts(
+            run.train, run.clock.pulled, run.clock.yielded, run.clock.epochs
+        ),
+    ),
     Rule("fresh", "each loss is a value of its own", _fresh_losses),
     Rule("detached", "no loss is attached to its graph", _detached_losses),
     Rule("problem", "the arrays of cfg.problem() stay as they were", _problem_unchanged),
@@ -229,27 +208,29 @@ RULES = (
     Rule("weights", "it returns the final weights as they came", _returns_weights),
     Rule("stop", "stopped at step k it is a run of k steps", _stops_cleanly),
 )
-NOT_TRIED = "not tried"
 
 
 def check(train: Train, cfg: Config = SMALL) -> dict[str, str]:
     """Try every rule; returns what broke, by the rule's name: a sentence, or nothing if kept.
 
-    What keeps every rule from being tried is said once, of the rule on generators.
+    If it does not even run, the rule on generators says why, and no other is tried.
     """
-    verdicts = {rule.name: _verdict(rule, train, cfg) for rule in RULES}
-    reason = verdicts["generator"]
-    if reason:
-        verdicts |= {n: NOT_TRIED for n, other in verdicts.items() if other == reason}
-        verdicts["generator"] = reason
-    return verdicts
-
-
-def _verdict(rule: Rule, train: Train, cfg: Config) -> str:
     try:
-        rule(train, cfg)
-    except ContractError as error:
-        return str(error)
+        run = Trace(train, cfg)
     except Exception as error:
-        return f"it raised {type(error).__name__}: {error}"
+        return dict.fromkeys(map(str, RULES), NOT_TRIED) | {"generator": _sentence(error)}
+    return {rule.name: _broken(rule, run) for rule in RULES}
+
+
+def _broken(rule: Rule, run: Trace) -> str:
+    try:
+        rule.judge(run)
+    except Exception as error:
+        return _sentence(error)
     return ""
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ContractError):
+        return str(error)
+    return f"it raised {type(error).__name__}: {error}"

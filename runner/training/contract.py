@@ -32,7 +32,7 @@ PULL_CHUNKS = (
     "loop over cfg.steps() itself, or pull a chunk at a time (`islice(steps, 100)`) and yield "
     "its losses"
 )
-_WEIGHTS = "they must be real floating-point arrays of the shapes handed out"
+REAL_ARRAYS = "they must be real floating-point arrays of the shapes handed out"
 
 
 class ContractError(UserError):
@@ -50,7 +50,7 @@ def begin(train: Train, cfg: Config) -> Generator[Any, None, Any]:
     if not isinstance(generator, Generator):
         raise ContractError(
             f"train(cfg) must yield its losses, it returned {_kind(generator)}"
-            f"{_place(train, ast.Return)}; write `yield loss` in a loop over cfg.steps()"
+            f"{_line_of(train, ast.Return)}; write `yield loss` in a loop over cfg.steps()"
         )
     return generator
 
@@ -88,14 +88,15 @@ def check_pulled(train: Train, pulled: int) -> None:
     """Raise ContractError if no step was pulled."""
     if pulled:
         return
-    said = "it never pulled a step from cfg.steps(); "
-    for node in _nodes(train):
+    where = "write `for _ in cfg.steps():` as the training loop"
+    for node in _parts(_tree(train)):
         if isinstance(node, ast.For) and any(isinstance(n, ast.Yield) for n in ast.walk(node)):
-            raise ContractError(
-                f"{said}in {_file(train)}, write `for _ in cfg.steps():` where line {node.lineno} "
-                f"loops over {ast.unparse(node.iter)}"
+            where = (
+                f"in {_file(train)}, write `for _ in cfg.steps():` where line {node.lineno} loops "
+                f"over {ast.unparse(node.iter)}"
             )
-    raise ContractError(f"{said}write `for _ in cfg.steps():` as the training loop")
+            break
+    raise ContractError(f"it never pulled a step from cfg.steps(); {where}")
 
 
 def check_counts(train: Train, pulled: int, yielded: int, epochs: int) -> None:
@@ -103,18 +104,18 @@ def check_counts(train: Train, pulled: int, yielded: int, epochs: int) -> None:
     if pulled < epochs and 0 <= pulled - yielded <= 1:  # a return may follow a pull
         raise ended_early(train, f"{yielded} of {epochs}")
     if yielded != pulled:
-        raise miscounted(pulled, yielded)
+        raise _miscounted(pulled, yielded)
 
 
 def ended_early(train: Train, steps: str) -> ContractError:
+    """The error of a loop that is left before its steps end."""
     return ContractError(
-        f"it ended after {steps} steps{_place(train, ast.Break)}; "
+        f"it ended after {steps} steps{_line_of(train, ast.Break)}; "
         f"the loop must go on until cfg.steps() ends"
     )
 
 
-def miscounted(pulled: int, yielded: int) -> ContractError:
-    """What to raise where the losses are not as many as the steps."""
+def _miscounted(pulled: int, yielded: int) -> ContractError:
     how = "many" if yielded > pulled else "few"
     return ContractError(
         f"it yields too {how} losses: {yielded} for {pulled} steps; yield one for each step pulled"
@@ -122,9 +123,9 @@ def miscounted(pulled: int, yielded: int) -> ContractError:
 
 
 def out_of_step(pulled: int, yielded: int) -> ContractError:
-    """What to raise where losses run ahead of the steps, or stay more than MOST_AHEAD behind."""
+    """The error of losses that run ahead of the steps, or stay more than MOST_AHEAD behind."""
     if yielded > pulled:
-        return miscounted(pulled, yielded)
+        return _miscounted(pulled, yielded)
     steps = "a step" if pulled - yielded == 1 else f"{pulled - yielded} steps"
     return ContractError(
         f"it pulled {steps} before their losses came, so that it can be neither timed nor stopped; "
@@ -133,30 +134,23 @@ def out_of_step(pulled: int, yielded: int) -> ContractError:
 
 
 def take_weights(
-    train: Train, cfg: Config, handed_out: Sequence[Shapes], returned: Any, loss: Any
+    train: Train, cfg: Config, drawn: Sequence[Shapes], returned: Any, loss: Any = None
 ) -> list[np.ndarray]:
-    """What `train` returned as arrays of its own; `loss` is the last that it yielded.
+    """The weights that `train` returned, copied; `loss` is the last that it yielded.
 
-    Raises ContractError unless they are real floating-point arrays as they were handed out.
+    `drawn` holds the shapes of the weights each time that cfg.problem() was called. Raises
+    ContractError unless these are real floating-point arrays in the same order and shapes.
     """
-    try:
-        weights = host_arrays(train, returned)
-    except ContractError as error:
-        if getattr(loss, "requires_grad", False):
-            raise ContractError(f"{error}; and {ATTACHED}") from None
-        raise
-    check_shapes(train, cfg, handed_out, weights)
-    return weights
-
-
-def host_arrays(train: Train, returned: Any) -> list[np.ndarray]:
-    """What `train` returned, as a list of NumPy arrays of its own.
-
-    Raises ContractError if it is not a sequence of host arrays of real floating-point numbers.
-    """
+    place = _line_of(train, ast.Return)
     if fault := _fault(returned):
-        found, wanted = fault
-        raise ContractError(f"{found}{_place(train, ast.Return)}; {wanted}")
+        kind, remedy = fault
+        attached = f"; and {ATTACHED}" if getattr(loss, "requires_grad", False) else ""
+        raise ContractError(f"{kind}{place}; {remedy}{attached}")
+    shapes = [weight.shape for weight in returned]
+    problems = (cfg.problem(middle=middle) for middle in (False, True))
+    possible = drawn[-1:] or [[array.shape for array in arrays[2:]] for arrays in problems]
+    if shapes not in possible:
+        raise ContractError(_misshapen(cfg, possible[0], shapes, place))
     # NumPy itself knows no bfloat16, only the process that has imported ml_dtypes does.
     return [np.array(w, np.float32 if w.dtype.kind == "V" else w.dtype) for w in returned]
 
@@ -170,35 +164,25 @@ def _fault(returned: Any) -> tuple[str, str] | None:
     for weight in returned:
         if not isinstance(weight, np.ndarray):
             torch = type(weight).__module__.partition(".")[0] == "torch"
-            write = "weight.numpy(force=True)" if torch else "np.asarray(weight)"
-            found = f"it returned {_kind(weight)} among its weights"
-            return found, f"return NumPy arrays: {write}"
+            array = "weight.numpy(force=True)" if torch else "np.asarray(weight)"
+            return f"it returned {_kind(weight)} among its weights", f"return NumPy arrays: {array}"
         if not weight.dtype.name.startswith(("float", "longdouble", "bfloat")):
-            return f"its weights are of type {weight.dtype}", _WEIGHTS
+            return f"its weights are of type {weight.dtype}", REAL_ARRAYS
     return None
 
 
-def check_shapes(
-    train: Train, cfg: Config, handed_out: Sequence[Shapes], weights: Sequence[np.ndarray]
-) -> None:
-    """Raise ContractError unless the weights have the order and shapes they came in.
-
-    If cfg.problem() was never called, those are the shapes that it would have handed out.
-    """
-    got = [weight.shape for weight in weights]
-    drawn = (cfg.problem(middle=middle)[2:] for middle in (False, True))
-    possible = handed_out[-1:] or [[weight.shape for weight in each] for each in drawn]
-    if got in possible:
-        return
-    wanted = possible[0]
-    place, came = _place(train, ast.Return), _shapes(wanted)
-    if len(got) == len(wanted):
-        raise ContractError(f"its weights have shapes {_shapes(got)}{place}; {_WEIGHTS}, {came}")
-    how_many = "1 array" if len(got) == 1 else f"{len(got)} arrays"
-    said = f"it returned {how_many} where {len(wanted)} were handed out{place}"
-    if len(got) == 2 * len(wanted) and not cfg.bias:
-        said += "; if it has biases, reading cfg.bias in train declares them"
-    raise ContractError(f"{said}; return the weights as they came, {came}")
+def _misshapen(cfg: Config, expected: Shapes, shapes: Shapes, place: str) -> str:
+    came = listed(map(str, expected))
+    if len(shapes) == len(expected):
+        return f"its weights have shapes {listed(map(str, shapes))}{place}; {REAL_ARRAYS}, {came}"
+    arrays = "1 array" if len(shapes) == 1 else f"{len(shapes)} arrays"
+    biases = ""
+    if len(shapes) == 2 * len(expected) and not cfg.bias:
+        biases = "; if it has biases, reading cfg.bias in train declares them"
+    return (
+        f"it returned {arrays} where {len(expected)} were handed out{place}{biases}; "
+        f"return the weights as they came, {came}"
+    )
 
 
 def _kind(value: object) -> str:
@@ -207,33 +191,29 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else f"a{'n' if name[0].lower() in 'aeiou' else ''} {name}"
 
 
-def _shapes(shapes: Shapes) -> str:
-    return listed(map(str, shapes))
-
-
 def _file(train: Train) -> str:
     return Path(inspect.getsourcefile(train) or "").name
 
 
-def _place(train: Train, kind: type[ast.stmt]) -> str:
+def _line_of(train: Train, kind: type[ast.stmt]) -> str:
     """` (mine.py:7)`: where `train` has a statement of this kind, if it has just one."""
-    lines = [node.lineno for node in _nodes(train) if isinstance(node, kind)]
+    lines = [node.lineno for node in _parts(_tree(train)) if isinstance(node, kind)]
     return f" ({_file(train)}:{lines[0]})" if len(lines) == 1 else ""
 
 
-def _nodes(train: Train) -> list[ast.stmt]:
-    """The statements of `train`, without those of functions in it; none if it has no source."""
+def _tree(train: Train) -> ast.AST:
+    """The source of `train`, with the line numbers of its file; empty if it has none."""
     try:
         lines, first = inspect.getsourcelines(train)
         (function,) = ast.parse(textwrap.dedent("".join(lines))).body
     except (OSError, TypeError, ValueError, SyntaxError):
-        return []
-    ast.increment_lineno(function, first - 1)
-    found, todo = [], list(ast.iter_child_nodes(function))
-    while todo:
-        node = todo.pop(0)
-        if isinstance(node, ast.stmt):
-            found.append(node)
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            todo += ast.iter_child_nodes(node)
-    return sorted(found, key=lambda node: node.lineno)
+        return ast.Module([], [])
+    return ast.increment_lineno(function, first - 1)
+
+
+def _parts(node: ast.AST) -> Iterator[ast.AST]:
+    """What is in a function, but not in the functions and classes in it."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from _parts(child)

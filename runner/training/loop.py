@@ -11,38 +11,40 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..config.rules import Value
 from ..config.settings import Config
 from . import contract
-from .contract import ContractError, Train, begin, count, numbers
+from .contract import ContractError, Shapes, Train, numbers
 
 REPORT_EVERY_NS = 250_000_000
 
+Arrays = tuple[np.ndarray, ...]
 
-class TimedConfig(Config):
-    """The settings as the runner hands them in: its steps stamp the clock and can end early."""
 
-    def __init__(self, **values: Value) -> None:
-        super().__init__(**values)  # type: ignore[arg-type]
-        clock = Clock(self.epochs, waits=self.device == "cpu")
-        object.__setattr__(self, "clock", clock)
-        object.__setattr__(self, "handed_out", [])
+def hooked(
+    cfg: Config,
+    steps: Callable[[], Iterator[int]],
+    problem: Callable[[Arrays], Arrays] | None = None,
+) -> tuple[Config, list[Shapes]]:
+    """The settings as `train` gets them: their steps are `steps`, and `problem` may alter theirs.
 
-    clock: Clock
-    handed_out: list[list[tuple[int, ...]]]  # the shapes of the weights, each time
+    Returns with them a list that grows by the shapes of the weights each time they are drawn.
+    """
+    shapes: list[Shapes] = []
+    copied = copy(cfg)
 
-    def steps(self) -> Iterator[int]:
-        return self.clock.steps()
+    def draw(*, middle: bool = False) -> Arrays:
+        arrays = cfg.problem(middle=middle)
+        shapes.append([array.shape for array in arrays[2:]])
+        return problem(arrays) if problem else arrays
 
-    def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
-        arrays = super().problem(middle=middle)
-        self.handed_out.append([array.shape for array in arrays[2:]])
-        return arrays
+    vars(copied).update(steps=steps, problem=draw)  # these stand before the methods of the class
+    return copied, shapes
 
 
 class Clock:
@@ -73,11 +75,8 @@ class Clock:
         if self.started:
             raise ContractError("cfg.steps() may be called only once")
         self.started = True
-        now, mark_step, mark_time = (
-            time.perf_counter_ns,
-            self.mark_steps.append,
-            self.mark_ns.append,
-        )
+        now = time.perf_counter_ns
+        mark_step, mark_time = self.mark_steps.append, self.mark_ns.append
         for step in range(self.epochs):
             if self.pulled == self.yielded:
                 if self.due:
@@ -115,62 +114,43 @@ class Trained:
     computed_dtype: str | None = None
 
 
-Report = Callable[[int, float], None]
-
-
-def measure(train: Train, cfg: TimedConfig) -> Trained:
-    """Run `train(cfg)` to its end, to its divergence or until `cfg.clock` is stopped."""
-    return Training(cfg).measure(train)
-
-
 class Training:
-    """One run of a `train`. `report(epochs_done, loss)` is called about four times a second."""
+    """One run of a `train`; `so_far` may be asked of it by another thread.
 
-    def __init__(self, cfg: TimedConfig, report: Report | None = None) -> None:
-        self.cfg = cfg
-        self.clock = cfg.clock
+    `report(epochs_done, loss)` is called about four times a second.
+    """
+
+    def __init__(
+        self,
+        cfg: Config,
+        report: Callable[[int, float], None] = lambda *_: None,
+        problem: Callable[[Arrays], Arrays] | None = None,
+    ) -> None:
+        self.clock = Clock(cfg.epochs, waits=cfg.device == "cpu")
+        self.cfg, self.shapes = hooked(cfg, self.clock.steps, problem)
         self.report = report
         self.raw: list[Any] = []
-        self.newest: Any = None
         self.weights: list[np.ndarray] = []
         self.computed_dtype: str | None = None
         self.begun = time.perf_counter_ns()
         self.ended = 0
 
-    def measure(self, train: Train) -> Trained:
+    def run(self, train: Train) -> Trained:
         """Run it to its end, to its divergence or until its clock is stopped."""
-        self.begun = time.perf_counter_ns()
-        error: BaseException | None = None
         try:
-            self.drive(train)
-        except BaseException as caught:  # even KeyboardInterrupt: here it is the code's own
-            error = caught
-        return self.result(error)
+            last, returned = self.pull(contract.begin(train, self.cfg))
+            self.ended = time.perf_counter_ns()
+            self.take_weights(train, last, returned)
+        except BaseException as error:  # even KeyboardInterrupt: here it is the code's own
+            return self.so_far(error)
+        return self.so_far()
 
-    def drive(self, train: Train) -> None:
-        returned = self.pull(begin(train, self.cfg))
-        self.ended = time.perf_counter_ns()
-        try:
-            self.check(train, returned)
-        except ContractError:
-            if not self.clock.stopped and all(map(math.isfinite, as_floats(self.raw[-1:]))):
-                raise  # else it was stopped, or has diverged, which is what there is to say
-
-    def check(self, train: Train, returned: Any) -> None:
-        """Take the weights. Raises ContractError if what `train` did is not what it must."""
-        clock, cfg = self.clock, self.cfg
-        contract.check_pulled(train, clock.pulled)
-        contract.check_counts(train, clock.pulled, clock.yielded, clock.epochs)
-        if returned is None and not cfg.handed_out:
-            return
-        self.weights = contract.take_weights(train, cfg, cfg.handed_out, returned, self.newest)
-        self.computed_dtype = computed_dtype(cfg.dtype, returned, self.newest)
-
-    def pull(self, generator: Any) -> Any:
+    def pull(self, generator: Any) -> tuple[Any, Any]:
+        """Pull every loss; returns the last, and what the generator returned."""
         clock, keep = self.clock, self.raw.append
         # Losses kept as tensors sit between the buffers of a step, so that each step has to ask
         # the system for fresh memory. A device that works on alone is not waited for, though.
-        take = host_value if clock.waits else _as_it_is
+        take = host_value if clock.waits else lambda loss: loss
         now = time.perf_counter_ns
         next_report = now() + REPORT_EVERY_NS
         last = None
@@ -178,40 +158,53 @@ class Training:
             try:
                 loss = next(generator)
             except StopIteration as end:
-                self.newest = last
-                return end.value
+                return last, end.value
             if loss is last and hasattr(loss, "__array__") and not isinstance(loss, np.generic):
                 raise ContractError("train(cfg) must yield a fresh loss each step, not one object")
             keep(take(loss))
             last = loss
-            clock.yielded += count(loss)
+            clock.yielded += contract.count(loss)
             if now() > next_report:
                 self.look(loss)
                 next_report = now() + REPORT_EVERY_NS
                 if clock.stopped and clock.pulled == clock.epochs:  # no step left to stop it by
                     generator.close()
-                    return None
+                    return last, None
 
     def look(self, loss: Any) -> None:
         """Report the newest loss, and stop a run that has diverged."""
         value = as_floats([loss])[-1]  # waits for the device
         self.clock.due = True
-        if self.report:
-            self.report(self.clock.yielded, value)
+        self.report(self.clock.yielded, value)
         if not math.isfinite(value):
             self.clock.stopped = "diverged"
 
-    def result(self, error: BaseException | None = None) -> Trained:
-        """What has come of it by now."""
+    def take_weights(self, train: Train, last: Any, returned: Any) -> None:
+        """Raises ContractError if what `train` did is not what it must."""
+        clock, cfg = self.clock, self.cfg
+        try:
+            contract.check_pulled(train, clock.pulled)
+            contract.check_counts(train, clock.pulled, clock.yielded, clock.epochs)
+            if returned is not None or self.shapes:
+                self.weights = contract.take_weights(train, cfg, self.shapes, returned, last)
+                self.computed_dtype = computed_dtype(cfg.dtype, returned, last)
+        except ContractError:
+            if not clock.stopped and all(map(math.isfinite, as_floats(self.raw[-1:]))):
+                raise  # else it was stopped, or has diverged, which is the outcome
+
+    def so_far(self, error: BaseException | None = None) -> Trained:
+        """What the run has come to by now."""
         ended = self.ended or time.perf_counter_ns()
         try:
             losses = as_floats(list(self.raw))
         except ContractError as caught:
             error, losses = error or caught, []
+        outcome = self.clock.stopped or "ok"
         bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
         if bad is not None:
-            losses = losses[: bad + 1]
-        outcome = self.outcome(error, bad)
+            losses, outcome = losses[: bad + 1], "diverged"
+        if error is not None:
+            outcome = "out_of_memory" if out_of_memory(error) else "failed"
         marks = self.clock.mark_ns[:]
         steps = self.clock.mark_steps[: len(marks)]
         if marks and not self.clock.waits and self.clock.pulled > steps[-1]:
@@ -228,17 +221,6 @@ class Training:
             step_us=step_times_us(steps, marks),
             computed_dtype=self.computed_dtype,
         )
-
-    def outcome(self, error: BaseException | None, bad: int | None) -> str:
-        if error is not None:
-            return "out_of_memory" if out_of_memory(error) else "failed"
-        if bad is not None:
-            return "diverged"
-        return self.clock.stopped or "ok"
-
-
-def _as_it_is(loss: Any) -> Any:
-    return loss
 
 
 def host_value(loss: Any) -> Any:

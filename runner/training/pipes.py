@@ -11,8 +11,14 @@ STOP = b"stop "
 
 
 def send(fd: int, message: dict[str, Any]) -> None:
-    """Write one message, a line of JSON, to a pipe. Nobody reading it is no error."""
-    data = b"\n" + json.dumps(message).encode() + b"\n"  # a killed writer may leave half a line
+    """Write one message, a line of JSON, to a pipe."""
+    write_all(
+        fd, b"\n" + json.dumps(message).encode() + b"\n"
+    )  # a killed writer leaves half a line
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of some data to a pipe. Nobody reading it is no error."""
     with contextlib.suppress(BrokenPipeError):
         while data:
             data = data[os.write(fd, data) :]

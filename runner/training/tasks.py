@@ -1,23 +1,25 @@
-"""The jobs of the contract: train once, and try the rules."""
+"""What a process does that is forked to train once, or to try the rules of the contract."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from threadpoolctl import threadpool_info
 
 from ..config import frameworks
-from ..errors import listed
+from ..config.settings import Config
+from ..errors import error_data, listed
 from . import contract
 from .contract import ContractError
 from .loading import Loaded, load_module
-from .loop import TimedConfig, Trained, Training
-from .worker import Leash, Send, describe, peak_bytes, status_bytes
+from .loop import Trained, Training
+from .worker import Leash, Send, exception_data, peak_bytes, status_bytes
 
 
 def train(
@@ -30,24 +32,24 @@ def train(
     module = load_module(job)
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
     device = frameworks.resolve_device(job["config"]["device"], main)
-    cfg = TimedConfig(**(job["config"] | {"device": device, "threads": job["threads"]}))
+    cfg = Config(**(job["config"] | {"device": device, "threads": job["threads"]}))
     known = {"import_s": import_s, "device": device, "start_bytes": status_bytes("VmRSS")}
     send({"event": "training", **known})
 
     def report(epoch: int, loss: float) -> None:
         send({"event": "progress", "epoch": epoch, "loss": _json(loss)})
 
-    run = Training(cfg, report)
-
     def so_far(outcome: str) -> dict[str, Any]:
-        trained = dataclasses.replace(run.result(), outcome=outcome)
+        trained = replace(training.so_far(), outcome=outcome)
         return summed_up(trained, cfg) | known | {"peak_bytes": peak_bytes()}
 
-    leash.hold(cfg.clock, so_far)
-    trained = run.measure(entry_point(module))
+    function = entry_point(module)
+    training = Training(cfg, report)
+    leash.hold(training.clock, so_far)
+    trained = training.run(function)
     return summed_up(trained, cfg) | {
         **known,
-        "notes": list(notes(trained, cfg, main)),
+        "notes": list(notes_on(trained, cfg, main)),
         "peak_bytes": peak_bytes(),
         "threads": frameworks.threads_in_use(main),
         "blas": blas(),
@@ -55,12 +57,14 @@ def train(
     }
 
 
-def summed_up(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
+def summed_up(trained: Trained, cfg: Config) -> dict[str, Any]:
     """A training as data for a record."""
     finite = [loss for loss in trained.losses if math.isfinite(loss)]
-    reason = describe(trained.error) if trained.error else None
+    reason = exception_data(trained.error) if trained.error else None
     if trained.outcome == "diverged":
-        reason = _divergence(trained.losses, finite)
+        last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
+        message = f"loss is {trained.losses[-1]} at epoch {len(trained.losses) - 1}; {last}"
+        reason = error_data("Diverged", message)
     return {
         "outcome": trained.outcome,
         "error": reason,
@@ -75,24 +79,16 @@ def summed_up(trained: Trained, cfg: TimedConfig) -> dict[str, Any]:
     }
 
 
-def notes(trained: Trained, cfg: TimedConfig, framework: str) -> Iterator[str]:
-    """What is to be said of a run beside its numbers."""
+def notes_on(trained: Trained, cfg: Config, framework: str) -> Iterator[str]:
+    """What to say of a run beside its numbers."""
     if trained.outcome == "ok" and trained.step_us is None:
-        said = "its steps are not timed: their losses never catch up with them"
-        yield f"{said}; {contract.PULL_CHUNKS}"
+        yield (
+            "its steps are not timed: their losses never catch up with them; "
+            f"{contract.PULL_CHUNKS}"
+        )
     if trained.computed_dtype:
         hint = "; in JAX, set jax_enable_x64" if framework == "jax" else ""
         yield f"asked for {cfg.dtype}, computed in {trained.computed_dtype}{hint}"
-
-
-def _divergence(losses: list[float], finite: list[float]) -> dict[str, Any]:
-    last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
-    return error("Diverged", f"loss is {losses[-1]} at epoch {len(losses) - 1}; {last}")
-
-
-def error(kind: str, message: str) -> dict[str, Any]:
-    """What went wrong as data, as `describe` gives it of an exception."""
-    return {"type": kind, "message": message, "traceback": None, "signal": None}
 
 
 def _json(loss: float) -> float | str:
@@ -102,23 +98,20 @@ def _json(loss: float) -> float | str:
 
 def blas() -> str:
     """Name and version of the BLAS libraries loaded here."""
-    found = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
-    return ", ".join(sorted(found))
+    names = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
+    return ", ".join(sorted(names))
 
 
 def gpu(device: str) -> dict[str, str] | None:
     """Name and driver of the GPU trained on, if any."""
     if not device.startswith("cuda"):
         return None
-    import subprocess
-
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
         out = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
-        rows = [row.split(", ") for row in out.strip().splitlines()]
-        name, driver = rows[int(device.partition(":")[2] or 0)]
+        name, driver = out.strip().splitlines()[int(device.partition(":")[2] or 0)].split(", ")
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return {"name": "?", "driver": "?"}
+        name = driver = "?"
     return {"name": name, "driver": driver}
 
 
@@ -129,12 +122,12 @@ def entry_point(module: Any) -> Any:
     return module.train
 
 
-def check(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+def rules(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Try the rules of the contract; returns a verdict by rule."""
-    from .check import SMALL, check
+    from .check import check
 
     train = entry_point(load_module(job))
-    verdicts = check(train, SMALL)
+    verdicts = check(train)
     return {"outcome": "ok", "error": None, "verdicts": verdicts, "borrowed": borrowed(job)}
 
 

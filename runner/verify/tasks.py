@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from ..config import frameworks
 from ..config.rules import Value
+from ..config.settings import Config
 from ..training.contract import Train
 from ..training.loading import load_module
-from ..training.loop import TimedConfig, measure
+from ..training.loop import Training
 from ..training.tasks import borrowed, entry_point, summed_up
 from ..training.worker import Leash, Send
 from .evidence import pack, silence_unit
-
-
-class _Silenced(TimedConfig):
-    """Settings whose problem has the first hidden unit at exactly 0."""
-
-    def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
-        return silence_unit(super().problem(middle=middle), bias=self.bias)
 
 
 def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
@@ -46,9 +39,9 @@ def train_each(
     """Train once a request, with the settings in `fixed` in place of the request's."""
     results = []
     for request in requests:
-        kind = _Silenced if request.get("zero_unit") else TimedConfig
-        cfg = kind(**request["config"] | fixed)
-        trained = measure(train, cfg)
+        cfg = Config(**request["config"] | fixed)
+        silenced = partial(silence_unit, bias=cfg.bias) if request.get("zero_unit") else None
+        trained = Training(cfg, problem=silenced).run(train)
         weights = [] if trained.error else [pack(weight) for weight in trained.weights]
         results.append(summed_up(trained, cfg) | {"weights": weights})
     return results

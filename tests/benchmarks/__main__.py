@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from twolayer.config.catalogue import LESSON
-from twolayer.engine.supervisor import thread_environment
+from twolayer.engine.hosts import thread_environment
 from twolayer.machine import usable_cores
 from twolayer.results.store import Store
 from twolayer.tables import Table

@@ -87,43 +87,54 @@ assert helper.SCALE == 0.5
 """
 
 
-def test_the_losses_are_those_of_this_machine(tmp_path):
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory):
+    """A folder, and the file of the scheduler of two workers, which leave nothing behind."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "tmp").mkdir()
+    with cluster(folder, env={"TMPDIR": str(folder / "tmp")}) as file:
+        yield folder, file
+        unpacked = list((folder / "tmp").glob("twolayer-*"))
+    assert unpacked
+    assert wait_for(lambda: not any(path.exists() for path in unpacked))
+    assert wait_for(lambda: not processes(folder))
+
+
+def test_the_losses_are_those_of_this_machine(two_workers):
     """Files travel with what they import, to folders that nobody else can have made."""
-    (tmp_path / "nets").mkdir()
-    (tmp_path / "nets" / "mine.py").write_text(f"{LIBS}{(PLANTED / 'plain_floats.py').read_text()}")
-    (tmp_path / "libs").mkdir()
-    (tmp_path / "libs" / "helper.py").write_text("SCALE = 0.5\n")
-    (tmp_path / "tmp").mkdir()
+    folder, file = two_workers
+    (folder / "nets").mkdir()
+    (folder / "nets" / "mine.py").write_text(f"{LIBS}{(PLANTED / 'plain_floats.py').read_text()}")
+    (folder / "libs").mkdir()
+    (folder / "libs" / "helper.py").write_text("SCALE = 0.5\n")
     text = "impls: [numpy_manual, autograd, ./nets/mine.py]\ngrid: {seed: {range: 4}}"
-    with cluster(tmp_path, env={"TMPDIR": str(tmp_path / "tmp")}) as file:
-        words = ("sweep", sweep_file(tmp_path, text), "--scheduler-file", file)
-        done = twolayer(*words, cwd=tmp_path)
-        again = twolayer(*words, cwd=tmp_path)
-        folders = list((tmp_path / "tmp").glob("twolayer-*"))
-        assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
-        assert all((each / "libs" / "helper.py").is_file() for f in folders for each in f.iterdir())
-    assert wait_for(lambda: not any(folder.exists() for folder in folders))
+    words = ("sweep", sweep_file(folder, text), "--scheduler-file", file)
+    done = twolayer(*words, cwd=folder)
+    again = twolayer(*words, cwd=folder)
+    unpacked = list((folder / "tmp").glob("twolayer-*"))
+    assert {path.stat().st_mode & 0o777 for path in unpacked} == {0o700}
+    assert all((each / "libs" / "helper.py").is_file() for f in unpacked for each in f.iterdir())
     assert (done.returncode, done.stdout) == (0, "12 of 12 runs finished: 12 ok\n"), done.stderr
     assert "12 finished, 0 to do" in again.stderr
-    twolayer("sweep", sweep_file(tmp_path, text, "local"), cwd=tmp_path)
-    assert losses_of(tmp_path, "s") == losses_of(tmp_path, "local")
+    twolayer("sweep", sweep_file(folder, text, "local"), cwd=folder)
+    assert losses_of(folder, "s") == losses_of(folder, "local")
 
 
-def test_failures_come_back_as_data(tmp_path):
+def test_failures_come_back_as_data(two_workers):
+    folder, file = two_workers
     files = ", ".join(str(PLANTED / f"{name}.py") for name in ("raises", "segfaults", "hangs"))
     text = f"timeout: 1\nimpls: [{files}, numpy_manual]"
-    with cluster(tmp_path, workers=1) as file:
-        words = ("sweep", sweep_file(tmp_path, text), "--scheduler-file", file)
-        done = twolayer(*words, cwd=tmp_path)
+    words = ("sweep", sweep_file(folder, text, "failing"), "--scheduler-file", file)
+    done = twolayer(*words, cwd=folder)
     assert done.returncode == 3
-    records = [json.loads(p.read_text()) for p in tmp_path.glob("results/s/runs/*/result.json")]
+    paths = folder.glob("results/failing/runs/*/result.json")
+    records = [json.loads(path.read_text()) for path in paths]
     assert {record["impl"]: record["outcome"] for record in records} == {
         "raises": "failed",
         "segfaults": "crashed",
         "hangs": "timeout",
         "numpy_manual": "ok",
     }
-    assert wait_for(lambda: not processes(tmp_path))
 
 
 def test_workers_that_go_lose_nothing(tmp_path):

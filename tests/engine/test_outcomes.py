@@ -63,6 +63,7 @@ good = Ending("ok", losses=20)
 
 ENDINGS = {
     "raises": raised("ValueError", "the planted mistake", losses=3),
+    "runs_out": raised("RuntimeError", "generator raised StopIteration", losses=3),
     "raises_at_import": raised("RuntimeError", "the planted mistake"),
     "exits": Ending("failed", "SystemExit", "sys.exit('planted exit')", losses=1),
     "exits_hard": Ending("failed", "Exited", "exited with status 3"),

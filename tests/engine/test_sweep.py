@@ -396,7 +396,7 @@ def test_a_sweep_killed_at_random_moments_ends_as_if_never_killed(folder):
     (folder / "mine.py").write_text((PLANTED / "plain_floats.py").read_text())
     twolayer("sweep", sweep_file(folder, text, "whole"), cwd=folder)
     file, rng = sweep_file(folder, text), random.Random(1)
-    for _ in range(8):
+    for _ in range(5):
         command = start("sweep", file, "--jobs", "2", cwd=folder)
         time.sleep(rng.uniform(0.3, 1.3))
         alive = processes(folder)

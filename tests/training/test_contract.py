@@ -12,9 +12,9 @@ import torch
 from command import twolayer
 from twolayer import Config
 from twolayer.config import catalogue
-from twolayer.training.check import NOT_TRIED, RULES, check, trace
+from twolayer.training.check import NOT_TRIED, RULES, Trace, check
 from twolayer.training.contract import ContractError
-from twolayer.training.loop import TimedConfig, measure
+from twolayer.training.loop import Training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -77,7 +77,7 @@ def reference(cfg):
 
 def agree(name, cfg):
     """Hold losses and final weights of an implementation to the reference."""
-    run = trace(implementation(name), cfg)
+    run = Trace(implementation(name), cfg)
     losses, weights = reference(cfg)
     np.testing.assert_allclose(run.at_once, losses, rtol=1e-9)
     for ours, theirs in zip(run.weights, weights, strict=True):
@@ -135,7 +135,7 @@ def test_momentum_is_the_same_computation_in_both(name, bias):
 @pytest.mark.parametrize("name", PLAIN_DESCENT)
 def test_single_precision_stays_close_to_double(name):
     """The same problem, rounded."""
-    single = trace(implementation(name), COMPARED.with_(dtype="float32")).at_once
+    single = Trace(implementation(name), COMPARED.with_(dtype="float32")).at_once
     np.testing.assert_allclose(single, reference(COMPARED)[0], rtol=1e-3)
 
 
@@ -144,7 +144,7 @@ def test_single_precision_stays_close_to_double(name):
 def test_the_loss_falls(name, dtype):
     """They do train."""
     cfg = COMPARED.with_(dtype=dtype, init="uniform", lr=1e-3)
-    losses = trace(implementation(name), cfg).at_once
+    losses = Trace(implementation(name), cfg).at_once
     assert losses[-1] < losses[0]
 
 
@@ -152,7 +152,7 @@ def test_the_loss_falls(name, dtype):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_weights_come_back_trained_in_their_type(name, dtype):
     """As NumPy arrays, changed, and of the precision that was asked for."""
-    run = trace(implementation(name), small(dtype=dtype))
+    run = Trace(implementation(name), small(dtype=dtype))
     assert {str(weight.dtype) for weight in run.weights} == {dtype}
     start = small(dtype=dtype).problem()[2:]
     assert not np.array_equal(run.weights[0], start[0])
@@ -169,7 +169,7 @@ def test_a_list_of_losses_is_all_it_takes_in_a_notebook(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_seed_makes_a_difference(name):
     """Another seed, other losses."""
-    one, two = (trace(implementation(name), small(seed=seed)).at_once for seed in (0, 1))
+    one, two = (Trace(implementation(name), small(seed=seed)).at_once for seed in (0, 1))
     assert one != two
 
 
@@ -718,7 +718,7 @@ def test_what_was_computed_in_is_what_weights_and_losses_say(change, asked, comp
         weights = yield from yielding(loss)(cfg)
         return [weight.astype(to) for weight in weights]
 
-    trained = measure(train, TimedConfig(**small(dtype=asked).values()))
+    trained = Training(small(dtype=asked)).run(train)
     assert (trained.outcome, trained.computed_dtype) == ("ok", computed)
     assert all(weight.dtype.kind == "f" for weight in trained.weights)
 
@@ -726,7 +726,7 @@ def test_what_was_computed_in_is_what_weights_and_losses_say(change, asked, comp
 def test_a_train_that_takes_no_cfg_is_told_so():
     """Not with a TypeError of ours."""
     with pytest.raises(ContractError, match="train must take one argument, cfg: too many"):
-        trace(lambda: iter(()), small())
+        Trace(lambda: iter(()), small())
 
 
 def test_a_loss_that_is_not_a_number_is_no_reused_buffer():
