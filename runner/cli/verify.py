@@ -1,7 +1,6 @@
 """`twolayer verify`: whether it is the same computation, with numbers."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,10 +33,6 @@ def verify(
     impl: Impls = None,
     config: ConfigFile = "notebook",
     format: FormatOption = Format.table,
-    figure: Annotated[
-        Path | None,
-        typer.Option("--figure", metavar="FILE", help="Draw deviations (.png, .svg or .pdf)."),
-    ] = None,
     tf32: Annotated[
         bool, typer.Option("--tf32", help="On a GPU, let float32 products round to TF32.")
     ] = False,
@@ -49,13 +44,9 @@ def verify(
 
     from ..config import plan
     from ..engine import scheduler
-    from ..verify.bounds import cases, judge, notes, table
     from ..verify.evidence import Verdict
+    from ..verify.judging import cases, judge, notes, table
 
-    if figure is not None:
-        from ..report.drawing import check_file
-
-        check_file(figure, "--figure")
     experiment = load_experiment(config, assignments, options, impl)
     configured = plan.make(experiment)
     say_notes((run.implementation for run in configured), quiet)
@@ -80,8 +71,4 @@ def verify(
     else:
         draw = table_markdown if format is Format.markdown else table_text
         emit(f"{draw(table(verdicts))}\n\n{paragraphs(notes(verdicts))}".rstrip())
-    if figure is not None:
-        from ..report.figure import deviations
-
-        deviations(verdicts, figure)
     raise typer.Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)

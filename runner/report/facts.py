@@ -20,8 +20,8 @@ from ..results import tables as record_tables
 from ..results.record import FAILURES, Record
 from ..results.rows import best
 from ..tables import Table
-from .judging import Judged
 from .material import Material, whole
+from .parity import Held
 from .times import comparable, compared
 
 MOST_LOGS = 20
@@ -43,15 +43,15 @@ class Verdict:
     mood: str
 
 
-def verdict(material: Material, judged: Sequence[Judged]) -> Verdict:
+def verdict(material: Material, judged: Held) -> Verdict:
     """The first thing to read: runs, failures, parity, who is fastest."""
     said = [_outcomes(material), _parity(material, judged), _lowest(material), _fastest(material)]
     return Verdict([sentence for sentence in said if sentence], _mood(material, judged))
 
 
-def _mood(material: Material, judged: Sequence[Judged]) -> str:
+def _mood(material: Material, judged: Held) -> str:
     outcomes = {run.record.outcome for run in material.runs} or {"ok"}
-    if outcomes & set(FAILURES) or any(each.outside for each in judged):
+    if outcomes & set(FAILURES) or any(each.outside for _, each in judged):
         return "bad"
     return "good" if outcomes == {"ok"} else "mixed"
 
@@ -80,16 +80,16 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _parity(material: Material, judged: Sequence[Judged]) -> str:
-    held = [each for each in judged if each.finding]
+def _parity(material: Material, judged: Held) -> str:
+    held = [each for _, each in judged if each.gate]
     if not held:
         return ""
-    outside = [each for each in held if each.outside]
+    outside = [chosen.name for chosen, each in judged if each.outside]
     of = f"{len(held)} of {len(material.runs):,}" if len(held) < len(material.runs) else "All"
     if not outside:
         all_of_them = " all" if of != "All" and len(held) > 1 else ""
         return f"{of} judged against the reference,{all_of_them} inside the band of rounding."
-    names = listed(each.chosen.name for each in outside[:5])
+    names = listed(outside[:5])
     more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
     inside = len(held) - len(outside)
     return f"{inside} of {len(held)} judged inside the band of rounding; outside: {names}{more}."

@@ -27,9 +27,8 @@ from . import facts as report_facts
 from . import figures as report_figures
 from .chart import Chart, Series
 from .data import others
-from .judging import Judged, judged
 from .material import Material, gather, whole
-from .parity import drawn
+from .parity import Held, drawn, judged
 
 OPEN_ROWS = 16
 """Tables of up to so many rows stand open."""
@@ -141,7 +140,7 @@ def _embedded(value: object) -> str:
 # --- its parts
 
 
-def _charts(material: Material, held: Sequence[Judged]) -> list[Chart]:
+def _charts(material: Material, held: Held) -> list[Chart]:
     """The charts, that of a sweep first."""
     found = {chart.key: chart for chart in others(material)}
     if parity := drawn(material, held):

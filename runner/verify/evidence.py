@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -53,6 +54,7 @@ class Verdict:
         at_zero: the slope it gives the ReLU at exactly zero; None if none explains its step.
         zeros: epochs in which the reference met an exact zero, by dtype.
         reasons: why it is not equivalent, most telling first; empty if it is.
+        cause: what explains all of it, with its parameters and the deviation that is left.
     """
 
     impl: str
@@ -69,6 +71,7 @@ class Verdict:
     at_zero: float | None = None
     zeros: dict[str, list[int]] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
+    cause: dict[str, Any] | None = None
 
     def summary(self) -> dict[str, Any]:
         """The verdict as data, without the curves."""
@@ -81,27 +84,31 @@ class Verdict:
 
 @dataclass
 class Outcome:
-    """Losses and weights of one training, as they came back from its process."""
+    """Losses and weights of one training, as they came back from its process.
+
+    `own_problem` says that it never called `cfg.problem()`.
+    """
 
     losses: np.ndarray
     weights: list[np.ndarray]
+    own_problem: bool = False
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> Outcome:
         losses = np.array([float(loss) for loss in result["losses"]])
-        return cls(losses, [unpack(each) for each in result["weights"]])
+        return cls(losses, unpack(result["weights"]), result["own_problem"])
 
 
-def pack(array: np.ndarray) -> dict[str, Any]:
-    """An array as JSON, exactly."""
-    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
+def pack(arrays: Sequence[np.ndarray]) -> str:
+    """Arrays as text, exactly."""
+    file = io.BytesIO()
+    np.savez(file, *arrays)
+    return base64.b64encode(file.getvalue()).decode()
 
 
-def unpack(packed: dict[str, Any]) -> np.ndarray:
-    """The array that `pack` packed."""
-    flat = np.frombuffer(base64.b64decode(packed["data"]), dtype=packed["dtype"])
-    return flat.reshape(packed["shape"])
+def unpack(packed: str) -> list[np.ndarray]:
+    """The arrays that `pack` packed."""
+    return [*np.load(io.BytesIO(base64.b64decode(packed))).values()]
 
 
 def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> tuple[np.ndarray, ...]:

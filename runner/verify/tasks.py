@@ -49,6 +49,7 @@ def train_each(
         kind = _Silenced if request.get("zero_unit") else TimedConfig
         cfg = kind(**request["config"] | fixed)
         trained = measure(train, cfg)
-        weights = [] if trained.error else [pack(weight) for weight in trained.weights]
-        results.append(summed_up(trained, cfg) | {"weights": weights})
+        weights = pack([] if trained.error else trained.weights)
+        own = {"weights": weights, "own_problem": not cfg.handed_out}
+        results.append(summed_up(trained, cfg) | own)
     return results

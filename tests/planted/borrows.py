@@ -2,7 +2,7 @@
 
 
 def train(cfg):
-    from twolayer import reference
+    from twolayer.verify import reference
 
     done = reference.train(cfg, problem=cfg.problem())
     for step in cfg.steps():

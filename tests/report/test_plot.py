@@ -226,26 +226,12 @@ def test_what_was_there_stays_if_it_can_t_be_drawn(folder, tmp_path):
     assert out.read_text() != "mine"
 
 
-@pytest.mark.parametrize(
-    "words", [("plot", "small", "--out", "a.svg"), ("verify", "--figure", "a.svg")]
-)
-def test_matplotlib_is_named_if_it_is_missing(folder, tmp_path, words):
+def test_matplotlib_is_named_if_it_is_missing(folder, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['matplotlib'] = None\n")
+    words = ("plot", "small", "--out", "a.svg")
     done = twolayer(*words, cwd=tmp_path, PYTHONPATH=str(tmp_path))
-    option = words[-2]
-    said = f"{option} a.svg: needs matplotlib; pip install 'twolayer[plot]'\n"
+    said = "--out a.svg: needs matplotlib; pip install 'twolayer[plot]'\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
-
-
-def test_the_figure_of_verify(tmp_path):
-    words = ("verify", *small(tmp_path), "--impl", "numpy_manual", "--quiet")
-    done = twolayer(*words, "--figure", "a.gif", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "--figure a.gif: must end in .png, .svg or .pdf\n"
-    for name in ("a.svg", "b.svg"):
-        assert twolayer(*words, "--figure", name, cwd=tmp_path).returncode == 0
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert {"numpy_manual", "bound", "epoch"} <= {text for text, _ in texts(tmp_path / "a.svg")}
 
 
 def test_the_choices_are_those_that_there_are():

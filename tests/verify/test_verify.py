@@ -11,15 +11,15 @@ from pathlib import Path
 import mutants
 import numpy as np
 import pytest
+import threadpoolctl
+import torch
 from command import left_behind, planted, small, start, twolayer, wait_for
-from test_contract import one_thread as one_thread
 from twolayer import Config
 from twolayer.config import catalogue
 from twolayer.config.plan import Run
 from twolayer.errors import UserError
-from twolayer.training import tasks
-from twolayer.verify import bounds as verify
-from twolayer.verify import reference
+from twolayer.verify import judging as verify
+from twolayer.verify import reference, tasks
 
 SHAPES = [
     {"N": 16, "H": 8, "D_in": 12, "D_out": 3},
@@ -29,6 +29,16 @@ SHAPES = [
     {"N": 12, "H": 1, "D_in": 9, "D_out": 4},
 ]
 BASE = Config(**SHAPES[0], lr=1e-4, epochs=60, dtype="float64")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """More threads only get in each other's way on problems as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpoolctl.threadpool_limits(1):
+        yield
+    torch.set_num_threads(threads)
 
 
 def case(name: str, cfg: Config, family: str) -> verify.Case:
@@ -137,6 +147,72 @@ def test_every_mutant_is_caught(name: str, shape: dict[str, int], seed: int) -> 
     found = verdict_on(train, BASE.with_(**settings), family)
     assert not found.equivalent
     assert found.reasons
+    assert (found.cause or {}).get("name") in (None, CAUSES.get(name, ("",))[0])
+
+
+CAUSES = {
+    "lr_a_millionth_too_large": ("scaled update", {"factor": 1.000001}),
+    "weight_decay": ("weight decay", {"decay": 1e-4}),
+    "factor_two_missing": ("scaled update", {"factor": 0.5}),
+    "mean_in_the_gradient": ("scaled update", {"factor": 1 / 48}),
+    "mean_instead_of_sum": ("scaled loss", {"factor": 1 / 48}),
+    "momentum_averages": ("scaled update", {"factor": 0.1}),
+    "stale_weights": ("stale", {}),
+    "adam_epsilon_hat": ("Adam with epsilon-hat", {"epsilon": 1e-8}),
+    "adam_eps_1e_7": ("Adam with another epsilon", {"epsilon": 1e-7}),
+    "adam_without_bias_correction": ("Adam without correction", {"epsilon": 1e-8}),
+    "float32_inside": ("float32", {}),
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_a_cause_that_explains_all_is_named(name: str) -> None:
+    train, needs, family = mutants.MUTANTS[name]
+    cause = verdict_on(train, BASE.with_(**needs), family).cause
+    assert (cause["name"], cause["parameters"]) == (CAUSES[name][0], pytest.approx(CAUSES[name][1]))
+    assert cause["agrees_to"] < (1e-5 if name == "float32_inside" else 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "words", "ending"),
+    [
+        (
+            "hard_float",
+            "sgd",
+            "it computes in float32 though float64 was asked for",
+            "all 60 epochs",
+        ),
+        ("no_zero_grad", "sgd", "it never zeroes its gradients", "all 60 epochs"),
+        ("keras_adam", "adam", "its Adam has epsilon 1e-7, placed as Keras", "all 60 epochs"),
+        ("own_data", "sgd", "it never calls cfg.problem(): data and start are its own", "its own"),
+    ],
+)
+def test_a_planted_mistake_is_named(name: str, family: str, words: str, ending: str) -> None:
+    train = importlib.import_module(f"planted.{name}").train
+    for seed in (0,) if name == "keras_adam" else (0, 1):
+        cfg = BASE.with_(N=20, H=10, D_in=30, D_out=3, seed=seed)
+        (reason,) = verdict_on(train, cfg, family).reasons
+        assert reason.startswith(words)
+        assert reason.endswith(ending)
+
+
+def test_two_mistakes_are_not_named_as_one() -> None:
+    def train(cfg):
+        """Decays its weights, and never zeroes its gradients."""
+        x, y, w1, w2 = mutants.start(cfg)
+        sums = [0.0, 0.0]
+        for _ in cfg.steps():
+            h, h_relu, error, loss = mutants.forward(x, y, w1, w2)
+            yield loss
+            gradients = mutants.backward(x, h, h_relu, error, w2)
+            for i, weight in enumerate((w1, w2)):
+                sums[i] = sums[i] + gradients[i]
+                weight -= cfg.lr * (sums[i] + 1e-3 * weight)
+        return w1, w2
+
+    found = verdict_on(train, BASE, "sgd")
+    assert (found.equivalent, found.cause) == (False, None)
+    assert "0.001 times the weights added (weight decay)" in "; ".join(found.reasons)
 
 
 def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
@@ -154,7 +230,7 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
     ("name", "words"),
     [
         ("lr_a_millionth_too_large", "1.000001 times the reference's"),
-        ("weight_decay", "0.0001 times the weights added (weight decay)"),
+        ("weight_decay", "it adds 0.0001 times the weights to their gradient (weight decay)"),
         ("factor_two_missing", "a factor 2 is missing"),
         ("mean_in_the_gradient", "a mean where a sum is meant"),
         ("mean_instead_of_sum", "a mean where a sum is meant"),
@@ -162,7 +238,9 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
         ("weights_not_returned", "weights"),
         ("not_training", "does not train"),
         ("momentum_averages", "0.1 times the reference's"),
-        ("stale_weights", "carried from step to step"),
+        ("stale_weights", "its gradients are of the step before: with that it agrees"),
+        ("data_reshuffled", "the update itself differs"),
+        ("dynamic_net_zeroed_gradients", "carried from step to step"),
         ("no_relu_mask", "in w1"),
         ("gradient_off_in_the_twelfth_digit", "the gradient is off by 4.0e-12, in w1 and w2"),
         ("slope_of_5_at_zero", "its slope at exactly 0 is 5; a ReLU's is 0, 0.5 or 1"),
