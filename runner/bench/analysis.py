@@ -99,6 +99,19 @@ def _compare(cells: Sequence[Cell], baseline: str) -> None:
         cell.rank = rank
 
 
+def fastest(bench: Bench, size: int | None = None) -> list[str]:
+    """The labels that may be the fastest, by their ratios to the baseline, the lowest first.
+
+    One if it is certain; several, a tie, where the intervals of these ratios overlap; none if
+    nothing was compared. Of a bench that is scaled, at a size, or at the largest compared.
+    """
+    compared = [cell for cell in bench.cells if cell.ratio and cell.rank and cell.rank[0] == 1]
+    if size is None:
+        size = max((cell.size for cell in compared if cell.size is not None), default=None)
+    first = {cell.label: cell.ratio.value for cell in compared if cell.ratio and cell.size == size}
+    return sorted(first, key=first.__getitem__)
+
+
 def _fits(bench: Bench) -> Iterator[Fit]:
     for label in dict.fromkeys(cell.label for cell in bench.cells):
         cells = [c for c in bench.cells if c.label == label and c.good and c.size is not None]

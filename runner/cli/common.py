@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..config.catalogue import Implementation
     from ..config.experiment import Assignment, Experiment
     from ..config.published import Published
+    from ..engine.scheduler import Session
     from ..results.record import Record
     from ..results.store import Store
     from ..tables import Table
@@ -114,6 +116,16 @@ def load_experiment(
         said = f"OMP_NUM_THREADS={theirs} has no effect, --threads decides; auto is "
         emit(f"{said}the {usable_cores()} cores that runs may use", sys.stderr)
     return experiment
+
+
+def keep_call(session: "Session", file: Path) -> None:
+    """Keep in a session's records, and beside them, the command and the file that it runs."""
+    from ..config.catalogue import configs_folder
+
+    session.command = printable(shlex.join(["twolayer", *sys.argv[1:]]))
+    if configs_folder() not in file.resolve().parents:
+        session.config_file = str(file)
+        session.store.keep_config(session.invocation, file)
 
 
 def published_beside(experiment: "Experiment") -> "Published":

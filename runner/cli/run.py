@@ -21,6 +21,7 @@ from .common import (
     FormatOption,
     PublishedOption,
     also_loaded,
+    keep_call,
     load_experiment,
     published_beside,
     say,
@@ -74,6 +75,7 @@ def run(
             memory_limit=int(limit) if limit else None,
             fail_fast=fail_fast,
         )
+        keep_call(session, experiment.path)
         with stoppable(session):
             records = list(session.run_here(runs, plan.hosts_needed(runs)))
     try:

@@ -19,6 +19,7 @@ from .common import (
     INTERRUPTED,
     OK,
     also_loaded,
+    keep_call,
     patience,
     say,
     say_notes,
@@ -132,6 +133,7 @@ def sweep(
         emit(f"{table_text(outlook.table(jobs))}\n\n{outlook.words(jobs)}")
         return
     store.prepare()
+    keep_call(session, asked.experiment.path)
     say_notes(implementations, quiet)
     for note in finished.stale() if outlook.todo else ():
         say(f"note: {note}; those do not count", quiet)

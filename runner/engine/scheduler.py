@@ -51,6 +51,7 @@ class Session:
         jobs: how many runs are under way at once.
         keep_interrupted: whether a run that was stopped leaves a record.
         broken: what outside the runs gave way, so that no more can be done; else nothing.
+        command, config_file: kept in each record.
     """
 
     store: Store
@@ -64,6 +65,8 @@ class Session:
     cancel: threading.Event | None = None
     ended_early: bool = False
     broken: str = ""
+    command: str = ""
+    config_file: str = ""
     invocation: str = field(
         default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     )
@@ -124,6 +127,7 @@ class Session:
         for future in wait(pending, timeout=0.2, return_when=FIRST_COMPLETED).done:
             run = pending.pop(future)
             finished = record(run, _result(future), self.invocation)
+            finished.command, finished.config_file = self.command, self.config_file
             if finished.outcome != "interrupted" or self.keep_interrupted:
                 try:
                     self.store.write(finished)
