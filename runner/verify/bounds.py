@@ -158,9 +158,14 @@ def compare(band: Band, losses: np.ndarray) -> Gate:
 
 @cache
 def one_step(case: Case, at_zero: float, *, zero_unit: bool = False) -> Movement:
-    """The reference's first step with learning rate 1: its movement is minus the gradient."""
+    """The reference's first step with learning rate 1: its movement is minus the gradient.
+
+    With `zero_unit`, from a start at which the first hidden unit is exactly 0 everywhere.
+    """
     config = case.config.with_(epochs=1, lr=1.0)
-    arrays = first_problem(config, case.family, zero_unit=zero_unit)
+    arrays = config.problem(middle=case.family == "dynamic")
+    if zero_unit:
+        arrays = silence_unit(arrays, bias=config.bias)
     alter, scale = case.hypothesis.alter, case.hypothesis.scale
     done = reference.train(config, case.family, at_zero=at_zero, problem=arrays, alter=alter)
     start = list(arrays[2:])
@@ -169,12 +174,6 @@ def one_step(case: Case, at_zero: float, *, zero_unit: bool = False) -> Movement
     least = GRADIENT_BOUND * eps / float(np.finfo(float).eps)
     rounding = max(least, 4 * eps * norm(start) / moved if moved else 0.0)
     return Movement(start, done.weights, rounding, scale * float(done.losses[0]))
-
-
-def first_problem(config: Config, family: str, *, zero_unit: bool) -> tuple[np.ndarray, ...]:
-    """The config's problem; with `zero_unit`, the first hidden unit is exactly 0 everywhere."""
-    arrays = config.problem(middle=family == "dynamic")
-    return silence_unit(arrays, bias=config.bias) if zero_unit else arrays
 
 
 def slope_at_zero(case: Case, trained: Outcome) -> float | None:

@@ -40,6 +40,12 @@ class Gate:
     def inside(self) -> bool:
         return self.departs is None
 
+    @property
+    def words(self) -> str:
+        if not self.inside:
+            return f"out at {self.departs}"
+        return "inside" if self.judged == self.epochs else f"inside to {self.judged}"
+
 
 @dataclass
 class Verdict:
@@ -84,19 +90,35 @@ class Verdict:
 
 @dataclass
 class Outcome:
-    """Losses and weights of one training, as they came back from its process.
+    """Losses and weights of one training, as they came back from its process."""
+
+    losses: np.ndarray
+    weights: list[np.ndarray]
+
+
+@dataclass
+class Trained:
+    """The trainings of `Case.requests`; `error` is the first that one of them ended with.
 
     `own_problem` says that it never called `cfg.problem()`.
     """
 
-    losses: np.ndarray
-    weights: list[np.ndarray]
-    own_problem: bool = False
+    full: Outcome
+    single: Outcome
+    step: Outcome
+    zero_step: Outcome
+    own_problem: bool
+    error: dict[str, Any] | None
 
     @classmethod
-    def of(cls, result: dict[str, Any]) -> Outcome:
-        losses = np.array([float(loss) for loss in result["losses"]])
-        return cls(losses, unpack(result["weights"]), result["own_problem"])
+    def of(cls, results: Sequence[dict[str, Any]]) -> Trained:
+        full, single, step, zero_step = (
+            Outcome(np.array([float(loss) for loss in each["losses"]]), unpack(each["weights"]))
+            for each in results
+        )
+        errors = (each["error"] for each in results if each["outcome"] not in ("ok", "diverged"))
+        own_problem = results[0]["own_problem"]
+        return cls(full, single, step, zero_step, own_problem, next(errors, None))
 
 
 def pack(arrays: Sequence[np.ndarray]) -> str:

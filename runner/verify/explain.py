@@ -8,88 +8,134 @@ import numpy as np
 
 from ..config.settings import Config
 from ..errors import listed
-from .evidence import Gate, Movement, Outcome, Verdict
+from .evidence import Gate, Movement, Outcome, Trained, Verdict
 
 SLOPES_AT_ZERO = (0.0, 0.5, 1.0)
 """The slopes at exactly 0 that frameworks give a ReLU."""
 
-ANOTHER_START = "another start or forward pass"
 
-
-def own_start(step: Outcome, zero_step: Outcome, first: Movement, silenced: Movement) -> list[str]:
+def own_start(trained: Trained, first: Movement, silenced: Movement) -> list[str]:
     """Whether data or start are not those of `cfg.problem()`.
 
     The start is not where two starts that give the reference two losses give it the same: the
     problem's, and the one with a silenced unit. `first` and `silenced` are the reference's steps.
     """
-    if step.own_problem:
+    if trained.own_problem and len(trained.full.losses):
         return ["it never calls cfg.problem(): data and start are its own"]
-    same = bool(len(step.losses)) and np.array_equal(step.losses[:1], zero_step.losses[:1])
-    if same and abs(silenced.loss / first.loss - 1) > 1e-6:
+    losses, others = trained.step.losses[:1], trained.zero_step.losses[:1]
+    if (
+        len(losses)
+        and np.array_equal(losses, others)
+        and abs(silenced.loss / first.loss - 1) > 1e-6
+    ):
         return ["the start is its own: its first loss does not depend on cfg.problem()'s weights"]
     return []
 
 
 @dataclass
 class Findings:
-    """What an explanation can draw on.
-
-    `first` is the reference's first step with learning rate 1, `stepped` the implementation's
-    weights after the same step, `full` its whole training and `single` that in float32.
-    """
+    """What an explanation can draw on; `first` is the reference's first step, at rate 1."""
 
     config: Config
     verdict: Verdict
+    float64: Gate
+    float32: Gate
     first: Movement
-    stepped: list[np.ndarray]
-    full: Outcome
-    single: Outcome
+    trained: Trained
 
     def __post_init__(self) -> None:
-        self.whole = len(self.full.weights) == len(self.stepped) == len(self.first.end)
+        self.weights, stepped = self.trained.full.weights, self.trained.step.weights
+        self.whole = len(self.weights) == len(stepped) == len(self.first.end)
         if self.whole:
             start = self.first.start
-            self.ours = [b - a for a, b in zip(start, self.stepped, strict=True)]
+            self.ours = [b - a for a, b in zip(start, stepped, strict=True)]
             self.theirs = [b - a for a, b in zip(start, self.first.end, strict=True)]
 
     def reasons(self) -> list[str]:
         """Everything that is wrong, most telling first; empty if nothing is."""
         if not self.whole:
             return ["does not return the weights it was given"]
-        found = [
-            self.not_trained(),
-            self.start(),
-            self.gradient(),
-            self.slope(),
-            self.departure(),
-            self.weights(),
-            self.float32(),
-        ]
+        found = [self.not_trained(), self.first_loss(), self.first_update(), self.slope()]
+        found += [self.departure(), self.final_weights(), self.in_float32()]
         return [reason for reason in found if reason]
 
     def not_trained(self) -> str:
         """A run that did not train is no match, however close its losses are."""
-        same = zip(self.full.weights, self.first.start, strict=True)
+        same = zip(self.weights, self.first.start, strict=True)
         if all(np.array_equal(now, before) for now, before in same):
             return "does not train: the final weights are the starting weights"
         return ""
 
     # --- the first step
 
-    def start(self) -> str:
-        gate, factor = self.verdict.float64, self.loss_factor()
-        if gate is None or gate.departs != 0 or factor is None:
+    def first_loss(self) -> str:
+        factor = self.loss_factor()
+        if self.float64.departs != 0 or factor is None:
             return ""
         if meaning := self.meaning(factor):
             return f"the first loss is {factor:.9g} times the reference's{meaning}"
-        return f"the first loss is already off, by {gate.deviations[0]:.1e}: {ANOTHER_START}"
+        off = self.float64.deviations[0]
+        return f"the first loss is already off, by {off:.1e}: another start or forward pass"
+
+    def first_update(self) -> str:
+        error = self.verdict.gradient or 0.0
+        if self.right_gradient:
+            return ""
+        what = "first update" if self.verdict.reference == "adam" else "gradient"
+        off = f"the {what} is off by {error:.1e}"
+        if (factor := self.update_factor()) is not None:
+            meaning = self.meaning(factor) or " (the learning rate, or the scale of the loss)"
+            return f"{off}: it is {factor:.9g} times the reference's{meaning}"
+        if (decay := self.decay()) is not None:
+            return f"{off}: it has {decay:.3g} times the weights added (weight decay)"
+        parts = []
+        for name, a, b in zip(self.names(), self.ours, self.theirs, strict=True):
+            distance, size = np.linalg.norm(a - b), np.linalg.norm(b)
+            square = a.ndim == 2 and a.shape[0] == a.shape[1]
+            if square and np.linalg.norm(a - b.T) < 1e-9 * size < distance:
+                return f"{off}: that of {name} is transposed"
+            if distance > min(1e-11, error / 10) * size:
+                parts.append(name)
+        return f"{off}, in {listed(parts) if parts else 'all'}"
+
+    @property
+    def right_gradient(self) -> bool:
+        return (self.verdict.gradient or 0) <= (self.verdict.gradient_bound or 0)
+
+    def names(self) -> list[str]:
+        layers = ["w1", "w2"] if len(self.ours) in (2, 4) else ["w1", "middle", "w2"]
+        bias = self.config.bias
+        return [name for w in layers for name in ((w, f"bias of {w}") if bias else (w,))]
+
+    def slope(self) -> str:
+        at_zero = self.verdict.at_zero
+        if at_zero is not None and at_zero not in SLOPES_AT_ZERO:
+            return f"its slope at exactly 0 is {at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
+        if at_zero is None and self.right_gradient:
+            return "no slope at exactly 0 explains its step from a hidden unit that is 0 everywhere"
+        return ""
+
+    # --- measured on it
 
     def loss_factor(self) -> float | None:
         """The first loss over the reference's, if that is another."""
-        if not len(self.full.losses) or not self.first.loss:
-            return None
-        factor = float(self.full.losses[0] / self.first.loss)
+        losses = self.trained.full.losses
+        factor = float(losses[0] / self.first.loss) if len(losses) and self.first.loss else np.nan
         return factor if np.isfinite(factor) and abs(factor - 1) > 1e-12 else None
+
+    def update_factor(self) -> float | None:
+        """What the reference's first update is multiplied by, if that is all."""
+        ours, theirs = _flat(self.ours), _flat(self.theirs)
+        factor = float(ours @ theirs / (theirs @ theirs)) if theirs.any() else 0.0
+        alike = np.linalg.norm(ours - factor * theirs) <= 1e-11 * np.linalg.norm(ours)
+        return factor if alike and abs(factor) >= 1e-15 and f"{factor:.9g}" != "1" else None
+
+    def decay(self) -> float | None:
+        """How often the weights are added to the gradient, if that is all."""
+        weights, off = _flat(self.first.start), _flat(self.ours) - _flat(self.theirs)
+        size = float(-off @ weights / (weights @ weights))
+        alike = np.linalg.norm(off + size * weights) < 1e-3 * np.linalg.norm(off)
+        return size if alike and abs(size) > 1e-12 else None
 
     def meaning(self, factor: float) -> str:
         """What a factor that is made by a usual mistake comes from."""
@@ -101,81 +147,18 @@ class Findings:
             1 / (config.N * config.D_out): "a mean where a sum is meant",
             1 / config.N: "a mean over examples",
         }
+        if config.momentum:
+            meanings[1 - config.momentum] = "momentum as an average where a sum is meant"
         near = (text for value, text in meanings.items() if abs(factor / value - 1) < 1e-9)
         return next((f" ({text})" for text in near), "")
-
-    def gradient(self) -> str:
-        verdict = self.verdict
-        if verdict.gradient is None or self.right_gradient:
-            return ""
-        what = "first update" if verdict.reference == "adam" else "gradient"
-        off = f"the {what} is off by {verdict.gradient:.1e}"
-        if (factor := self.update_factor()) is not None:
-            meaning = self.meaning(factor) or " (the learning rate, or the scale of the loss)"
-            return f"{off}: it is {factor:.9g} times the reference's{meaning}"
-        if (decay := self.decay()) is not None:
-            return f"{off}: it has {decay:.3g} times the weights added (weight decay)"
-        if name := self.transposed():
-            return f"{off}: that of {name} is transposed"
-        least = min(1e-11, verdict.gradient / 10)
-        parts = [
-            name
-            for name, a, b in zip(self.names(), self.ours, self.theirs, strict=True)
-            if np.linalg.norm(a - b) > least * np.linalg.norm(b)
-        ]
-        return f"{off}, in {listed(parts) if parts else 'all'}"
-
-    @property
-    def right_gradient(self) -> bool:
-        return (self.verdict.gradient or 0) <= (self.verdict.gradient_bound or 0)
-
-    def names(self) -> list[str]:
-        parts = len(self.ours) // (2 if self.config.bias else 1)
-        layers = ["w1", "w2"] if parts == 2 else ["w1", "middle", "w2"]
-        return [n for w in layers for n in ((w, f"bias of {w}") if self.config.bias else (w,))]
-
-    def update_factor(self) -> float | None:
-        """What the reference's first update is multiplied by, if that is all."""
-        ours, theirs = _flat(self.ours), _flat(self.theirs)
-        if not theirs.any():
-            return None
-        factor = float(ours @ theirs / (theirs @ theirs))
-        alike = np.linalg.norm(ours - factor * theirs) <= 1e-11 * np.linalg.norm(ours)
-        return factor if alike and abs(factor) >= 1e-15 and f"{factor:.9g}" != "1" else None
-
-    def decay(self) -> float | None:
-        """How often the weights are added to the gradient, if that is all."""
-        weights, off = _flat(self.first.start), _flat(self.ours) - _flat(self.theirs)
-        size = float(-off @ weights / (weights @ weights))
-        alike = np.linalg.norm(off + size * weights) < 1e-3 * np.linalg.norm(off)
-        return size if alike and abs(size) > 1e-12 else None
-
-    def transposed(self) -> str:
-        """The weight whose gradient is transposed, if one is."""
-        for name, a, b in zip(self.names(), self.ours, self.theirs, strict=True):
-            square = a.ndim == 2 and a.shape[0] == a.shape[1] and b.any()
-            near = 1e-9 * np.linalg.norm(b)
-            if square and np.linalg.norm(a - b.T) < near < np.linalg.norm(a - b):
-                return name
-        return ""
-
-    def slope(self) -> str:
-        at_zero = self.verdict.at_zero
-        if at_zero is not None and at_zero not in SLOPES_AT_ZERO:
-            return f"its slope at exactly 0 is {at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
-        if at_zero is None and self.right_gradient:
-            return "no slope at exactly 0 explains its step from a hidden unit that is 0 everywhere"
-        return ""
 
     # --- the whole training
 
     def departure(self) -> str:
-        gate = self.verdict.float64
-        if gate is None or gate.departs is None:
-            return ""
-        if text := _cut_short(gate, self.full):
-            return text
-        if gate.departs == 0:
+        gate = self.float64
+        if cut := _cut_short(gate, self.trained.full):
+            return cut
+        if not gate.departs:
             return ""
         text = f"the losses leave the band at epoch {gate.departs}"
         if not self.right_gradient:
@@ -184,7 +167,7 @@ class Findings:
             return f"{text}, though the gradient is right: the update itself differs"
         return f"{text}, after a first step that is right: {_drift(gate.deviations)}"
 
-    def weights(self) -> str:
+    def final_weights(self) -> str:
         off, bound = self.verdict.weights, self.verdict.weights_bound
         if off is None or bound is None or off <= bound:
             return ""
@@ -192,13 +175,12 @@ class Findings:
             return "the final weights are not finite"
         return f"the final weights are off by {off:.1e} of the way they moved"
 
-    def float32(self) -> str:
-        gate = self.verdict.float32
-        if gate is None or gate.departs is None:
+    def in_float32(self) -> str:
+        gate = self.float32
+        if gate.departs is None:
             return ""
-        if text := _cut_short(gate, self.single):
-            return f"in float32 {text}"
-        return f"in float32 the losses leave the band of rounding at epoch {gate.departs}"
+        left = f"the losses leave the band of rounding at epoch {gate.departs}"
+        return f"in float32 {_cut_short(gate, self.trained.single) or left}"
 
 
 def _flat(arrays: list[np.ndarray]) -> np.ndarray:

@@ -6,17 +6,18 @@ An altered reference is trained in place of the plain one, with a band of roundi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
+from ..config.catalogue import FAMILIES
 from ..config.settings import Config
 from .explain import Findings
 from .reference import BETA1, BETA2, EPSILON, SGD, Adam, Arrays, Gradients, Optimizer
 
 USUAL_MOMENTA = (0.9, 0.99, 0.95, 0.8, 0.5, 0.0)
 
-Betas = tuple[float, float]
 Change = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """From a weight, its gradient, that of the step before and the sum of all to another gradient."""
 
@@ -28,21 +29,26 @@ class Hypothesis:
     Attributes:
         name: its name in JSON.
         sentence: the mistake, in words.
-        alter: makes the optimizer from the reference's.
-        scale: what the reference's losses are multiplied by.
+        change: what becomes of the gradients.
+        optimizer: takes the place of the reference's.
+        scale: what the losses are multiplied by.
         dtype: what is computed in where float64 was asked for.
-        parameters: their values.
     """
 
-    name: str
-    sentence: str
-    alter: Callable[[Config, Optimizer], Optimizer] | None = None
+    name: str = ""
+    sentence: str = ""
+    change: Change | None = None
+    optimizer: Callable[[Config], Optimizer] | None = None
     scale: float = 1.0
     dtype: str = "float64"
     parameters: dict[str, float] = field(default_factory=dict, hash=False)
 
+    def alter(self, cfg: Config, plain: Optimizer) -> Optimizer:
+        optimizer = self.optimizer(cfg) if self.optimizer else plain
+        return Changed(optimizer, self.change) if self.change else optimizer
 
-PLAIN = Hypothesis("", "")
+
+PLAIN = Hypothesis()
 """The reference as it is."""
 
 
@@ -50,7 +56,7 @@ class Changed:
     """An optimizer that is given other gradients."""
 
     def __init__(self, plain: Optimizer, change: Change) -> None:
-        self.plain, self.change, self.lr = plain, change, plain.lr
+        self.plain, self.change = plain, change
         self.last: dict[int, np.ndarray] = {}
         self.sums: dict[int, np.ndarray] = {}
 
@@ -65,102 +71,100 @@ class Changed:
 
 
 class OtherAdam(Adam):
-    """Adam with another epsilon, or another correction for bias: `betas`, None for no correction.
+    """Adam with another epsilon, or another correction for bias: none where both betas are 0.
 
     `hat` adds epsilon before that correction, the epsilon-hat of the paper.
     """
 
-    def __init__(self, lr: float, epsilon: float, hat: bool, betas: Betas | None) -> None:
+    betas = BETA1, BETA2
+    epsilon = EPSILON
+    hat = False
+
+    def __init__(self, lr: float, **other: object) -> None:
         super().__init__(lr)
-        self.epsilon, self.hat, self.betas = epsilon, hat, betas
+        vars(self).update(other)
 
     def direction(self, t: int, m: np.ndarray, v: np.ndarray) -> np.ndarray:
-        first, second = (1 - beta**t for beta in self.betas) if self.betas else (1.0, 1.0)
+        first, second = (1 - beta**t for beta in self.betas)
         epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
         return np.asarray(m / first / (np.sqrt(v / second) + epsilon))
 
 
-def _gradients(
-    name: str, sentence: str, change: Change, scale: float = 1.0, **parameters: float
-) -> Hypothesis:
-    def alter(_: Config, plain: Optimizer) -> Optimizer:
-        return Changed(plain, change)
+def _adam(name: str, sentence: str, **other: object) -> Hypothesis:
+    def optimizer(cfg: Config) -> Optimizer:
+        return OtherAdam(cfg.lr, **other)
 
-    return Hypothesis(name, sentence, alter, scale, parameters=parameters)
-
-
-def _adam(
-    name: str,
-    sentence: str,
-    epsilon: float = EPSILON,
-    hat: bool = False,
-    betas: Betas | None = (BETA1, BETA2),
-) -> Hypothesis:
-    def alter(cfg: Config, _: Optimizer) -> Optimizer:
-        return OtherAdam(cfg.lr, epsilon, hat, betas)
-
-    return Hypothesis(name, f"its Adam {sentence}", alter, parameters={"epsilon": epsilon})
+    parameters = {"epsilon": OtherAdam(0.0, **other).epsilon}
+    return Hypothesis(name, f"its Adam {sentence}", None, optimizer, parameters=parameters)
 
 
-def _momentum(value: float, meant: float) -> Hypothesis:
-    def alter(cfg: Config, _: Optimizer) -> Optimizer:
-        return SGD(cfg.lr, value)
-
-    sentence = f"its momentum is {value:g}, not {meant:g}"
-    return Hypothesis("momentum", sentence, alter, parameters={"momentum": value})
+def _momentum(value: float, cfg: Config) -> Optimizer:
+    return SGD(cfg.lr, value)
 
 
-ALWAYS = (
-    _gradients("never zeroed", "it never zeroes its gradients", lambda w, g, last, total: total),
-    _gradients("stale", "its gradients are of the step before", lambda w, g, last, total: last),
+SUMS = "it never zeroes its gradients"
+STALE = "its gradients are of the step before"
+ANY = (
+    Hypothesis("never zeroed", SUMS, lambda weight, gradient, last, total: total),
+    Hypothesis("stale", STALE, lambda weight, gradient, last, total: last),
 )
 
 KERAS = "has epsilon 1e-7, placed as Keras documents it (epsilon-hat)"
-ROUNDED = "and takes its betas in float32 where it corrects for bias"
+ROUNDED = f"{KERAS}, and takes its betas in float32 where it corrects for bias"
 SINGLE = float(np.float32(BETA1)), float(np.float32(BETA2))
 OF_ADAM = (
-    _adam("Adam of Keras", KERAS, 1e-7, hat=True),
-    _adam("Adam of Keras on TensorFlow", f"{KERAS}, {ROUNDED}", 1e-7, hat=True, betas=SINGLE),
+    _adam("Adam of Keras", KERAS, epsilon=1e-7, hat=True),
+    _adam("Adam of Keras on TensorFlow", ROUNDED, epsilon=1e-7, hat=True, betas=SINGLE),
     _adam("Adam with epsilon-hat", "has its epsilon where the paper has epsilon-hat", hat=True),
-    _adam("Adam with another epsilon", "has epsilon 1e-7", 1e-7),
-    _adam("Adam without correction", "does not correct its moments for bias", betas=None),
+    _adam("Adam with another epsilon", "has epsilon 1e-7", epsilon=1e-7),
+    _adam("Adam without correction", "does not correct its moments for bias", betas=(0, 0)),
 )
 
 
-def possible(findings: Findings) -> Iterator[Hypothesis]:
-    """The hypotheses that come into question, those without a measured parameter first."""
-    if all(np.array_equal(w, w.astype(np.float32)) for w in findings.full.weights):
+def possible(findings: Findings) -> Iterator[tuple[str, Hypothesis]]:
+    """The hypotheses that come into question, each with its family, the simplest first."""
+    own = findings.verdict.reference
+    yield from ((own, each) for each in _of_family(own, findings))
+    for family in FAMILIES:
+        if family != own:
+            lacks = f'it lacks the line FAMILY = "{family}"'
+            yield family, Hypothesis("another reference", lacks)
+            for each in OF_ADAM if family == "adam" else ():
+                yield family, replace(each, sentence=f"{lacks}, and {each.sentence}")
+
+
+def _of_family(family: str, findings: Findings) -> Iterator[Hypothesis]:
+    if all(np.array_equal(w, w.astype(np.float32)) for w in findings.weights):
         sentence = "it computes in float32 though float64 was asked for"
         yield Hypothesis("float32", sentence, dtype="float32")
-    yield from ALWAYS
-    if findings.verdict.reference == "adam":
+    yield from ANY
+    if family == "adam":
         yield from OF_ADAM
     else:
-        yield from (_momentum(value, findings.config.momentum) for value in USUAL_MOMENTA)
-    if (decay := findings.decay()) is not None:
-        for size in _typed(decay):
-            sentence = f"it adds {size:.9g} times the weights to their gradient (weight decay)"
-            yield _gradients("weight decay", sentence, _decayed(size), decay=size)
-    if (factor := findings.loss_factor()) is not None:
-        for each in _typed(factor):
-            sentence = f"its loss is {each:.9g} times the reference's{findings.meaning(each)}"
-            yield _gradients("scaled loss", sentence, _scaled(each), each, factor=each)
-    if (factor := findings.update_factor()) is not None:
-        for each in _typed(factor):
-            sentence = f"its update is {each:.9g} times the reference's{findings.meaning(each)}"
-            yield _gradients("scaled update", sentence, _scaled(each), factor=each)
+        for value in USUAL_MOMENTA:
+            sentence = f"its momentum is {value:g}, not {findings.config.momentum:g}"
+            optimizer, parameters = partial(_momentum, value), {"momentum": value}
+            yield Hypothesis("momentum", sentence, None, optimizer, parameters=parameters)
+    for size in _typed(findings.decay()):
+        sentence = f"it adds {size:.9g} times the weights to their gradient (weight decay)"
+        yield Hypothesis("weight decay", sentence, _decayed(size), parameters={"decay": size})
+    for what, measured in (("loss", findings.loss_factor()), ("update", findings.update_factor())):
+        for factor in _typed(measured):
+            sentence = f"its {what} is {factor:.9g} times the reference's{findings.meaning(factor)}"
+            scale, parameters = factor if what == "loss" else 1.0, {"factor": factor}
+            change = _decayed(0.0, factor)
+            yield Hypothesis(f"scaled {what}", sentence, change, None, scale, parameters=parameters)
 
 
-def _decayed(size: float) -> Change:
-    return lambda weight, gradient, *_: gradient + size * weight
+def _decayed(size: float, factor: float = 1.0) -> Change:
+    return lambda weight, gradient, last, total: factor * gradient + size * weight
 
 
-def _scaled(factor: float) -> Change:
-    return lambda _, gradient, *__: factor * gradient
-
-
-def _typed(value: float) -> Iterator[float]:
+def _typed(value: float | None) -> list[float]:
     """A measured value as somebody may have typed it, the shortest first."""
-    for tolerance in (1e-5, 1e-8, 0):
-        rounded = (float(f"{value:.{digits}g}") for digits in range(1, 18))
-        yield next(r for r in rounded if abs(r - value) <= tolerance * abs(value))
+    texts = [] if value is None else [f"{value:.{digits}g}" for digits in range(1, 18)]
+    return [
+        next(float(text) for text in texts if abs(float(text) - value) <= tolerance * abs(value))
+        for tolerance in (1e-5, 1e-8, 0)
+        if value is not None
+    ]

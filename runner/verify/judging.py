@@ -10,12 +10,11 @@ import numpy as np
 
 from ..config.catalogue import FAMILIES
 from ..config.plan import Run
-from ..config.settings import Config
 from ..errors import listed
 from ..tables import Table, number
 from . import reference
 from .bounds import FACTOR, FLOORS, MEANINGLESS, Case, compare, one_step, relative, slope_at_zero
-from .evidence import Gate, Outcome, Verdict
+from .evidence import Gate, Trained, Verdict
 from .explain import Findings, own_start
 from .hypotheses import Hypothesis, possible
 
@@ -24,6 +23,10 @@ LIKE = 1e-3
 
 FIRST, NEAR = 8, 1e-4
 """A hypothesis is worth a band if so many losses deviate by no more."""
+
+
+GIVEN_UP: dict[str, Any] = {"dtype": "float64", "epochs": 1, "log_every": 1}
+"""Settings in which two starts may differ."""
 
 
 def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
@@ -35,58 +38,46 @@ def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
         family = run.implementation.family
         if family == "sgd":
             yield Case(run, "common", family)
-        if family != "sgd" or _differs(run.config, own.config):
+        if family != "sgd" or run.config.with_(**GIVEN_UP) != own.config.with_(**GIVEN_UP):
             yield Case(own, "configured", family)
 
 
-def _differs(one: Config, other: Config) -> bool:
-    """Whether two runs differ in more than their length and the type that both give up."""
-
-    def start(config: Config) -> Config:
-        return config.with_(dtype="float64", epochs=1, log_every=1)
-
-    return start(one) != start(other)
-
-
-def judge(case: Case, trained: Sequence[dict[str, Any]], borrowed: str = "") -> Verdict:
+def judge(case: Case, results: Sequence[dict[str, Any]], borrowed: str = "") -> Verdict:
     """Hold what an implementation did (see `Case.requests`) against the reference.
 
     `borrowed` says which work of twolayer's own it passes off as its own, if any.
     """
+    trained = Trained.of(results)
     verdict, findings = _held(case, trained)
-    if findings and verdict.reasons:
-        _name_cause(case, trained, verdict, findings)
-        if not verdict.cause and not findings.right_gradient:
-            verdict.reasons = _other_reference(case, trained, verdict.reasons)
+    if findings and verdict.reasons and not _cause(case, findings):
+        verdict.reasons = [*_other_reference(case, findings), *verdict.reasons]
     if borrowed:
         verdict.reasons.insert(0, borrowed)
     verdict.equivalent = not verdict.reasons
     return verdict
 
 
-def _held(case: Case, trained: Sequence[dict[str, Any]]) -> tuple[Verdict, Findings | None]:
+def _held(case: Case, trained: Trained) -> tuple[Verdict, Findings | None]:
     """The verdict, and what may explain it: None if it did not train from the common start."""
     verdict = Verdict(case.run.name, case.family, case.start, case.config.values())
-    full, full32, step, zero_step = map(Outcome.of, trained)
-    own = own_start(step, zero_step, one_step(case, 1.0), one_step(case, 1.0, zero_unit=True))
-    failed = (each["error"] for each in trained if each["outcome"] not in ("ok", "diverged"))
-    if error := next(failed, None):
+    own = own_start(trained, one_step(case, 1.0), one_step(case, 1.0, zero_unit=True))
+    if error := trained.error:
         kind = "" if error["type"] == "ContractError" else f"{error['type']}: "
         verdict.reasons = [f"does not train: {kind}{error['message']}", *own]
         return verdict, None
-    verdict.at_zero = slope_at_zero(case, zero_step)
+    verdict.at_zero = slope_at_zero(case, trained.zero_step)
     slope = 1.0 if verdict.at_zero is None else verdict.at_zero
     exact, single = case.band(slope), case.band(slope, "float32")
-    verdict.float64 = compare(exact, full.losses)
-    verdict.float32 = compare(single, full32.losses)
+    verdict.float64 = compare(exact, trained.full.losses)
+    verdict.float32 = compare(single, trained.single.losses)
     verdict.zeros = {"float64": exact.zeros, "float32": single.zeros}
     first = one_step(case, slope)
-    verdict.gradient = first.error(step.weights)
-    verdict.gradient_bound = first.rounding
+    verdict.gradient, verdict.gradient_bound = first.error(trained.step.weights), first.rounding
     if exact.weights is not None:
-        verdict.weights = exact.weights.error(full.weights)
+        verdict.weights = exact.weights.error(trained.full.weights)
         verdict.weights_bound = max(FLOORS[exact.dtype], FACTOR * exact.weights.rounding)
-    findings = Findings(case.config, verdict, first, step.weights, full, full32)
+    gates = verdict.float64, verdict.float32
+    findings = Findings(case.config, verdict, *gates, first, trained)
     verdict.reasons = own or findings.reasons()
     return verdict, None if own or not findings.whole else findings
 
@@ -94,66 +85,56 @@ def _held(case: Case, trained: Sequence[dict[str, Any]]) -> tuple[Verdict, Findi
 # --- why not
 
 
-def _other_reference(
-    case: Case, trained: Sequence[dict[str, Any]], reasons: list[str]
-) -> list[str]:
-    """The reasons, beginning with another reference whose first update this is, if there is one.
-
-    Where all is as that reference has it, nothing else is wrong.
-    """
-    step = Outcome.of(trained[2])
-    for family in FAMILIES:
+def _other_reference(case: Case, findings: Findings) -> list[str]:
+    """What to write where the first update is another reference's."""
+    for family in FAMILIES if not findings.right_gradient else ():
         other = replace(case, family=family)
-        if family != case.family and one_step(other, 1.0).error(step.weights) < LIKE:
-            line = f'the line FAMILY = "{family}"'
-            if not _held(other, trained)[0].reasons:
-                return [f"it is {family} to rounding, in every step: it lacks {line}"]
-            return [f"its first update is {family}'s; if {family} is meant, add {line}", *reasons]
-    return reasons
+        error = one_step(other, 1.0).error(findings.trained.step.weights)
+        if family != case.family and error < LIKE:
+            return [
+                f'its first update is {family}\'s; if {family} is meant, add FAMILY = "{family}"'
+            ]
+    return []
 
 
-def _name_cause(
-    case: Case, trained: Sequence[dict[str, Any]], verdict: Verdict, findings: Findings
-) -> None:
-    """Put a hypothesis in place of the reasons, if one explains all of them."""
-    for hypothesis in possible(findings):
-        altered = replace(case, hypothesis=hypothesis)
-        if not _near(altered, trained):
+def _cause(case: Case, findings: Findings) -> bool:
+    """Put one sentence in place of the reasons, if a hypothesis explains all of them."""
+    verdict = findings.verdict
+    for family, hypothesis in possible(findings):
+        altered = replace(case, family=family, hypothesis=hypothesis)
+        if not _near(altered, findings.trained):
             continue
-        held, left = _held(altered, trained)
-        gate = held.float64
-        if gate is None or left is None or not set(held.reasons) <= {left.float32()}:
+        held, left = _held(altered, findings.trained)
+        if left is None or not set(held.reasons) <= {left.in_float32()}:
             continue
-        if gate.judged == gate.epochs or hypothesis.dtype == "float32":
-            agrees = max(gate.deviations, default=0.0)
-            verdict.cause = {
-                "name": hypothesis.name,
-                "parameters": hypothesis.parameters,
-                "agrees_to": agrees,
-            }
+        gate = left.float64
+        if gate.judged == gate.epochs or (hypothesis.dtype == "float32" and gate.judged):
+            agrees_to = max(gate.deviations)
+            name, parameters = hypothesis.name, hypothesis.parameters
+            verdict.cause = {"name": name, "parameters": parameters, "agrees_to": agrees_to}
             verdict.at_zero = held.at_zero
-            verdict.reasons = [_sentence(hypothesis, gate, agrees), *held.reasons]
-            return
+            verdict.reasons = [_sentence(hypothesis, gate, agrees_to), *held.reasons]
+            return True
+    return False
 
 
-def _near(case: Case, trained: Sequence[dict[str, Any]]) -> bool:
+def _near(case: Case, trained: Trained) -> bool:
     """Whether an altered reference has this first update, and is near the first losses."""
-    step, first = Outcome.of(trained[2]), one_step(case, 1.0)
-    if not first.error(step.weights) <= first.rounding:
+    first = one_step(case, 1.0)
+    if not first.error(trained.step.weights) <= first.rounding:
         return False
-    config = case.config.with_(epochs=min(FIRST, case.config.epochs))
+    losses = trained.full.losses[:FIRST]
+    config = case.config.with_(epochs=len(losses))
     done = reference.train(config, case.family, alter=case.hypothesis.alter)
-    losses = Outcome.of(trained[0]).losses[: config.epochs]
-    exact = case.hypothesis.scale * done.losses[: len(losses)]
-    return bool(len(losses)) and bool(np.all(relative(losses, exact) < NEAR))
+    return bool(np.all(relative(losses, case.hypothesis.scale * done.losses) < NEAR))
 
 
-def _sentence(hypothesis: Hypothesis, gate: Gate, agrees: float) -> str:
+def _sentence(hypothesis: Hypothesis, gate: Gate, agrees_to: float) -> str:
     epochs = f"over all {gate.epochs} epochs"
     if gate.judged < gate.epochs:
         epochs = f"over {gate.judged} epochs, from where on rounding decides"
-    agrees_to = f"to {agrees:.0e}" if agrees else "exactly"
-    return f"{hypothesis.sentence}: with that it agrees {agrees_to} {epochs}"
+    near = f"to {agrees_to:.0e}" if agrees_to else "exactly"
+    return f"{hypothesis.sentence}: with that it agrees {near} {epochs}"
 
 
 # --- as a table
@@ -178,21 +159,22 @@ def _row(verdict: Verdict) -> list[str]:
         *(number(verdict.gradient, 1), number(verdict.gradient_bound, 1)),
         "-" if gate is None else "none" if gate.inside else str(gate.departs),
         "?" if verdict.at_zero is None else f"{verdict.at_zero:.4g}",
-        "-" if single is None else _single_words(single),
+        "-" if single is None else single.words,
         "equivalent" if verdict.equivalent else "DIFFERENT",
     ]
-
-
-def _single_words(gate: Gate) -> str:
-    if not gate.inside:
-        return f"out at {gate.departs}"
-    return "inside" if gate.judged == gate.epochs else f"inside to {gate.judged}"
 
 
 def notes(verdicts: Sequence[Verdict]) -> list[str]:
     """What the table can't say: why something differs, where zeros or rounding decide."""
     lines = [f"{v.impl} ({v.start}): {reason}" for v in verdicts for reason in v.reasons]
-    return [*lines, *_zero_notes(verdicts), *_horizon_note(verdicts)]
+    lines += _zero_notes(verdicts)
+    gates = [gate for v in verdicts for gate in (v.float64, v.float32) if gate is not None]
+    if any(gate.judged < gate.epochs for gate in gates):
+        lines.append(
+            f"inside to N: from epoch N on rounding alone moves the loss by more than "
+            f"{MEANINGLESS / FACTOR:.0e}, or training diverges, so nothing is judged there"
+        )
+    return lines
 
 
 def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -208,12 +190,3 @@ def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
                     f"{dtype}: a hidden value is exactly 0 first at epoch {min(met)}; from there "
                     f"on slopes of {given} at 0 part the curves by convention, not by error"
                 )
-
-
-def _horizon_note(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    gates = [gate for v in verdicts for gate in (v.float64, v.float32) if gate is not None]
-    if any(gate.judged < gate.epochs for gate in gates):
-        yield (
-            f"inside to N: from epoch N on rounding alone moves the loss by more than "
-            f"{MEANINGLESS / FACTOR:.0e}, or training diverges, so nothing is judged there"
-        )

@@ -99,9 +99,7 @@ def _add(gradients: Gradients, index: int, term: np.ndarray) -> None:
 
 
 class Optimizer(Protocol):
-    """Updates weights in place in their list, one step at a time."""
-
-    lr: float
+    """Puts the weights of the next step in their list."""
 
     def step(self, weights: Arrays, gradients: Gradients) -> None: ...
 

@@ -158,6 +158,8 @@ CAUSES = {
     "mean_instead_of_sum": ("scaled loss", {"factor": 1 / 48}),
     "momentum_averages": ("scaled update", {"factor": 0.1}),
     "stale_weights": ("stale", {}),
+    "adam_unsaid": ("another reference", {}),
+    "adam_unsaid_with_another_epsilon": ("Adam with another epsilon", {"epsilon": 1e-7}),
     "adam_epsilon_hat": ("Adam with epsilon-hat", {"epsilon": 1e-8}),
     "adam_eps_1e_7": ("Adam with another epsilon", {"epsilon": 1e-7}),
     "adam_without_bias_correction": ("Adam without correction", {"epsilon": 1e-8}),
@@ -250,8 +252,8 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
         ("ends_early", "it ended after 6 of 60 steps"),
         ("not_a_number", "the loss is nan from epoch 6 on, the reference's is not"),
         ("start_of_its_own", "the start is its own"),
-        ("adam_unsaid", 'it is adam to rounding, in every step: it lacks the line FAMILY = "adam"'),
-        ("adam_unsaid_with_another_epsilon", 'add the line FAMILY = "adam"'),
+        ("adam_unsaid", 'it lacks the line FAMILY = "adam": with that it agrees to'),
+        ("adam_unsaid_with_another_epsilon", 'FAMILY = "adam", and its Adam has epsilon 1e-7:'),
     ],
 )
 def test_a_failed_verdict_explains_itself(name: str, words: str) -> None:
