@@ -95,6 +95,11 @@ class Outcome:
     losses: np.ndarray
     weights: list[np.ndarray]
 
+    @property
+    def diverged_at(self) -> int | None:
+        """The first epoch whose loss is not finite."""
+        return next(iter(np.flatnonzero(~np.isfinite(self.losses)).tolist()), None)
+
 
 @dataclass
 class Trained:

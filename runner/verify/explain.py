@@ -45,7 +45,9 @@ class Findings:
 
     def __post_init__(self) -> None:
         self.weights, stepped = self.trained.full.weights, self.trained.step.weights
-        self.whole = len(self.weights) == len(stepped) == len(self.first.end)
+        self.diverged = self.trained.full.diverged_at is not None
+        counts = {len(self.first.end), len(stepped), len(self.weights or stepped)}
+        self.whole = len(counts) == 1 and bool(self.weights or self.diverged)
         if self.whole:
             start = self.first.start
             self.ours = [b - a for a, b in zip(start, stepped, strict=True)]
@@ -61,8 +63,8 @@ class Findings:
 
     def not_trained(self) -> str:
         """A run that did not train is no match, however close its losses are."""
-        same = zip(self.weights, self.first.start, strict=True)
-        if all(np.array_equal(now, before) for now, before in same):
+        same = zip(self.weights, self.first.start, strict=False)
+        if self.weights and all(np.array_equal(now, before) for now, before in same):
             return "does not train: the final weights are the starting weights"
         return ""
 

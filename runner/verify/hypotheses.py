@@ -134,15 +134,17 @@ def possible(findings: Findings) -> Iterator[tuple[str, Hypothesis]]:
 
 
 def _of_family(family: str, findings: Findings) -> Iterator[Hypothesis]:
-    if all(np.array_equal(w, w.astype(np.float32)) for w in findings.weights):
+    weights = findings.weights
+    if weights and all(np.array_equal(w, w.astype(np.float32)) for w in weights):
         sentence = "it computes in float32 though float64 was asked for"
         yield Hypothesis("float32", sentence, dtype="float32")
     yield from ANY
     if family == "adam":
         yield from OF_ADAM
     else:
-        for value in USUAL_MOMENTA:
-            sentence = f"its momentum is {value:g}, not {findings.config.momentum:g}"
+        meant = findings.config.momentum
+        for value in (each for each in USUAL_MOMENTA if each != meant):
+            sentence = f"its momentum is {value:g}, not {meant:g}"
             optimizer, parameters = partial(_momentum, value), {"momentum": value}
             yield Hypothesis("momentum", sentence, None, optimizer, parameters=parameters)
     for size in _typed(findings.decay()):

@@ -14,14 +14,14 @@ from ..errors import listed
 from ..tables import Table, number
 from . import reference
 from .bounds import FACTOR, FLOORS, MEANINGLESS, Case, compare, one_step, relative, slope_at_zero
-from .evidence import Gate, Trained, Verdict
+from .evidence import Gate, Outcome, Trained, Verdict
 from .explain import Findings, own_start
 from .hypotheses import Hypothesis, possible
 
 LIKE = 1e-3
 """So near to another reference's first update a program may be meant to be that one."""
 
-FIRST, NEAR = 8, 1e-4
+FIRST, NEAR = 8, {"float64": 1e-8, "float32": 1e-4}
 """A hypothesis is worth a band if so many losses deviate by no more."""
 
 
@@ -99,7 +99,7 @@ def _other_reference(case: Case, findings: Findings) -> list[str]:
 
 def _cause(case: Case, findings: Findings) -> bool:
     """Put one sentence in place of the reasons, if a hypothesis explains all of them."""
-    verdict = findings.verdict
+    verdict, ended = findings.verdict, findings.trained.full.diverged_at
     for family, hypothesis in possible(findings):
         altered = replace(case, family=family, hypothesis=hypothesis)
         if not _near(altered, findings.trained):
@@ -107,13 +107,15 @@ def _cause(case: Case, findings: Findings) -> bool:
         held, left = _held(altered, findings.trained)
         if left is None or not set(held.reasons) <= {left.in_float32()}:
             continue
-        gate = left.float64
-        if gate.judged == gate.epochs or (hypothesis.dtype == "float32" and gate.judged):
+        gate, losses = left.float64, altered.band(held.at_zero or 0.0).losses
+        together = findings.diverged and Outcome(losses, []).diverged_at == ended
+        far = FIRST if together or hypothesis.dtype == "float32" else gate.epochs
+        if gate.judged >= min(far, gate.epochs):
             agrees_to = max(gate.deviations)
             name, parameters = hypothesis.name, hypothesis.parameters
             verdict.cause = {"name": name, "parameters": parameters, "agrees_to": agrees_to}
             verdict.at_zero = held.at_zero
-            verdict.reasons = [_sentence(hypothesis, gate, agrees_to), *held.reasons]
+            verdict.reasons = [_sentence(hypothesis, gate, agrees_to, together), *held.reasons]
             return True
     return False
 
@@ -126,13 +128,15 @@ def _near(case: Case, trained: Trained) -> bool:
     losses = trained.full.losses[:FIRST]
     config = case.config.with_(epochs=len(losses))
     done = reference.train(config, case.family, alter=case.hypothesis.alter)
-    return bool(np.all(relative(losses, case.hypothesis.scale * done.losses) < NEAR))
+    deviations = relative(losses, case.hypothesis.scale * done.losses)
+    return bool(np.all(deviations < NEAR[case.hypothesis.dtype]))
 
 
-def _sentence(hypothesis: Hypothesis, gate: Gate, agrees_to: float) -> str:
+def _sentence(hypothesis: Hypothesis, gate: Gate, agrees_to: float, diverged: bool) -> str:
     epochs = f"over all {gate.epochs} epochs"
     if gate.judged < gate.epochs:
-        epochs = f"over {gate.judged} epochs, from where on rounding decides"
+        then = "it diverges with it" if diverged else "rounding decides from there on"
+        epochs = f"over {gate.judged} epochs; {then}"
     near = f"to {agrees_to:.0e}" if agrees_to else "exactly"
     return f"{hypothesis.sentence}: with that it agrees {near} {epochs}"
 

@@ -198,6 +198,14 @@ def test_a_planted_mistake_is_named(name: str, family: str, words: str, ending: 
         assert reason.endswith(ending)
 
 
+def test_a_mistake_that_makes_training_diverge_is_named() -> None:
+    train = importlib.import_module("planted.no_zero_grad").train
+    found = verdict_on(train, BASE.with_(lr=2e-3, epochs=100), "sgd")
+    (reason, *_) = found.reasons
+    assert found.cause["name"] == "never zeroed"
+    assert re.search(r"zeroes its gradients: .* over \d+ epochs; it diverges with it$", reason)
+
+
 def test_two_mistakes_are_not_named_as_one() -> None:
     def train(cfg):
         """Decays its weights, and never zeroes its gradients."""
