@@ -8,8 +8,7 @@ rounding; one beyond it is not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -22,7 +21,6 @@ from . import reference
 from .evidence import Gate, Movement, Outcome, norm, silence_unit
 from .explain import SLOPES_AT_ZERO
 from .hypotheses import PLAIN, Hypothesis
-from .reference import Trajectory
 
 FACTOR = 16
 """How many times the spread of the permuted reference runs still counts as rounding."""
@@ -112,18 +110,12 @@ def band(
     deviations = [relative(run.losses, centre.losses) for run in runs]
     spread = np.maximum.accumulate(np.max(deviations, axis=0))
     zeros = sorted({epoch for run in (centre, *runs) for epoch in run.zeros})
-    weights = _movement(exact, family, centre, runs)
+    weights = None
+    if all(np.isfinite(array).all() for array in (centre.losses, *centre.weights)):
+        start = list(exact.problem(middle=family == "dynamic")[2:])
+        moved = Movement(start, centre.weights)
+        weights = replace(moved, rounding=max(moved.error(run.weights) for run in runs))
     return Band(config.dtype, hypothesis.scale * centre.losses, spread, weights, zeros)
-
-
-def _movement(
-    config: Config, family: str, centre: Trajectory, runs: Sequence[Trajectory]
-) -> Movement | None:
-    if not all(np.isfinite(array).all() for array in (centre.losses, *centre.weights)):
-        return None
-    start = list(config.problem(middle=family == "dynamic")[2:])
-    moved = Movement(start, centre.weights)
-    return Movement(start, centre.weights, max(moved.error(run.weights) for run in runs))
 
 
 def relative(losses: np.ndarray, exact: np.ndarray) -> np.ndarray:

@@ -95,11 +95,6 @@ class Outcome:
     losses: np.ndarray
     weights: list[np.ndarray]
 
-    @property
-    def diverged_at(self) -> int | None:
-        """The first epoch whose loss is not finite."""
-        return next(iter(np.flatnonzero(~np.isfinite(self.losses)).tolist()), None)
-
 
 @dataclass
 class Trained:
@@ -165,6 +160,11 @@ class Movement:
             return float("inf")
         off = norm(a - b for a, b in zip(weights, self.end, strict=True))
         return off / moved if moved else float(off > 0)
+
+
+def diverged_at(losses: np.ndarray) -> int | None:
+    """The first epoch whose loss is not finite."""
+    return next(iter(np.flatnonzero(~np.isfinite(losses)).tolist()), None)
 
 
 def norm(arrays: Iterable[np.ndarray]) -> float:

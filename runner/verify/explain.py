@@ -8,7 +8,7 @@ import numpy as np
 
 from ..config.settings import Config
 from ..errors import listed
-from .evidence import Gate, Movement, Outcome, Trained, Verdict
+from .evidence import Gate, Movement, Outcome, Trained, Verdict, diverged_at
 
 SLOPES_AT_ZERO = (0.0, 0.5, 1.0)
 """The slopes at exactly 0 that frameworks give a ReLU."""
@@ -45,9 +45,9 @@ class Findings:
 
     def __post_init__(self) -> None:
         self.weights, stepped = self.trained.full.weights, self.trained.step.weights
-        self.diverged = self.trained.full.diverged_at is not None
+        self.diverged_at = diverged_at(self.trained.full.losses)
         counts = {len(self.first.end), len(stepped), len(self.weights or stepped)}
-        self.whole = len(counts) == 1 and bool(self.weights or self.diverged)
+        self.whole = len(counts) == 1 and (bool(self.weights) or self.diverged_at is not None)
         if self.whole:
             start = self.first.start
             self.ours = [b - a for a, b in zip(start, stepped, strict=True)]

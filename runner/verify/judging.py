@@ -14,7 +14,7 @@ from ..errors import listed
 from ..tables import Table, number
 from . import reference
 from .bounds import FACTOR, FLOORS, MEANINGLESS, Case, compare, one_step, relative, slope_at_zero
-from .evidence import Gate, Outcome, Trained, Verdict
+from .evidence import Gate, Trained, Verdict, diverged_at
 from .explain import Findings, own_start
 from .hypotheses import Hypothesis, possible
 
@@ -99,18 +99,18 @@ def _other_reference(case: Case, findings: Findings) -> list[str]:
 
 def _cause(case: Case, findings: Findings) -> bool:
     """Put one sentence in place of the reasons, if a hypothesis explains all of them."""
-    verdict, ended = findings.verdict, findings.trained.full.diverged_at
+    verdict, ended = findings.verdict, findings.diverged_at
     for family, hypothesis in possible(findings):
         altered = replace(case, family=family, hypothesis=hypothesis)
         if not _near(altered, findings.trained):
             continue
         held, left = _held(altered, findings.trained)
-        if left is None or not set(held.reasons) <= {left.in_float32()}:
+        if left is None or held.at_zero is None or not set(held.reasons) <= {left.in_float32()}:
             continue
-        gate, losses = left.float64, altered.band(held.at_zero or 0.0).losses
-        together = findings.diverged and Outcome(losses, []).diverged_at == ended
-        far = FIRST if together or hypothesis.dtype == "float32" else gate.epochs
-        if gate.judged >= min(far, gate.epochs):
+        gate = left.float64
+        together = ended is not None and diverged_at(altered.band(held.at_zero).losses) == ended
+        least = FIRST if together or hypothesis.dtype == "float32" else gate.epochs
+        if gate.judged >= min(least, gate.epochs):
             agrees_to = max(gate.deviations)
             name, parameters = hypothesis.name, hypothesis.parameters
             verdict.cause = {"name": name, "parameters": parameters, "agrees_to": agrees_to}

@@ -1,7 +1,7 @@
 """Stored losses held against the reference.
 
-The bounds are those of `twolayer verify`. The losses are those on disk, in the type they were
-computed in, so only the reference is trained again.
+The bounds are those of `twolayer verify`, or narrower. The losses are those on disk, in the type
+they were computed in, so only the reference is trained again.
 """
 
 from __future__ import annotations
