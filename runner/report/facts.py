@@ -86,22 +86,21 @@ def _parity(material: Material, judged: Held) -> str:
     if not held:
         return ""
     outside = [chosen.name for chosen, each in judged if each.outside]
-    of = f"{len(held)} of {len(material.runs):,}" if len(held) < len(material.runs) else "All"
-    if not outside:
-        all_of_them = " all" if of != "All" and len(held) > 1 else ""
-        return f"{of} judged against the reference,{all_of_them} inside the band of rounding."
-    names = listed(outside[:5])
-    more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
-    inside = len(held) - len(outside)
-    return f"{inside} of {len(held)} judged inside the band of rounding; outside: {names}{more}."
+    if outside:
+        inside = f"{len(held) - len(outside)} of {len(held)} judged inside the band of rounding"
+        more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
+        return f"{inside}; outside: {listed(outside[:5])}{more}."
+    if len(held) == len(material.runs):
+        return "All judged against the reference, inside the band of rounding."
+    of, every = f"{len(held)} of {len(material.runs):,}", " all" if len(held) > 1 else ""
+    return f"{of} judged against the reference,{every} inside the band of rounding."
 
 
 def _lowest(material: Material) -> str:
-    if not material.varied:
-        return ""
-    for row in best(material.rows, 1):
-        return f"Lowest final loss: {row['final_loss']:.2e}, {material.labels[row['folder']]}."
-    return ""
+    """Of a sweep, where the final loss is lowest."""
+    rows = best(material.rows, 1) if material.varied else []
+    lowest = [f"{row['final_loss']:.2e}, {material.labels[row['folder']]}" for row in rows]
+    return f"Lowest final loss: {lowest[0]}." if lowest else ""
 
 
 def _fastest(material: Material) -> str:
@@ -182,7 +181,7 @@ def environment(material: Material) -> Table:
         ("host", lambda r: r.machine.get("host")),
         ("processor", lambda r: r.machine.get("cpu")),
         ("cores", _cores),
-        ("memory", lambda r: _bytes(r.machine.get("memory_bytes"))),
+        ("memory", _memory),
         ("system", lambda r: r.machine.get("os")),
         ("device", lambda r: r.device),
         ("GPU", lambda r: ", ".join(map(str, (r.gpu or {}).values()))),
@@ -219,7 +218,8 @@ def _cores(record: Record) -> str:
     return f"{usable} usable of {cores}" if usable != cores else str(cores or "")
 
 
-def _bytes(count: object) -> str:
+def _memory(record: Record) -> str:
+    count = record.machine.get("memory_bytes")
     return human_bytes(count) if isinstance(count, int | float) else ""
 
 

@@ -370,29 +370,31 @@ def train(cfg):
 WORDS = ("equivalent", "DIFFERENT")
 
 
-@pytest.mark.parametrize("format", ["table", "markdown"])
-def test_verify_refutes_a_wrong_file(tmp_path: Path, format: str) -> None:
-    (tmp_path / "wrong.py").write_text(WRONG)
-    words = ("--config", "smoke", "--impl", "./wrong.py,numpy_manual", "--format", format, "-q")
-    done = twolayer("verify", *words, cwd=tmp_path)
-    assert done.returncode == 4
-    assert "1.000001 times the reference's" in done.stdout
-    lines = [line.split() for line in done.stdout.replace("|", " ").splitlines()]
-    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
-        "wrong": "DIFFERENT",
-        "numpy_manual": "equivalent",
-    }
-
-
-def test_verify_survives_one_that_crashes(tmp_path: Path) -> None:
-    (tmp_path / "gone.py").write_text(
+@pytest.fixture(scope="module", params=["table", "markdown"])
+def mixed(request, tmp_path_factory):
+    """What `verify` says of a wrong file, of one that crashes, and of a right one."""
+    folder = tmp_path_factory.mktemp("mixed")
+    (folder / "wrong.py").write_text(WRONG)
+    (folder / "gone.py").write_text(
         '"""Dies."""\nimport os\n\n\ndef train(cfg):\n    yield 1.0\n    os._exit(7)\n'
     )
-    words = ("--config", "smoke", "--impl", "./gone.py,numpy_manual", "-q")
-    done = twolayer("verify", *words, cwd=tmp_path)
-    assert done.returncode == 4
-    assert "exited with status 7" in done.stdout
-    assert "equivalent" in done.stdout
+    impls = ("--impl", "./wrong.py,./gone.py,numpy_manual", "--format", request.param)
+    return twolayer("verify", "--config", "smoke", *impls, "-q", cwd=folder)
+
+
+def test_verify_refutes_a_wrong_file(mixed) -> None:
+    assert mixed.returncode == 4
+    assert "1.000001 times the reference's" in mixed.stdout
+
+
+def test_verify_survives_one_that_crashes(mixed) -> None:
+    assert "exited with status 7" in mixed.stdout
+    lines = [line.split() for line in mixed.stdout.replace("|", " ").splitlines()]
+    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
+        "wrong": "DIFFERENT",
+        "gone": "DIFFERENT",
+        "numpy_manual": "equivalent",
+    }
 
 
 def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path: Path) -> None:
