@@ -1,22 +1,27 @@
 """From words of the command line to configs, stored experiments, columns and durations."""
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from ..config.catalogue import configs_folder
 from ..config.document import scalar
 from ..config.experiment import Assignment, Experiment, find_config, load
 from ..config.published import Published as PublishedLosses
 from ..config.published import read_published
 from ..config.rules import DURATION
 from ..errors import UserError
-from ..output import emit
+from ..output import emit, printable
 from ..results.query import Condition, parse
 from ..results.rows import COLUMNS, Stored, known_experiments, named, read
 from ..results.store import Store, experiments
 from .options import split_names
+
+if TYPE_CHECKING:
+    from ..engine.scheduler import Session
 
 Published = Annotated[
     bool, Option("--published", help="Show the losses printed in the notebook beside ours.")
@@ -76,6 +81,14 @@ def limits(experiment: Experiment) -> dict[str, Any]:
         "timeout_s": experiment.option("timeout"),
         "memory_limit": int(memory) if memory else None,
     }
+
+
+def keep_call(session: "Session", file: Path) -> None:
+    """Keep in a session's records, and beside them, the command and the file that it runs."""
+    session.command = printable(shlex.join(["twolayer", *sys.argv[1:]]))
+    if configs_folder() not in file.resolve().parents:
+        session.config_file = str(file)
+        session.store.keep_config(session.invocation, file)
 
 
 def published_beside(experiment: Experiment) -> PublishedLosses:

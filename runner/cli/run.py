@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..output import emit
 from ..results.store import Store
 from . import printing
-from .inputs import Published, Quiet, limits, load_experiment, published_beside
+from .inputs import Published, Quiet, keep_call, limits, load_experiment, published_beside
 from .interrupt import stoppable
 from .options import ConfigFile, Impls, Results, with_settings
 from .printing import Format, FormatOption, say
@@ -43,6 +43,7 @@ def run(
     store.prepare()
     with watcher(runs, quiet=quiet) as progress:
         session = Session(store, progress, fail_fast=fail_fast, **limits(experiment))
+        keep_call(session, experiment.path)
         with stoppable(session.stop):
             records = list(session.run_here(runs, plan.hosts_needed(runs)))
     try:

@@ -23,7 +23,7 @@ from ..output import emit
 from ..results.query import parse
 from ..results.store import Store
 from ..tables import Table
-from .inputs import Quiet, limits, needs, seconds
+from .inputs import Quiet, keep_call, limits, needs, seconds
 from .interrupt import stoppable
 from .options import Impls, Results, complete_files, split_names, with_settings
 from .printing import also_loaded, exit_code, patience, say, say_notes, show_parts
@@ -102,6 +102,7 @@ def sweep(
         cancel=threading.Event(),
         **limits(requested.experiment),
     )
+    keep_call(session, requested.experiment.path)
     remarks: dict[str, None] = {}
     here = contextlib.nullcontext()
     dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else here

@@ -43,8 +43,8 @@ def verify(
 
     from ..config import plan
     from ..engine import scheduler
-    from ..verify.bounds import cases, judge, notes, table
     from ..verify.evidence import Verdict
+    from ..verify.judging import cases, judge, notes, table
 
     experiment = load_experiment(config, assignments, options, impl)
     configured = plan.make(experiment)

@@ -51,6 +51,7 @@ class Session:
         jobs: how many runs are under way at once.
         keep_interrupted: whether a run that was stopped leaves a record.
         broken: what outside the runs gave way, so that no more can be done; else nothing.
+        command, config_file: kept in each record.
     """
 
     store: Store
@@ -64,6 +65,8 @@ class Session:
     cancel: threading.Event = None  # type: ignore[assignment]
     ended_early: bool = False
     broken: str = ""
+    command: str = ""
+    config_file: str = ""
     invocation: str = field(
         default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     )
@@ -137,6 +140,7 @@ class Session:
     def finish(self, run: Run, result: dict[str, Any]) -> Record | None:
         """Save what a run came to; None if that can't be, which ends the session."""
         record = _record(run, result, self.invocation)
+        record.command, record.config_file = self.command, self.config_file
         if record.outcome != "interrupted" or self.keep_interrupted:
             try:
                 self.store.write(record)

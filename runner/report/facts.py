@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
+import statistics
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-import yaml
-
+from ..bench.analysis import fastest
 from ..bench.measurement import Bench, Cell
 from ..config.plan import human_bytes
-from ..config.settings import DEFAULTS
 from ..errors import listed
 from ..results import tables as record_tables
 from ..results.record import FAILURES, Record
 from ..results.rows import best
 from ..tables import Table
-from .judging import Judged
 from .material import Material, whole
+from .parity import Held
 from .times import comparable, compared
 
 MOST_LOGS = 20
+MOST_COMMANDS = 20
+WORK = ("N", "H", "D_in", "D_out", "bias", "dtype", "device", "threads", "epochs_done")
+"""What runs must have in common for their step times to be ranked."""
+
 WIDTH = 88
 """Of the lines of a command."""
 
@@ -43,15 +45,15 @@ class Verdict:
     mood: str
 
 
-def verdict(material: Material, judged: Sequence[Judged]) -> Verdict:
+def verdict(material: Material, judged: Held) -> Verdict:
     """The first thing to read: runs, failures, parity, who is fastest."""
     said = [_outcomes(material), _parity(material, judged), _lowest(material), _fastest(material)]
     return Verdict([sentence for sentence in said if sentence], _mood(material, judged))
 
 
-def _mood(material: Material, judged: Sequence[Judged]) -> str:
+def _mood(material: Material, judged: Held) -> str:
     outcomes = {run.record.outcome for run in material.runs} or {"ok"}
-    if outcomes & set(FAILURES) or any(each.outside for each in judged):
+    if outcomes & set(FAILURES) or any(each.outside for _, each in judged):
         return "bad"
     return "good" if outcomes == {"ok"} else "mixed"
 
@@ -61,11 +63,10 @@ def _outcomes(material: Material) -> str:
     if not count and material.bench:
         return _bench_size(material.bench)
     outcomes = Counter(run.record.outcome.replace("_", " ") for run in material.runs)
-    runs = _count(count, "run")
     if set(outcomes) == {"ok"}:
-        return f"{runs}, {'ok' if count == 1 else 'all ok'}."
-    words = [f"{number} {outcome}" for outcome, number in outcomes.most_common()]
-    return f"{runs}: {listed(words)}."
+        return f"{_count(count, 'run')}, {'ok' if count == 1 else 'all ok'}."
+    words = listed(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    return f"{_count(count, 'run')}: {words}."
 
 
 def _bench_size(bench: Bench) -> str:
@@ -80,61 +81,66 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _parity(material: Material, judged: Sequence[Judged]) -> str:
-    held = [each for each in judged if each.finding]
+def _parity(material: Material, judged: Held) -> str:
+    held = [each for _, each in judged if each.gate]
     if not held:
         return ""
-    outside = [each for each in held if each.outside]
-    of = f"{len(held)} of {len(material.runs):,}" if len(held) < len(material.runs) else "All"
-    if not outside:
-        all_of_them = " all" if of != "All" and len(held) > 1 else ""
-        return f"{of} judged against the reference,{all_of_them} inside the band of rounding."
-    names = listed(each.chosen.name for each in outside[:5])
-    more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
-    inside = len(held) - len(outside)
-    return f"{inside} of {len(held)} judged inside the band of rounding; outside: {names}{more}."
+    outside = [chosen.name for chosen, each in judged if each.outside]
+    if outside:
+        inside = f"{len(held) - len(outside)} of {len(held)} judged inside the band of rounding"
+        more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
+        return f"{inside}; outside: {listed(outside[:5])}{more}."
+    if len(held) == len(material.runs):
+        return "All judged against the reference, inside the band of rounding."
+    of, every = f"{len(held)} of {len(material.runs):,}", " all" if len(held) > 1 else ""
+    return f"{of} judged against the reference,{every} inside the band of rounding."
 
 
 def _lowest(material: Material) -> str:
-    if not material.varied:
-        return ""
-    for row in best(material.rows, 1):
-        return f"Lowest final loss: {row['final_loss']:.2e}, {material.labels[row['folder']]}."
-    return ""
+    """Of a sweep, where the final loss is lowest."""
+    rows = best(material.rows, 1) if material.varied else []
+    lowest = [f"{row['final_loss']:.2e}, {material.labels[row['folder']]}" for row in rows]
+    return f"Lowest final loss: {lowest[0]}." if lowest else ""
 
 
 def _fastest(material: Material) -> str:
-    if material.bench and (cells := compared(material.bench)):
-        return fastest(material.bench, cells)
-    rows = comparable(material)
-    if len({row["impl"] for row in rows}) < 2 or material.varied:
-        return ""
-    row = min(rows, key=lambda row: float(row["step_us"]))
-    return (
-        f"Least time of a step: {row['impl']}, {row['step_us']:.0f} µs, the median of one run "
-        "(without an interval)."
-    )
-
-
-def fastest(bench: Bench, cells: Sequence[Cell]) -> str:
-    """Who is fastest, if that is certain. The cells have ratios, the fastest first."""
-    first, *others = cells
-    assert first.ratio is not None
-    at = f" at {bench.axis} = {first.size}" if bench.axis else ""
-    rivals = [each for each in others if each.rank and each.rank[0] == 1]
-    if rivals:
-        names = listed((each.label for each in (first, *rivals)), "or")
-        apart = f"which can't be told apart; {first.label}, {_times(first, bench)}"
-        return f"Fastest{at}: {names}, {apart}."
-    if first.label == bench.baseline and others:
-        return f"Fastest{at}: {first.label}; next {others[0].label}, {_times(others[0], bench)}."
-    return f"Fastest{at}: {first.label}, {_times(first, bench)}."
+    """Who is fastest by the bench, if that is certain; without one, by the runs."""
+    bench = material.bench
+    if bench is None or not (cells := compared(bench)):
+        return _shortest_step(material)
+    labels = fastest(bench) or [cells[0].label]
+    first = next(cell for cell in cells if cell.label == labels[0])
+    rest = [cell for cell in cells if cell is not first]
+    text = f"Fastest{f' at {bench.axis} = {first.size}' if bench.axis else ''}"
+    if len(labels) > 1:
+        apart = "which can't be told apart"
+        return f"{text}: {listed(labels, 'or')}, {apart}; {first.label}, {_times(first, bench)}."
+    if first.label == bench.baseline and rest:
+        return f"{text}: {first.label}; next {rest[0].label}, {_times(rest[0], bench)}."
+    return f"{text}: {first.label}, {_times(first, bench)}."
 
 
 def _times(cell: Cell, bench: Bench) -> str:
     ratio = cell.ratio
     assert ratio is not None
     return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f}) of {bench.baseline}'s step"
+
+
+def _shortest_step(material: Material) -> str:
+    """Of runs that are the same work; where they are not, how they differ."""
+    rows = comparable(material)
+    if len({row["impl"] for row in rows}) < 2:
+        return ""
+    differ = [name for name in WORK if len({row[name] for row in rows}) > 1]
+    if differ:
+        return f"Step times are not ranked: the runs differ in {listed(differ)}."
+    times: dict[str, list[float]] = {}
+    for row in rows:
+        times.setdefault(row["impl"], []).append(float(row["step_us"]))
+    impl, us = min(times.items(), key=lambda item: statistics.median(item[1]))
+    of = "one run" if len(us) == 1 else f"{len(us)} runs"
+    step = f"{statistics.median(us):.0f} µs, the median of {of} (without an interval)"
+    return f"Shortest step time: {impl}, {step}."
 
 
 # --- what did not end as ok
@@ -154,17 +160,16 @@ def troubles(material: Material) -> tuple[list[Trouble], Table | None]:
     """Runs that are not ok: those with something to read, and a table of all."""
     bad = [run for run in material.runs if run.record.outcome != "ok"]
     bad.sort(key=lambda run: run.record.outcome == "diverged")
-    told = [_trouble(material.label(run), whole(run)) for run in bad[:MOST_LOGS]]
-    header = ("run", "outcome", "reason")
+    told = []
+    for run in bad[:MOST_LOGS]:
+        record = whole(run)
+        _, *lines = record_tables.failures([record]).splitlines()
+        if lines:
+            label = material.label(run)
+            told.append(Trouble(label, record.outcome, record.reason, [line[4:] for line in lines]))
     rows = [[material.label(r), r.record.outcome, r.record.reason] for r in bad]
-    return [each for each in told if each.lines], Table(
-        header, rows, frozenset({0, 1, 2})
-    ) if bad else None
-
-
-def _trouble(label: str, record: Record) -> Trouble:
-    _, *lines = record_tables.failures([record]).splitlines()
-    return Trouble(label, record.outcome, record.reason, [line[4:] for line in lines])
+    table = Table(("run", "outcome", "reason"), rows, frozenset({0, 1, 2}))
+    return told, table if bad else None
 
 
 # --- where it ran
@@ -176,7 +181,7 @@ def environment(material: Material) -> Table:
         ("host", lambda r: r.machine.get("host")),
         ("processor", lambda r: r.machine.get("cpu")),
         ("cores", _cores),
-        ("memory", lambda r: _bytes(r.machine.get("memory_bytes"))),
+        ("memory", _memory),
         ("system", lambda r: r.machine.get("os")),
         ("device", lambda r: r.device),
         ("GPU", lambda r: ", ".join(map(str, (r.gpu or {}).values()))),
@@ -187,8 +192,8 @@ def environment(material: Material) -> Table:
     records = _places(material)
     names = dict.fromkeys(name for record in records for name in record.versions)
     versions = [(name, lambda r, n=name: r.versions.get(n)) for name in names]
-    found = ((name, _values(records, fact)) for name, fact in (*facts, *versions))
-    return Table(("", "value"), [[name, text] for name, text in found if text], frozenset({0, 1}))
+    values = [[name, _values(records, fact)] for name, fact in (*facts, *versions)]
+    return Table(("", "value"), [row for row in values if row[1]], frozenset({0, 1}))
 
 
 def _places(material: Material) -> list[Record]:
@@ -213,7 +218,8 @@ def _cores(record: Record) -> str:
     return f"{usable} usable of {cores}" if usable != cores else str(cores or "")
 
 
-def _bytes(count: object) -> str:
+def _memory(record: Record) -> str:
+    count = record.machine.get("memory_bytes")
     return human_bytes(count) if isinstance(count, int | float) else ""
 
 
@@ -229,11 +235,41 @@ def _commit(record: Record) -> str:
 
 def commands(material: Material) -> str:
     """The lines of a shell that run it all again."""
-    parts = [_install(material), _runs(material) if material.runs else ""]
+    parts = [_install(material), *_calls(material), *_older(material)]
     if material.bench and material.bench.command:
         parts.append(material.bench.command)
     parts.append(shlex.join(["twolayer", "report", material.name]))
-    return "\n".join(part for part in parts if part)
+    return "\n".join(parts)
+
+
+def _calls(material: Material) -> Iterator[str]:
+    """The commands that made the runs, each once, after the files that they ran."""
+    calls = {run.record.invocation: run.record for run in material.runs if run.record.command}
+    shown: dict[str, None] = {}
+    for invocation, record in sorted(calls.items())[:MOST_COMMANDS]:
+        text = material.store.config_text(invocation) if record.config_file else ""
+        shown[f"{_written(record.config_file, text)}{record.command}"] = None
+    yield from shown
+    if len(calls) > MOST_COMMANDS:
+        yield f"# and {len(calls) - MOST_COMMANDS:,} more commands"
+
+
+def _written(file: str, text: str) -> str:
+    """How a shell writes a file."""
+    end = "END"
+    while end in text:
+        end += "_"
+    return f"cat > {shlex.quote(file)} <<'{end}'\n{text.rstrip()}\n{end}\n" if text else ""
+
+
+def _older(material: Material) -> list[str]:
+    """For runs whose records hold no command, the config that is kept of each."""
+    folders = [run.folder for run in material.runs if not run.record.command]
+    options = ["twolayer", "run", "--name", material.name, "--config"]
+    lines = [shlex.join([*options, f"{each}/config.yaml"]) for each in folders[:MOST_COMMANDS]]
+    if len(folders) > MOST_COMMANDS:
+        lines.append(f"# and the configs of {len(folders) - MOST_COMMANDS:,} more runs")
+    return lines
 
 
 def _install(material: Material) -> str:
@@ -249,116 +285,6 @@ def _install(material: Material) -> str:
         for name, version in wanted.items()
         if name not in NOT_INSTALLED and re.fullmatch(r"[\w.!+-]+", f"{name}{version}")
     ]
-    return "\n".join([*lines, in_lines(["python", "-m", "pip", "install", ".", *pins])])
-
-
-def _runs(material: Material) -> str:
-    """One `twolayer run` if each implementation ran once, else a sweep file and its command."""
-    if not material.varied:
-        return _one_run(material)
-    groups = list(_alike(material))
-    parts = []
-    for number, members in enumerate(groups, start=1):
-        file = f"{material.name}{'' if len(groups) == 1 else f'-{number}'}.yaml"
-        parts.append(_sweep(members, file))
-    return "\n".join(parts)
-
-
-def _source(record: Record) -> str:
-    return record.source if record.source.endswith(".py") else record.impl
-
-
-def _common(records: Sequence[Record]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The settings that most have, and for each implementation those in which it differs."""
-    configs = [{name: r.config.get(name, DEFAULTS[name]) for name in DEFAULTS} for r in records]
-    base = {}
-    for name in DEFAULTS:
-        counts = Counter(repr(config[name]) for config in configs)
-        usual = counts.most_common(1)[0][0]
-        base[name] = next(config[name] for config in configs if repr(config[name]) == usual)
-    own = {
-        r.impl: {name: v for name, v in config.items() if repr(v) != repr(base[name])}
-        for r, config in zip(records, configs, strict=True)
-    }
-    return base, own
-
-
-def _one_run(material: Material) -> str:
-    records = [run.record for run in material.runs]
-    base, own = _common(records)
-    words = ["twolayer", "run", "--name", material.name]
-    words += ["--impl", ",".join(_source(record) for record in records)]
-    for name, value in base.items():
-        words += [f"--{name.replace('_', '-')}", _text(value)]
-    for impl, settings in own.items():
-        for name, value in settings.items():
-            words += ["--set", f"{impl}.{name}={_text(value)}"]
-    return in_lines(words)
-
-
-def in_lines(words: Sequence[str]) -> str:
-    """A command for a shell, continued on further lines where it is long."""
-    groups: list[str] = []  # an option stays with its value
-    for word in map(shlex.quote, words):
-        if groups and re.fullmatch(r"--\S+", groups[-1]):
-            groups[-1] += f" {word}"
-        else:
-            groups.append(word)
-    lines = groups[:1]
-    for group in groups[1:]:
-        if len(lines[-1]) + len(group) < WIDTH:
-            lines[-1] += f" {group}"
-        else:
-            lines.append(f"    {group}")
-    return " \\\n".join(lines)
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _alike(material: Material) -> Iterator[Material]:
-    """The implementations in groups that went through the same points."""
-    groups: dict[object, list[str]] = {}
-    for impl in material.impls:
-        configs = (run.record.config for run in material.runs if run.record.impl == impl)
-        points = frozenset(repr([config[n] for n in material.varied]) for config in configs)
-        groups.setdefault(points, []).append(impl)
-    for impls in groups.values():
-        yield replace(material, runs=[r for r in material.runs if r.record.impl in impls])
-
-
-def _sweep(material: Material, file: str) -> str:
-    """A sweep file of these runs, as a shell writes it, and the command that runs it."""
-    records = [run.record for run in material.runs]
-    varied = material.varied
-    firsts = {record.impl: record for record in reversed(records)}
-    base, own = _common(list(firsts.values()))
-    document: dict[str, Any] = {
-        "name": material.name,
-        "impls": [_source(firsts[impl]) for impl in material.impls],
-        **{name: value for name, value in base.items() if name not in varied},
-    }
-    overrides = {
-        impl: kept
-        for impl, settings in own.items()
-        if (kept := {name: v for name, v in settings.items() if name not in varied})
-    }
-    if overrides:
-        document["overrides"] = overrides
-    document |= _points(records, varied)
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=96)
-    command = shlex.join(["twolayer", "sweep", file])
-    return f"cat > {shlex.quote(file)} <<'END'\n{text}END\n{command}"
-
-
-def _points(records: Sequence[Record], varied: Sequence[str]) -> dict[str, Any]:
-    """All combinations as a grid if they were all run, else one by one."""
-    found = ({name: r.config[name] for name in varied} for r in records)
-    points = {repr(point): point for point in found}
-    values = {
-        name: list({repr(point[name]): point[name] for point in points.values()}.values())
-        for name in varied
-    }
-    whole_grid = math.prod(map(len, values.values())) == len(points)
-    return {"grid": values} if whole_grid else {"runs": list(points.values())}
+    pip = " ".join(["python -m pip install .", *pins])
+    wrapped = textwrap.wrap(pip, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([*lines, " \\\n    ".join(wrapped)])

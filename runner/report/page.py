@@ -27,9 +27,8 @@ from ..tables import Table
 from . import facts as report_facts
 from .chart import DASHES, MARKERS, Chart, Series
 from .data import charts
-from .judging import judged
 from .material import Material, gather, whole
-from .parity import parity
+from .parity import judged, parity
 from .spec import DARK, Frame, standalone, views
 
 MOST_RUNS = 40

@@ -1,15 +1,16 @@
-"""The chart of deviations from the reference, over what rounding alone can make of them."""
+"""Deviations of stored losses from the reference, over the bound that rounding sets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..errors import listed
 from ..tables import Table, number
+from ..verify import stored
+from ..verify.stored import HIGHEST, LOWEST, TOO_LONG, Judged
 from .chart import Chart, Series
-from .judging import HIGHEST, LOWEST, TOO_LONG, Judged, judged
-from .losses import drawn_as
+from .losses import Chosen, drawn_as, select
 from .material import Material
+
+Held = list[tuple[Chosen, Judged]]
 
 HEADER = (
     *("run", "reference", "type", "epochs judged", "deviation", "bound", "over bound"),
@@ -17,17 +18,23 @@ HEADER = (
 )
 
 
-def parity(material: Material, verdicts: Sequence[Judged] | None = None) -> Chart | None:
+def judged(material: Material) -> Held:
+    """The runs of the losses chart, each judged or with the reason why not."""
+    chosen, _ = select(material)
+    return list(zip(chosen, stored.judge([each.run for each in chosen]), strict=True))
+
+
+def parity(material: Material, held: Held | None = None) -> Chart | None:
     """Deviations over their bounds; None if no run could be judged."""
-    verdicts = judged(material) if verdicts is None else verdicts
-    look = drawn_as([each.chosen for each in verdicts])
+    held = judged(material) if held is None else held
+    look = drawn_as([chosen for chosen, _ in held])
     series = []
-    for each in verdicts:
-        if finding := each.finding:
-            ending = "" if finding.inside else f"departs at epoch {finding.departs}"
-            x, y = [x for x, _ in finding.points], [y for _, y in finding.points]
-            name = each.chosen.name
-            series.append(Series(name, look[name], x, [*y], ending=ending))
+    for chosen, verdict in held:
+        if gate := verdict.gate:
+            ending = f"departs at epoch {gate.departs}" if verdict.outside else ""
+            points = verdict.points()
+            x, y = [x for x, _ in points], [y for _, y in points]
+            series.append(Series(chosen.name, look[chosen.name], x, [*y], ending=ending))
     if not series:
         return None
     return Chart(
@@ -36,46 +43,45 @@ def parity(material: Material, verdicts: Sequence[Judged] | None = None) -> Char
         title="Deviation from the reference",
         x_label="epoch",
         y_label="deviation / bound",
-        table=Table(HEADER, [_verdict_row(each) for each in verdicts], frozenset({0, 1, 2, 9})),
+        table=Table(HEADER, [_verdict_row(*each) for each in held], frozenset({0, 1, 2, 9})),
         series=series,
         log_y=True,
         reference=1.0,
-        note=_note(material, verdicts, series),
+        note=_note(material, held, series),
     )
 
 
-def _note(material: Material, verdicts: Sequence[Judged], series: Sequence[Series]) -> str:
+def _note(material: Material, held: Held, series: list[Series]) -> str:
     parts = [
         "Each loss against an independent reference with the same settings: its relative "
         "deviation over what rounding alone can make of it. Up to 1 is rounding. A curve ends "
         "where rounding decides the loss."
     ]
-    if len(verdicts) < len(material.runs):
-        left = any(each.why_not == TOO_LONG for each in verdicts)
-        rest = "; the rest of that chart is left to later reports and to `twolayer verify`" * left
+    if len(held) < len(material.runs):
+        left = any(verdict.why_not == TOO_LONG for _, verdict in held)
+        rest = "; the rest of that chart is left to `twolayer verify`" * left
         are = "is" if len(series) == 1 else "are"
         of = f"{len(series)} of {len(material.runs):,} runs {are} judged"
         parts.append(f"{of}, chosen as for the loss chart{rest}.")
     values = {y for each in series for y in each.y}
-    ends = [f"below {LOWEST:g}"] * (LOWEST in values) + [f"beyond {HIGHEST:g}"] * (
-        HIGHEST in values
-    )
+    ends = [f"below {LOWEST:g}"] * (LOWEST in values)
+    ends += [f"beyond {HIGHEST:g}"] * (HIGHEST in values)
     if ends:
         parts.append(f"What is {listed(ends, 'or')} is drawn there.")
     return " ".join(parts)
 
 
-def _verdict_row(each: Judged) -> list[str]:
+def _verdict_row(chosen: Chosen, verdict: Judged) -> list[str]:
     """Where a run came nearest to its bound, or why it was not judged."""
-    record, finding = each.chosen.run.record, each.finding
-    first = [each.chosen.label, each.family or "-", str(record.config.get("dtype", "-"))]
-    if finding is None:
-        return [*first, *"------", f"not judged: {each.why_not}"]
+    config, gate = chosen.run.record.config, verdict.gate
+    first = [chosen.label, verdict.family or "-", str(config.get("dtype", "-"))]
+    if gate is None:
+        return [*first, *"------", f"not judged: {verdict.why_not}"]
     return [
-        *(*first, f"{finding.judged} of {record.config.get('epochs')}"),
-        *(number(finding.deviation, 1), number(finding.bound, 1)),
-        f"{finding.deviation / finding.bound:.2g}",
-        "-" if finding.departs is None else str(finding.departs),
-        "-" if finding.at_zero is None else f"{finding.at_zero:g}",
-        "inside" if finding.inside else "OUTSIDE",
+        *(*first, f"{gate.judged} of {config.get('epochs')}"),
+        *(number(gate.deviation, 1), number(gate.bound, 1)),
+        f"{gate.deviation / gate.bound:.2g}",
+        "-" if gate.departs is None else str(gate.departs),
+        "-" if verdict.at_zero is None else f"{verdict.at_zero:g}",
+        "inside" if gate.inside else "OUTSIDE",
     ]

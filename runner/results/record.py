@@ -37,6 +37,8 @@ class Record:
         also_loaded: the same of files that it loaded although its source does not show it.
         neighbours: how many other runs were under way; times with and without don't compare.
         invocation: which call of twolayer it was part of.
+        command: that call, as a line for a shell.
+        config_file: the file that it ran, as it was given; empty if it comes with twolayer.
         losses: one per epoch; a diverged run's end with the one that is not finite.
         log: what it printed (its beginning and end, if that was much).
     """
@@ -68,6 +70,8 @@ class Record:
     key: str = ""
     neighbours: int | None = None
     invocation: str = ""
+    command: str = ""
+    config_file: str = ""
     started_at: str = ""
     schema: int = SCHEMA
     losses: list[float] = field(default_factory=list)

@@ -8,6 +8,7 @@ so nothing is ever replaced. Everything else under an experiment can be made aga
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -82,6 +83,23 @@ class Store:
         except OSError:
             return []
         return [self.runs / name for name in names if not name.startswith(".")]
+
+    def keep_config(self, invocation: str, config: Path) -> None:
+        """Copy the file that a call of twolayer ran; without it, runs are as good as with it."""
+        copy = self._config_of(invocation)
+        with contextlib.suppress(OSError):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(config.read_bytes())
+
+    def config_text(self, invocation: str) -> str:
+        """The copy's text; empty if there is none."""
+        try:
+            return self._config_of(invocation).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+
+    def _config_of(self, invocation: str) -> Path:
+        return self.folder / "configs" / f"{invocation.replace(':', '-')}.yaml"
 
     def write_table(self, records: Iterable[Record]) -> None:
         """Write results.csv, one row a run: derived, so it may be deleted at any time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -39,6 +40,12 @@ class Gate:
     def inside(self) -> bool:
         return self.departs is None
 
+    @property
+    def words(self) -> str:
+        if not self.inside:
+            return f"out at {self.departs}"
+        return "inside" if self.judged == self.epochs else f"inside to {self.judged}"
+
 
 @dataclass
 class Verdict:
@@ -53,6 +60,7 @@ class Verdict:
         at_zero: the slope it gives the ReLU at exactly zero; None if none explains its step.
         zeros: epochs in which the reference met an exact zero, by dtype.
         reasons: why it is not equivalent, most telling first; empty if it is.
+        cause: what explains all of it, with its parameters and the deviation that is left.
     """
 
     impl: str
@@ -69,6 +77,7 @@ class Verdict:
     at_zero: float | None = None
     zeros: dict[str, list[int]] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
+    cause: dict[str, Any] | None = None
 
     def summary(self) -> dict[str, Any]:
         """The verdict as data, without the curves."""
@@ -86,22 +95,42 @@ class Outcome:
     losses: np.ndarray
     weights: list[np.ndarray]
 
+
+@dataclass
+class Trained:
+    """The trainings of `Case.requests`; `error` is the first that one of them ended with.
+
+    `own_problem` says that it never called `cfg.problem()`.
+    """
+
+    full: Outcome
+    single: Outcome
+    step: Outcome
+    zero_step: Outcome
+    own_problem: bool
+    error: dict[str, Any] | None
+
     @classmethod
-    def of(cls, result: dict[str, Any]) -> Outcome:
-        losses = np.array([float(loss) for loss in result["losses"]])
-        return cls(losses, [unpack(each) for each in result["weights"]])
+    def of(cls, results: Sequence[dict[str, Any]]) -> Trained:
+        full, single, step, zero_step = (
+            Outcome(np.array([float(loss) for loss in each["losses"]]), unpack(each["weights"]))
+            for each in results
+        )
+        errors = (each["error"] for each in results if each["outcome"] not in ("ok", "diverged"))
+        own_problem = results[0]["own_problem"]
+        return cls(full, single, step, zero_step, own_problem, next(errors, None))
 
 
-def pack(array: np.ndarray) -> dict[str, Any]:
-    """An array as JSON, exactly."""
-    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
+def pack(arrays: Sequence[np.ndarray]) -> str:
+    """Arrays as text, exactly."""
+    file = io.BytesIO()
+    np.savez(file, *arrays)
+    return base64.b64encode(file.getvalue()).decode()
 
 
-def unpack(packed: dict[str, Any]) -> np.ndarray:
-    """The array that `pack` packed."""
-    flat = np.frombuffer(base64.b64decode(packed["data"]), dtype=packed["dtype"])
-    return flat.reshape(packed["shape"])
+def unpack(packed: str) -> list[np.ndarray]:
+    """The arrays that `pack` packed."""
+    return [*np.load(io.BytesIO(base64.b64decode(packed))).values()]
 
 
 def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> tuple[np.ndarray, ...]:
@@ -131,6 +160,11 @@ class Movement:
             return float("inf")
         off = norm(a - b for a, b in zip(weights, self.end, strict=True))
         return off / moved if moved else float(off > 0)
+
+
+def diverged_at(losses: np.ndarray) -> int | None:
+    """The first epoch whose loss is not finite."""
+    return next(iter(np.flatnonzero(~np.isfinite(losses)).tolist()), None)
 
 
 def norm(arrays: Iterable[np.ndarray]) -> float:

@@ -20,9 +20,10 @@ Adam: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
@@ -97,6 +98,12 @@ def _add(gradients: Gradients, index: int, term: np.ndarray) -> None:
     gradients[index] = term if so_far is None else so_far + term
 
 
+class Optimizer(Protocol):
+    """Puts the weights of the next step in their list."""
+
+    def step(self, weights: Arrays, gradients: Gradients) -> None: ...
+
+
 class SGD:
     """Gradient descent, with momentum as PyTorch defines it."""
 
@@ -130,8 +137,12 @@ class Adam:
             t, m = t + 1, BETA1 * m + (1 - BETA1) * gradient
             v = BETA2 * v + (1 - BETA2) * gradient**2
             self.moments[i] = (t, m, v)
-            m_hat, v_hat = m / (1 - BETA1**t), v / (1 - BETA2**t)
-            weights[i] = weights[i] - self.lr * m_hat / (np.sqrt(v_hat) + EPSILON)
+            weights[i] = weights[i] - self.lr * self.direction(t, m, v)
+
+    def direction(self, t: int, m: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """The update of step t, counted from 1, over the learning rate."""
+        m_hat, v_hat = m / (1 - BETA1**t), v / (1 - BETA2**t)
+        return np.asarray(m_hat / (np.sqrt(v_hat) + EPSILON))
 
 
 def depths(cfg: Config) -> np.ndarray:
@@ -146,19 +157,21 @@ def train(
     at_zero: float = 1.0,
     permutation: int | None = None,
     problem: Sequence[np.ndarray] | None = None,
+    alter: Callable[[Config, Optimizer], Optimizer] | None = None,
 ) -> Trajectory:
     """Train the reference of a family on a config's problem, in the config's dtype.
 
     `permutation` seeds a random order of examples, inputs, hidden units and outputs: the same
     program in exact arithmetic, with every sum taken in another order. `problem` stands in for
-    `cfg.problem`, in the same layout.
+    `cfg.problem`, in the same layout. `alter` puts another optimizer in place of the family's.
     """
     middle = family == "dynamic"
     x, y, *weights = problem if problem is not None else cfg.problem(middle=middle)
     order = Order(cfg, permutation)
     x, y, weights = order.shuffle(x, y, weights)
     net = Net(cfg.bias, middle, at_zero)
-    optimizer = Adam(cfg.lr) if family == "adam" else SGD(cfg.lr, cfg.momentum)
+    plain = Adam(cfg.lr) if family == "adam" else SGD(cfg.lr, cfg.momentum)
+    optimizer = alter(cfg, plain) if alter else plain
     plan = depths(cfg) if middle else np.zeros(cfg.epochs, int)
     result = Trajectory(np.empty(cfg.epochs), weights)
     with np.errstate(all="ignore"):  # a run may diverge; its losses say so

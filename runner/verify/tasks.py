@@ -41,7 +41,9 @@ def train_each(
     for request in requests:
         cfg = Config(**request["config"] | fixed)
         silenced = partial(silence_unit, bias=cfg.bias) if request.get("zero_unit") else None
-        trained = Training(cfg, problem=silenced).run(train)
-        weights = [] if trained.error else [pack(weight) for weight in trained.weights]
-        results.append(summed_up(trained, cfg) | {"weights": weights})
+        training = Training(cfg, problem=silenced)
+        trained = training.run(train)
+        weights = pack([] if trained.error else trained.weights)
+        own = {"weights": weights, "own_problem": not training.shapes}
+        results.append(summed_up(trained, cfg) | own)
     return results

@@ -107,8 +107,7 @@ def stored() -> None:
 
         def over(limit: float, *words: str, out: str = "") -> Ratio:
             def ours() -> float:
-                for path in (results / (out or "none"), results / "many" / "parity.json"):
-                    path.unlink(missing_ok=True)
+                (results / (out or "none")).unlink(missing_ok=True)
                 made = ["--out", str(results / out)] if out else []
                 return wall_s(twolayer(*words, *made, "--results", folder))
 

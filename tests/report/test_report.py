@@ -119,9 +119,8 @@ def test_it_says_where_the_report_is_and_leaves_nothing_else(tmp_path):
     experiment = tmp_path / "results" / "small"
     before = {path.name for path in experiment.iterdir()}
     assert reported(tmp_path) == "report: results/small/report.html\n"
-    assert {path.name for path in experiment.iterdir()} - before == {"report.html", "parity.json"}
+    assert {path.name for path in experiment.iterdir()} - before == {"report.html"}
     first = (experiment / "report.html").read_bytes()
-    (experiment / "parity.json").unlink()
     reported(tmp_path, "small", "--out", "elsewhere.html")
     assert (tmp_path / "elsewhere.html").read_bytes() == first
 
@@ -331,13 +330,32 @@ def test_the_same_runs_make_the_same_page(folder, tmp_path):
     assert out.read_bytes() == (folder / "results" / "heat" / "report.html").read_bytes()
 
 
-def test_names_of_implementations_do_not_end_a_sweep_file_early(store):
-    for lr in (1e-3, 1e-2):
-        kept(store, "END", lr=lr)
-        kept(store, "sgd\nEND\ntouch owned", lr=lr)
-    page_of(store)
-    commands = report_commands(store)
-    assert "\nEND\ntouch owned" not in commands
+def test_a_config_that_was_run_does_not_end_early(store):
+    kept(store, command="twolayer sweep x.yaml", config_file="x.yaml", invocation="1")
+    store.keep_config("1", write(store.folder / "x.yaml", "# a\nEND\ntouch owned\n"))
+    assert "cat > x.yaml <<'END_'\n# a\nEND\ntouch owned\nEND_\n" in report_commands(store)
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_each_command_that_made_the_runs_is_shown_once(store):
+    for number in range(3):
+        kept(store, lr=10.0**-number, command="twolayer sweep lr", invocation=f"{number}")
+    kept(store, "sgd", command="twolayer run --impl sgd", invocation="3")
+    lines = report_commands(store).splitlines()
+    assert lines[-3:] == ["twolayer sweep lr", "twolayer run --impl sgd", "twolayer report x"]
+
+
+def test_runs_without_a_command_are_run_again_from_their_configs(store):
+    for seed in range(25):
+        kept(store, seed=seed)
+    *_, first, more, _ = report_commands(store).splitlines()
+    assert first.startswith("twolayer run --name x --config ")
+    assert first.endswith("/x/runs/run-0019/config.yaml")
+    assert more == "# and the configs of 5 more runs"
 
 
 def report_commands(store):
@@ -408,6 +426,15 @@ def test_the_fastest_is_named_with_its_interval_if_it_is_certain(store, ranks, r
     assert said in verdict(store)[1]
 
 
+def test_without_a_bench_step_times_are_ranked_among_runs_that_are_the_same_work(store):
+    kept(store, step_us=timed(200.0), threads=2)
+    kept(store, "sgd", step_us=timed(100.0), threads=2)
+    assert "Shortest step time: sgd, 100 µs, the median of one run" in verdict(store)[1]
+    kept(store, "adam", step_us=timed(50.0), threads=1, dtype="float64")
+    said = "Step times are not ranked: the runs differ in dtype and threads."
+    assert said in verdict(store)[1]
+
+
 def test_a_sweep_says_where_the_loss_is_lowest(store):
     swept(store, lr=(1e-3, 1e-2, 1.0))
     mood, words = verdict(store)
@@ -455,7 +482,7 @@ def runs_in(folder, experiment):
 @pytest.mark.parametrize("name", ["small", *SWEEPS])
 def test_the_commands_make_the_same_runs_again(folder, tmp_path, name):
     commands = report_commands(Store(folder / "results", name))
-    wanted = commands[commands.index("cat >" if name in SWEEPS else "twolayer run") :]
+    wanted = commands[commands.index("cat >") :]
     script = wanted[: wanted.rindex("twolayer report")]
     script = re.sub(r"^twolayer bench.*", "", script, flags=re.M)
     command = f'twolayer() {{ {shlex.join(COMMAND)} "$@"; }}\n'

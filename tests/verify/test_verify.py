@@ -11,12 +11,13 @@ from pathlib import Path
 import mutants
 import numpy as np
 import pytest
+import torch
 from command import left_behind, planted, small, start, twolayer, wait_for
 from twolayer import Config
 from twolayer.config import catalogue
 from twolayer.config.plan import Run
 from twolayer.errors import UserError
-from twolayer.verify import bounds as verify
+from twolayer.verify import judging as verify
 from twolayer.verify import reference, tasks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -77,7 +78,6 @@ def test_gradients_against_finite_differences(bias: bool, depth: int | None) -> 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_torch_agrees_that_the_loss_has_these_gradients(bias: bool) -> None:
-    import torch
 
     cfg = BASE.with_(bias=bias, init="uniform", N=3, H=4, D_in=3, D_out=2)
     x, y, *weights = cfg.problem()
@@ -137,6 +137,82 @@ def test_every_mutant_is_caught(name: str, shape: dict[str, int], seed: int) -> 
     found = verdict_on(train, BASE.with_(**settings), family)
     assert not found.equivalent
     assert found.reasons
+    assert (found.cause or {}).get("name") in (None, CAUSES.get(name, ("",))[0])
+
+
+CAUSES = {
+    "lr_a_millionth_too_large": ("scaled update", {"factor": 1.000001}),
+    "weight_decay": ("weight decay", {"decay": 1e-4}),
+    "factor_two_missing": ("scaled update", {"factor": 0.5}),
+    "mean_in_the_gradient": ("scaled update", {"factor": 1 / 48}),
+    "mean_instead_of_sum": ("scaled loss", {"factor": 1 / 48}),
+    "momentum_averages": ("scaled update", {"factor": 0.1}),
+    "stale_weights": ("stale", {}),
+    "adam_unsaid": ("another reference", {}),
+    "adam_unsaid_with_another_epsilon": ("Adam with another epsilon", {"epsilon": 1e-7}),
+    "adam_epsilon_hat": ("Adam with epsilon-hat", {"epsilon": 1e-8}),
+    "adam_eps_1e_7": ("Adam with another epsilon", {"epsilon": 1e-7}),
+    "adam_without_bias_correction": ("Adam without correction", {"epsilon": 1e-8}),
+    "float32_inside": ("float32", {}),
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_a_cause_that_explains_all_is_named(name: str) -> None:
+    train, needs, family = mutants.MUTANTS[name]
+    cause = verdict_on(train, BASE.with_(**needs), family).cause
+    assert (cause["name"], cause["parameters"]) == (CAUSES[name][0], pytest.approx(CAUSES[name][1]))
+    assert cause["agrees_to"] < (1e-5 if name == "float32_inside" else 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "words", "ending"),
+    [
+        (
+            "hard_float",
+            "sgd",
+            "it computes in float32 though float64 was asked for",
+            "all 60 epochs",
+        ),
+        ("no_zero_grad", "sgd", "it never zeroes its gradients", "all 60 epochs"),
+        ("keras_adam", "adam", "its Adam has epsilon 1e-7, placed as Keras", "all 60 epochs"),
+        ("own_data", "sgd", "it never calls cfg.problem(): data and start are its own", "its own"),
+    ],
+)
+def test_a_planted_mistake_is_named(name: str, family: str, words: str, ending: str) -> None:
+    train = importlib.import_module(f"planted.{name}").train
+    for seed in (0,) if name == "keras_adam" else (0, 1):
+        cfg = BASE.with_(N=20, H=10, D_in=30, D_out=3, seed=seed)
+        (reason,) = verdict_on(train, cfg, family).reasons
+        assert reason.startswith(words)
+        assert reason.endswith(ending)
+
+
+def test_a_mistake_that_makes_training_diverge_is_named() -> None:
+    train = importlib.import_module("planted.no_zero_grad").train
+    found = verdict_on(train, BASE.with_(lr=2e-3, epochs=100), "sgd")
+    (reason, *_) = found.reasons
+    assert found.cause["name"] == "never zeroed"
+    assert re.search(r"zeroes its gradients: .* over \d+ epochs; it diverges with it$", reason)
+
+
+def test_two_mistakes_are_not_named_as_one() -> None:
+    def train(cfg):
+        """Decays its weights, and never zeroes its gradients."""
+        x, y, w1, w2 = mutants.start(cfg)
+        sums = [0.0, 0.0]
+        for _ in cfg.steps():
+            h, h_relu, error, loss = mutants.forward(x, y, w1, w2)
+            yield loss
+            gradients = mutants.backward(x, h, h_relu, error, w2)
+            for i, weight in enumerate((w1, w2)):
+                sums[i] = sums[i] + gradients[i]
+                weight -= cfg.lr * (sums[i] + 1e-3 * weight)
+        return w1, w2
+
+    found = verdict_on(train, BASE, "sgd")
+    assert (found.equivalent, found.cause) == (False, None)
+    assert "0.001 times the weights added (weight decay)" in "; ".join(found.reasons)
 
 
 def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
@@ -154,7 +230,7 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
     ("name", "words"),
     [
         ("lr_a_millionth_too_large", "1.000001 times the reference's"),
-        ("weight_decay", "0.0001 times the weights added (weight decay)"),
+        ("weight_decay", "it adds 0.0001 times the weights to their gradient (weight decay)"),
         ("factor_two_missing", "a factor 2 is missing"),
         ("mean_in_the_gradient", "a mean where a sum is meant"),
         ("mean_instead_of_sum", "a mean where a sum is meant"),
@@ -162,7 +238,9 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
         ("weights_not_returned", "weights"),
         ("not_training", "does not train"),
         ("momentum_averages", "0.1 times the reference's"),
-        ("stale_weights", "carried from step to step"),
+        ("stale_weights", "its gradients are of the step before: with that it agrees"),
+        ("data_reshuffled", "the update itself differs"),
+        ("dynamic_net_zeroed_gradients", "carried from step to step"),
         ("no_relu_mask", "in w1"),
         ("gradient_off_in_the_twelfth_digit", "the gradient is off by 4.0e-12, in w1 and w2"),
         ("slope_of_5_at_zero", "its slope at exactly 0 is 5; a ReLU's is 0, 0.5 or 1"),
@@ -172,11 +250,8 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
         ("ends_early", "it ended after 6 of 60 steps"),
         ("not_a_number", "the loss is nan from epoch 6 on, the reference's is not"),
         ("start_of_its_own", "the start is its own"),
-        (
-            "adam_unsaid",
-            'it is adam to rounding, in every step: it lacks the line REFERENCE = "adam"',
-        ),
-        ("adam_unsaid_with_another_epsilon", 'add the line REFERENCE = "adam"'),
+        ("adam_unsaid", 'it lacks the line REFERENCE = "adam": with that it agrees to'),
+        ("adam_unsaid_with_another_epsilon", 'REFERENCE = "adam", and its Adam has epsilon 1e-7:'),
     ],
 )
 def test_a_failed_verdict_explains_itself(name: str, words: str) -> None:
@@ -227,7 +302,6 @@ def test_slope_that_each_gives_the_relu_at_zero(name: str, slope: float) -> None
 
 def test_half_a_slope_at_zero_is_recognised() -> None:
     def train(cfg):
-        import torch
 
         x, y, w1, w2 = (torch.tensor(array) for array in cfg.problem())
         w1.requires_grad_()
@@ -285,29 +359,31 @@ def train(cfg):
 WORDS = ("equivalent", "DIFFERENT")
 
 
-@pytest.mark.parametrize("format", ["table", "markdown"])
-def test_verify_refutes_a_wrong_file(tmp_path: Path, format: str) -> None:
-    (tmp_path / "wrong.py").write_text(WRONG)
-    words = ("--config", "smoke", "--impl", "./wrong.py,numpy_manual", "--format", format, "-q")
-    done = twolayer("verify", *words, cwd=tmp_path)
-    assert done.returncode == 4
-    assert "1.000001 times the reference's" in done.stdout
-    lines = [line.split() for line in done.stdout.replace("|", " ").splitlines()]
-    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
-        "wrong": "DIFFERENT",
-        "numpy_manual": "equivalent",
-    }
-
-
-def test_verify_survives_one_that_crashes(tmp_path: Path) -> None:
-    (tmp_path / "gone.py").write_text(
+@pytest.fixture(scope="module", params=["table", "markdown"])
+def mixed(request, tmp_path_factory):
+    """What `verify` says of a wrong file, of one that crashes, and of a right one."""
+    folder = tmp_path_factory.mktemp("mixed")
+    (folder / "wrong.py").write_text(WRONG)
+    (folder / "gone.py").write_text(
         '"""Dies."""\nimport os\n\n\ndef train(cfg):\n    yield 1.0\n    os._exit(7)\n'
     )
-    words = ("--config", "smoke", "--impl", "./gone.py,numpy_manual", "-q")
-    done = twolayer("verify", *words, cwd=tmp_path)
-    assert done.returncode == 4
-    assert "exited with status 7" in done.stdout
-    assert "equivalent" in done.stdout
+    impls = ("--impl", "./wrong.py,./gone.py,numpy_manual", "--format", request.param)
+    return twolayer("verify", "--config", "smoke", *impls, "-q", cwd=folder)
+
+
+def test_verify_refutes_a_wrong_file(mixed) -> None:
+    assert mixed.returncode == 4
+    assert "1.000001 times the reference's" in mixed.stdout
+
+
+def test_verify_survives_one_that_crashes(mixed) -> None:
+    assert "exited with status 7" in mixed.stdout
+    lines = [line.split() for line in mixed.stdout.replace("|", " ").splitlines()]
+    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
+        "wrong": "DIFFERENT",
+        "gone": "DIFFERENT",
+        "numpy_manual": "equivalent",
+    }
 
 
 def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -1,0 +1,172 @@
+"""Common mistakes as alterations of the reference: one that explains everything is the cause.
+
+An altered reference is trained in place of the plain one, with a band of rounding of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from ..config.catalogue import REFERENCES
+from ..config.settings import Config
+from .explain import Findings
+from .reference import BETA1, BETA2, EPSILON, SGD, Adam, Arrays, Gradients, Optimizer
+
+USUAL_MOMENTA = (0.9, 0.99, 0.95, 0.8, 0.5, 0.0)
+
+Change = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""From a weight, its gradient, that of the step before and the sum of all to another gradient."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A named alteration of the reference.
+
+    Attributes:
+        name: its name in JSON.
+        sentence: the mistake, in words.
+        change: what becomes of the gradients.
+        optimizer: takes the place of the reference's.
+        scale: what the losses are multiplied by.
+        dtype: what is computed in where float64 was asked for.
+    """
+
+    name: str = ""
+    sentence: str = ""
+    change: Change | None = None
+    optimizer: Callable[[Config], Optimizer] | None = None
+    scale: float = 1.0
+    dtype: str = "float64"
+    parameters: dict[str, float] = field(default_factory=dict, hash=False)
+
+    def alter(self, cfg: Config, plain: Optimizer) -> Optimizer:
+        optimizer = self.optimizer(cfg) if self.optimizer else plain
+        return Changed(optimizer, self.change) if self.change else optimizer
+
+
+PLAIN = Hypothesis()
+"""The reference as it is."""
+
+
+class Changed:
+    """An optimizer that is given other gradients."""
+
+    def __init__(self, plain: Optimizer, change: Change) -> None:
+        self.plain, self.change = plain, change
+        self.last: dict[int, np.ndarray] = {}
+        self.sums: dict[int, np.ndarray] = {}
+
+    def step(self, weights: Arrays, gradients: Gradients) -> None:
+        changed: Gradients = [None] * len(gradients)
+        for i, gradient in enumerate(gradients):
+            if gradient is not None:
+                last, total = self.last.get(i, gradient), self.sums.get(i, 0) + gradient
+                self.last[i], self.sums[i] = gradient, total
+                changed[i] = self.change(weights[i], gradient, last, total)
+        self.plain.step(weights, changed)
+
+
+class OtherAdam(Adam):
+    """Adam with another epsilon, or another correction for bias: none where both betas are 0.
+
+    `hat` adds epsilon before that correction, the epsilon-hat of the paper.
+    """
+
+    betas = BETA1, BETA2
+    epsilon = EPSILON
+    hat = False
+
+    def __init__(self, lr: float, **other: object) -> None:
+        super().__init__(lr)
+        vars(self).update(other)
+
+    def direction(self, t: int, m: np.ndarray, v: np.ndarray) -> np.ndarray:
+        first, second = (1 - beta**t for beta in self.betas)
+        epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
+        return np.asarray(m / first / (np.sqrt(v / second) + epsilon))
+
+
+def _adam(name: str, sentence: str, **other: object) -> Hypothesis:
+    def optimizer(cfg: Config) -> Optimizer:
+        return OtherAdam(cfg.lr, **other)
+
+    parameters = {"epsilon": OtherAdam(0.0, **other).epsilon}
+    return Hypothesis(name, f"its Adam {sentence}", None, optimizer, parameters=parameters)
+
+
+def _momentum(value: float, cfg: Config) -> Optimizer:
+    return SGD(cfg.lr, value)
+
+
+SUMS = "it never zeroes its gradients"
+STALE = "its gradients are of the step before"
+ANY = (
+    Hypothesis("never zeroed", SUMS, lambda weight, gradient, last, total: total),
+    Hypothesis("stale", STALE, lambda weight, gradient, last, total: last),
+)
+
+KERAS = "has epsilon 1e-7, placed as Keras documents it (epsilon-hat)"
+ROUNDED = f"{KERAS}, and takes its betas in float32 where it corrects for bias"
+SINGLE = float(np.float32(BETA1)), float(np.float32(BETA2))
+OF_ADAM = (
+    _adam("Adam of Keras", KERAS, epsilon=1e-7, hat=True),
+    _adam("Adam of Keras on TensorFlow", ROUNDED, epsilon=1e-7, hat=True, betas=SINGLE),
+    _adam("Adam with epsilon-hat", "has its epsilon where the paper has epsilon-hat", hat=True),
+    _adam("Adam with another epsilon", "has epsilon 1e-7", epsilon=1e-7),
+    _adam("Adam without correction", "does not correct its moments for bias", betas=(0, 0)),
+)
+
+
+def possible(findings: Findings) -> Iterator[tuple[str, Hypothesis]]:
+    """The hypotheses that come into question, each with its family, the simplest first."""
+    own = findings.verdict.reference
+    yield from ((own, each) for each in _of_family(own, findings))
+    for family in REFERENCES:
+        if family != own:
+            lacks = f'it lacks the line REFERENCE = "{family}"'
+            yield family, Hypothesis("another reference", lacks)
+            for each in OF_ADAM if family == "adam" else ():
+                yield family, replace(each, sentence=f"{lacks}, and {each.sentence}")
+
+
+def _of_family(family: str, findings: Findings) -> Iterator[Hypothesis]:
+    weights = findings.weights
+    if weights and all(np.array_equal(w, w.astype(np.float32)) for w in weights):
+        sentence = "it computes in float32 though float64 was asked for"
+        yield Hypothesis("float32", sentence, dtype="float32")
+    yield from ANY
+    if family == "adam":
+        yield from OF_ADAM
+    else:
+        meant = findings.config.momentum
+        for value in (each for each in USUAL_MOMENTA if each != meant):
+            sentence = f"its momentum is {value:g}, not {meant:g}"
+            optimizer, parameters = partial(_momentum, value), {"momentum": value}
+            yield Hypothesis("momentum", sentence, None, optimizer, parameters=parameters)
+    for size in _typed(findings.decay()):
+        sentence = f"it adds {size:.9g} times the weights to their gradient (weight decay)"
+        yield Hypothesis("weight decay", sentence, _decayed(size), parameters={"decay": size})
+    for what, measured in (("loss", findings.loss_factor()), ("update", findings.update_factor())):
+        for factor in _typed(measured):
+            sentence = f"its {what} is {factor:.9g} times the reference's{findings.meaning(factor)}"
+            scale, parameters = factor if what == "loss" else 1.0, {"factor": factor}
+            change = _decayed(0.0, factor)
+            yield Hypothesis(f"scaled {what}", sentence, change, None, scale, parameters=parameters)
+
+
+def _decayed(size: float, factor: float = 1.0) -> Change:
+    return lambda weight, gradient, last, total: factor * gradient + size * weight
+
+
+def _typed(value: float | None) -> list[float]:
+    """A measured value as somebody may have typed it, the shortest first."""
+    texts = [] if value is None else [f"{value:.{digits}g}" for digits in range(1, 18)]
+    return [
+        next(float(text) for text in texts if abs(float(text) - value) <= tolerance * abs(value))
+        for tolerance in (1e-5, 1e-8, 0)
+        if value is not None
+    ]
