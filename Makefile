@@ -13,7 +13,7 @@ run: $(INSTALLED)
 	if [ $$code -le 4 ] && [ $$code -ne 2 ]; then $(BIN)/twolayer report notebook; fi; exit $$code
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .
