@@ -49,14 +49,15 @@ class Sweep:
 
     def __init__(self, experiment: Experiment, cores: int | None = None) -> None:
         planner = Planner(experiment)
-        self.experiment, self.cores, self.wrong = experiment, cores, experiment.wrong
+        self.experiment, self.cores = experiment, cores
+        self.wrong, self.mistakes = experiment.wrong, experiment.mistakes
         self.implementations = planner.implementations
         self.blocks = list(self._blocks()) or [Block(1, (), lambda: [{}])]
         self.repeat = self._count(experiment.extra.get("repeat", Item(1, "")), "repeat", 1)
         self.excluded = list(self._excluded())
         self._check_size()
         checked: set[tuple[Any, ...]] = set()
-        for implementation, _, settings in () if planner.mistakes else self._combinations():
+        for implementation, _, settings in () if self.mistakes else self._combinations():
             key = (implementation.name, *(settings[name].value for name in _DECIDES))
             if key not in checked:
                 checked.add(key)
@@ -68,14 +69,15 @@ class Sweep:
         if self.repeat > 1:
             item = self.experiment.extra["repeat"]
             if any("seed" in block.settings for block in self.blocks):
-                self.wrong(item, "repeat", "and a block both set the seed; keep one of them")
+                message = "and a block both set the seed; keep one of them"
+                self.mistakes.append(Mistake(item.origin, "repeat", message))
             elif first + self.repeat > LARGEST:
                 message = f"goes beyond the largest seed when it starts at {first}"
                 self.wrong(item, "repeat", message)
         if self.size > MOST_VALUES:
             message = f"asks for {self.size:,} runs; at most {MOST_VALUES:,} can be checked at once"
             message += ": shorten an axis, or draw some of them with `sample`"
-            self.experiment.mistakes.append(Mistake(self.experiment.path.name, "", message))
+            self.mistakes.append(Mistake(self.experiment.path.name, "", message))
 
     @property
     def size(self) -> int:
@@ -142,7 +144,7 @@ class Sweep:
         if key == "zip" and len(set(sizes.values())) > 1:
             counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             message = f"must have lists of one length ({counts})"
-            self.experiment.mistakes.append(Mistake(item.origin, key, message))
+            self.mistakes.append(Mistake(item.origin, key, message))
         elif axes:
             combine = itertools.product if key == "grid" else zip
             size = math.prod(sizes.values()) if key == "grid" else min(sizes.values())
