@@ -532,7 +532,7 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
         (("--set", "epcohs=3"), {"--set epcohs: is not a setting (did you mean epochs?)"}),
         (
             ("--set", "sgdd.lr=1"),
-            {"--set sgdd.lr: sgdd: is not an implementation (did you mean sgd?)"},
+            {"--set sgdd.lr: sgdd is not an implementation (did you mean sgd?)"},
         ),
         (("--set", "lr"), {"--set: must be key=value or implementation.key=value (got 'lr')"}),
         (("--set", "=3"), {"--set: must be key=value or implementation.key=value (got '=3')"}),
