@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ class Experiment:
         """Note a mistake and what was there."""
         self.mistakes.append(Mistake(item.origin, key, f"{message} (got {shown(item.value)})"))
 
-    def checked(self, key: str, item: Item, known: Iterable[str] = RULES) -> dict[str, Item]:
+    def checked(self, key: str, item: Item, known: Collection[str] = RULES) -> dict[str, Item]:
         """A setting or option with its value in its final type; nothing, noted, if wrong."""
         rule = RULES.get(key) or OPTIONS.get(key, (None,))[0]
         if not rule or key not in known:
@@ -126,7 +126,7 @@ class Experiment:
             return {key: Item(rule.check(item.value), item.origin)}
         except ValueError as error:
             self.wrong(item, key, _one_for_each(rule, key, item.value) or str(error))
-            return {}
+        return {}
 
     def read(self, key: str, item: Item, extra: Iterable[str]) -> None:
         """Read a key of the file."""
@@ -251,16 +251,15 @@ def load(
     return experiment
 
 
-def unknown(key: str, place: str, known: Iterable[str]) -> Mistake:
+def unknown(key: str, place: str, known: Collection[str]) -> Mistake:
     """An unknown key, with our word for it, a similar key, or a list of all keys."""
-    known = list(known)
     kind = "key" if "impls" in known else "setting"
     hint = elsewhere(key, known) or document.spaced(key) or nearest(key, known)
     note = "" if hint else f"known {kind}s are {', '.join(known)}"
     return Mistake(place, key, f"is not a {kind}{hint}", note)
 
 
-def elsewhere(word: str, known: Iterable[str]) -> str:
+def elsewhere(word: str, known: Collection[str]) -> str:
     """` here; write lr`, or another hint for a word that other tools use."""
     hints = {_letters(w): here for here, words in _ELSEWHERE.items() for w in words.split()}
     here = hints.get(_letters(word), word.lstrip("-"))
@@ -285,7 +284,7 @@ def _one_for_each(rule: Rule, key: str, value: object) -> str:
         return ""
     values = [document.scalar(word.strip()) if isinstance(word, str) else word for word in words]
     try:
-        grid = f"grid: {shown({key: list(map(rule.check, values))})}"
+        grid = f"grid: {_as_yaml({key: list(map(rule.check, values))})}"
     except ValueError:
         return ""
     return f"must be one value; for several, run twolayer sweep on a file with `{grid}`"
@@ -297,10 +296,13 @@ def shown(value: object) -> str:
         return "nothing"
     if isinstance(value, int) and abs(value) >= 10**15:
         return f"{float(value):g}" if abs(value) < 10**300 else "a number of over 300 digits"
-    text = json.dumps(value, ensure_ascii=False).replace('"', "")
-    text = text.replace("Infinity", ".inf").replace("NaN", ".nan")
-    text = repr(value) if isinstance(value, str) else text
+    text = repr(value) if isinstance(value, str) else _as_yaml(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _as_yaml(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False).replace('"', "")
+    return text.replace("Infinity", ".inf").replace("NaN", ".nan")
 
 
 def parse_set(text: str) -> Assignment | Mistake:
@@ -319,13 +321,11 @@ def json_schema() -> dict[str, Any]:
         name: rule.schema | {"description": HELP[name], "default": DEFAULTS[name]}
         for name, rule in RULES.items()
     }
-    sweeps = {
-        key: {"type": ["object", "array"], "description": f"in a sweep: {text}"}
-        for key, text in SWEEP_KEYS.items()
-    }
-    sweeps["repeat"] |= numeric(int, minimum=1).schema
     one = {"type": "object", "properties": settings, "additionalProperties": False}
     whole = _WHOLE | {"overrides": _WHOLE["overrides"] | {"additionalProperties": one}}
+    block = {"type": ["object", "array"]}
+    sweeps = {key: block | {"description": f"in a sweep: {SWEEP_KEYS[key]}"} for key in SWEEP_KEYS}
+    sweeps["repeat"] |= numeric(int, minimum=1).schema
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "twolayer config",
