@@ -128,11 +128,13 @@ def with_settings(
             values["assignments"] += map(parse_set, sets or ())
             command(options=[a for a in given if a.key in OPTIONS], **values)
 
-        types = {name: Annotated[str | None, _setting(name)] for name in names} | {"sets": _Sets}
         own = signature(command).parameters.values()
         parameters = [p for p in own if p.name not in ("assignments", "options")]
-        for name, annotation in types.items():
-            parameters.append(Parameter(name, _KEYWORD, default=None, annotation=annotation))
+        types = {name: Annotated[str | None, _setting(name)] for name in names} | {"sets": _Sets}
+        for name, type_ in types.items():
+            parameters.append(
+                Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=type_)
+            )
         with_them.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         with_them.__annotations__ = {p.name: p.annotation for p in parameters}
         return with_them
@@ -140,17 +142,11 @@ def with_settings(
     return decorate
 
 
-_KEYWORD = Parameter.KEYWORD_ONLY
-
-
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
 def _setting(name: str) -> Any:
-    if name in OPTIONS:
-        rule, text = OPTIONS[name]
-        return typer.Option(_flag(name), metavar=rule.metavar, help=text)
-    panel = "Settings of every implementation, in place of the config's"
-    metavar = RULES[name].metavar
-    return typer.Option(_flag(name), metavar=metavar, help=HELP[name], rich_help_panel=panel)
+    rule, text = OPTIONS.get(name) or (RULES[name], HELP[name])
+    panel = "Settings of every implementation, in place of the config's" if name in RULES else None
+    return typer.Option(_flag(name), metavar=rule.metavar, help=text, rich_help_panel=panel)

@@ -93,11 +93,10 @@ class Implementation:
     def _reference(self) -> tuple[str, str, int]:
         """How it names its reference (REFERENCE, once FAMILY), which, and on what line."""
         for node in self._tree.body:
-            match node:
-                case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target, value=value):
-                    if value and (name := ast.unparse(target)) in ("REFERENCE", "FAMILY"):
-                        text = ast.unparse(value).strip("'")
-                        return name, text, node.lineno
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for name in {"REFERENCE", "FAMILY"}.intersection(map(ast.unparse, targets)):
+                    return name, ast.unparse(node.value).strip("'"), node.lineno
         return "", "sgd", 0
 
     @property
@@ -177,6 +176,12 @@ class Implementation:
         """The packages that it imports and that can't be found."""
         return [name for name in self.imports if not frameworks.is_installed(name)]
 
+    @cached_property
+    def missing_frameworks(self) -> str:
+        """Those that it needs and that can't be found, and what to do; empty if it can run."""
+        lacking = (name for name in self.missing() if name in frameworks.KNOWN)
+        return "; ".join(map(frameworks.install_hint, lacking))
+
     def notes(self) -> list[str]:
         """Possible problems of its runs."""
         notes = []
@@ -241,8 +246,8 @@ def from_file(path: Path) -> Implementation:
     return Implementation(printable(name), source, "", str(path))
 
 
-def told_apart(items: Sequence[Implementation]) -> list[Implementation]:
-    """The same, files of one name called by as many of their folders as it takes: `after/mine`."""
+def with_distinct_names(items: Sequence[Implementation]) -> list[Implementation]:
+    """The same; files of one name get as many of their folders as it takes: `after/mine`."""
     depth, names = 1, [item.name for item in items]
     while shared := {name for name, count in Counter(names).items() if count > 1}:
         depth += 1
@@ -250,7 +255,8 @@ def told_apart(items: Sequence[Implementation]) -> list[Implementation]:
             "/".join(item.source.with_suffix("").parts[-depth:]) if name in shared else name
             for item, name in zip(items, names, strict=True)
         ]
-    return [replace(item, name=printable(name)) for item, name in zip(items, names, strict=True)]
+    pairs = [(item, printable(name)) for item, name in zip(items, names, strict=True)]
+    return [item if item.name == name else replace(item, name=name) for item, name in pairs]
 
 
 def built_in_folder() -> Path:

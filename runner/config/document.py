@@ -120,7 +120,6 @@ def _mark(mark: yaml.Mark | None, name: str) -> str:
 
 
 def _end_of(text: str, name: str) -> str:
-    """The place where a text ends."""
     *lines, last = text.split("\n")
     return f"{name}:{len(lines) + 1}:{len(last) + 1}"
 

@@ -29,12 +29,15 @@ class Run:
 
     implementation: Implementation
     config: Config
-    missing: str = ""  # frameworks that it lacks, and what to do
     cores: int | None = None  # what `threads: auto` stands for, if not all
 
     @property
     def name(self) -> str:
         return self.implementation.name
+
+    @property
+    def missing(self) -> str:
+        return self.implementation.missing_frameworks
 
     @property
     def threads(self) -> int:
@@ -55,13 +58,9 @@ class Run:
 def make(experiment: Experiment) -> list[Run]:
     """The runs of an experiment, in its order; a ConfigError if any of them is impossible."""
     planner = Planner(experiment)
-    runs = [
-        Run(implementation, planner.check(implementation, settings), missing)
-        for implementation, missing in planner.implementations
-        if (settings := experiment.settings(implementation.name))
-    ]
+    configs = [planner.check(i, experiment.settings(i.name)) for i in planner.implementations]
     planner.raise_mistakes()
-    return runs
+    return list(map(Run, planner.implementations, configs))
 
 
 def notes(implementations: Iterable[Implementation]) -> list[str]:
@@ -80,30 +79,26 @@ class Planner:
         self.implementations = self._implementations()
         self._check_names()
 
-    def _implementations(self) -> list[tuple[Implementation, str]]:
-        """The experiment's implementations, and the frameworks that each lacks."""
-        sources: dict[Path, tuple[Implementation, str]] = {}
+    def _implementations(self) -> list[Implementation]:
+        chosen: dict[Path, Implementation] = {}
         for name in self.experiment.impls:
-            chosen = name.origin.startswith("--")
-            folder = Path() if chosen else self.experiment.path.parent
+            option = name.origin.startswith("--")
+            folder = Path() if option else self.experiment.path.parent
             try:
                 implementation = catalogue.find(str(name.value), folder)
-                missing = frameworks.missing(implementation.imports)
-                if missing and chosen:
+                if option and (missing := implementation.missing_frameworks):
                     raise UserError(f"{implementation.name}: {missing}")
-                if implementation.source in sources:
+                if implementation.source in chosen:
                     raise UserError(f"{implementation.name} is listed more than once")
+                chosen[implementation.source] = implementation
             except UserError as error:
-                self.mistakes.append(Mistake(name.origin, "" if chosen else "impls", str(error)))
-                continue
-            sources[implementation.source] = implementation, missing
-        named = catalogue.told_apart([implementation for implementation, _ in sources.values()])
-        return list(zip(named, (missing for _, missing in sources.values()), strict=True))
+                self.mistakes.append(Mistake(name.origin, "" if option else "impls", str(error)))
+        return catalogue.with_distinct_names(list(chosen.values()))
 
     def _check_names(self) -> None:
         """A setting for an implementation that doesn't exist is a typo, not a wish."""
         experiment, complete = self.experiment, not self.mistakes
-        chosen = {implementation.name for implementation, _ in self.implementations}
+        chosen = {implementation.name for implementation in self.implementations}
         paths = (Path(str(name.value)) for name in (*experiment.listed, *experiment.impls))
         files = {path.stem for path in paths if path.suffix == ".py"}
         known = {*catalogue.names(), *files, *chosen}

@@ -57,7 +57,7 @@ class Sweep:
         self.excluded = list(self._excluded())
         self._check_size()
         checked: set[tuple[Any, ...]] = set()
-        for implementation, _, settings in () if self.mistakes else self._combinations():
+        for implementation, settings in () if self.mistakes else self._combinations():
             key = (implementation.name, *(settings[name].value for name in _DECIDES))
             if key not in checked:
                 checked.add(key)
@@ -88,11 +88,11 @@ class Sweep:
     def runs(self, condition: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Run]:
         """Every run that is not excluded and for which the condition is true, each once."""
         seen: set[str] = set()
-        for implementation, missing, settings in self._combinations():
+        for implementation, settings in self._combinations():
             config = Config(**values_of(settings))
             if condition and not condition({"impl": implementation.name, **config.values()}):
                 continue
-            run = Run(implementation, config, missing, self.cores)
+            run = Run(implementation, config, self.cores)
             if run.key not in seen:
                 seen.add(run.key)
                 yield run
@@ -106,24 +106,22 @@ class Sweep:
                 seed = {"seed": Item(int(first.value) + turn, first.origin)}
                 yield point | seed if self.repeat > 1 else point
 
-    def _combinations(self) -> Iterator[tuple[Implementation, str, Point]]:
-        """Implementations, why they can't start, and settings; without what is excluded."""
+    def _combinations(self) -> Iterator[tuple[Implementation, Point]]:
+        """Implementations with their settings, without what is excluded."""
         layers = [
-            (*pair, self.experiment.settings(name), self.experiment.on_command_line(name))
-            for pair in self.implementations
-            if (name := pair[0].name)
+            (each, self.experiment.settings(each.name), self.experiment.on_command_line(each.name))
+            for each in self.implementations
         ]
         for point in self._points():
-            for implementation, missing, below, above in layers:
+            for implementation, below, above in layers:
                 settings = below | point | above
                 row = {"impl": implementation.name, **values_of(settings)}
                 if not any(all(row[k] in v for k, v in rule.items()) for rule in self.excluded):
-                    yield implementation, missing, settings
+                    yield implementation, settings
 
     # --- the blocks of the file
 
     def _blocks(self) -> Iterator[Block]:
-        """The blocks in the order of the file."""
         for key, item in self.experiment.extra.items():
             if key == "runs":
                 yield from self._listed(item)
@@ -222,7 +220,7 @@ class Sweep:
 
     def _excluded(self) -> Iterator[dict[str, list[Any]]]:
         """The combinations to leave out: settings, or `impl`, to a value or a list of them."""
-        extra, names = self.experiment.extra, [each.name for each, _ in self.implementations]
+        extra, names = self.experiment.extra, [each.name for each in self.implementations]
         for each in extra["exclude"].elements if "exclude" in extra else []:
             rule = dict(self._mapping(each, "exclude"))
             impls = rule["impl"].elements if "impl" in rule else []
