@@ -86,7 +86,8 @@ class Planner:
             folder = Path() if option else self.experiment.path.parent
             try:
                 implementation = catalogue.find(str(name.value), folder)
-                if option and (missing := implementation.missing_frameworks):
+                missing = implementation.missing_frameworks  # refuses what is not Python
+                if option and missing:
                     raise UserError(f"{implementation.name}: {missing}")
                 if implementation.source in chosen:
                     raise UserError(f"{implementation.name} is listed more than once")
