@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..config import catalogue, frameworks, plan
+from ..config import catalogue, plan
 from ..config.settings import Config
 from ..engine.scheduler import perform_each
 from ..errors import UserError
@@ -35,7 +35,7 @@ def check(
     if not implementations:
         raise UserError(f"{impls[0]}: a package's __init__.py is no implementation")
     for item in implementations:
-        if hints := frameworks.missing(item.imports):
+        if hints := item.missing_frameworks:
             raise UserError(f"{item.name}: {hints}")
         item.reference  # noqa: B018 (refuses one that there is no reference for)
     for note in plan.notes(implementations):

@@ -20,8 +20,7 @@ def complete_impls(incomplete: str) -> list[str]:
     from ..config import catalogue
 
     before, comma, last = incomplete.rpartition(",")
-    taken = before.split(",")
-    names = (name for name in catalogue.names() if name not in taken)
+    names = [name for name in catalogue.names() if name not in before.split(",")]
     return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
 
 
@@ -36,9 +35,9 @@ def complete_configs(incomplete: str) -> list[str]:
 def complete_files(incomplete: str) -> list[str]:
     """YAML files and folders here."""
     folder = incomplete[: incomplete.rfind("/") + 1]
-    found = [p for p in Path(folder or ".").glob("*") if p.is_dir() or p.suffix == ".yaml"]
-    here = (f"{folder}{p.name}{'/' * p.is_dir()}" for p in found if not p.name.startswith("."))
-    return sorted(name for name in here if name.startswith(incomplete))
+    paths = [p for p in Path(folder or ".").glob("[!.]*") if p.is_dir() or p.suffix == ".yaml"]
+    names = [f"{folder}{path.name}{'/' * path.is_dir()}" for path in paths]
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 Impls = Annotated[
@@ -65,14 +64,8 @@ ConfigFile = Annotated[
 Results = Annotated[
     Path, typer.Option("--results", metavar="DIR", help="Folder that results are kept in.")
 ]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3).",
-    ),
-]
+_SET = "A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3)."
+_Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SET)]
 
 
 def split_names(impls: list[str] | None) -> list[str] | None:
@@ -102,7 +95,7 @@ class HelpfulCommand(TyperCommand):
         """Raise UserError with what to write for an option that does not exist, if known."""
         from ..config.experiment import elsewhere
 
-        options = [each for parameter in self.params for each in parameter.opts if each[0] == "-"]
+        options = [name for each in self.params for name in each.opts if name.startswith("-")]
         impls = ["--impls"] if "--impl" in options else []
         if option not in options and (hint := elsewhere(option, [*options, *impls])):
             raise UserError(f"{option}: is not an option{hint.replace('--impls', '--impl')}")
@@ -126,22 +119,22 @@ def with_settings(
     names = [*(name for name in RULES if name not in without), *options]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        def with_them(**values: Any) -> None:
+        def with_them(*, sets: list[str] | None, **values: Any) -> None:
             from ..config.experiment import Assignment, parse_set
 
             texts = {name: text for name in names if (text := values.pop(name)) is not None}
             given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
-            sets = [parse_set(text) for text in values.pop("sets") or ()]
-            values["assignments"] = [each for each in given if each.key in RULES] + sets
-            values["options"] = [each for each in given if each.key in OPTIONS]
-            command(**values)
+            values["assignments"] = [a for a in given if a.key in RULES]
+            values["assignments"] += map(parse_set, sets or ())
+            command(options=[a for a in given if a.key in OPTIONS], **values)
 
         own = signature(command).parameters.values()
         parameters = [p for p in own if p.name not in ("assignments", "options")]
-        annotations = {name: Annotated[str | None, _setting(name)] for name in names}
-        for name, annotation in (annotations | {"sets": Sets}).items():
-            parameter = Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-            parameters.append(parameter)
+        types = {name: Annotated[str | None, _setting(name)] for name in names} | {"sets": _Sets}
+        for name, type_ in types.items():
+            parameters.append(
+                Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=type_)
+            )
         with_them.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         with_them.__annotations__ = {p.name: p.annotation for p in parameters}
         return with_them
@@ -154,9 +147,6 @@ def _flag(name: str) -> str:
 
 
 def _setting(name: str) -> Any:
-    if name in OPTIONS:
-        rule, text = OPTIONS[name]
-        return typer.Option(_flag(name), metavar=rule.metavar, help=text)
-    panel = "Settings of every implementation, in place of the config's"
-    metavar = RULES[name].metavar
-    return typer.Option(_flag(name), metavar=metavar, help=HELP[name], rich_help_panel=panel)
+    rule, text = OPTIONS.get(name) or (RULES[name], HELP[name])
+    panel = "Settings of every implementation, in place of the config's" if name in RULES else None
+    return typer.Option(_flag(name), metavar=rule.metavar, help=text, rich_help_panel=panel)

@@ -81,7 +81,7 @@ def sweep(
         requested = _load(file, assignments, options, split_names(impl), jobs)
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
     store = Store(results, requested.experiment.name)
-    implementations = [implementation for implementation, _ in requested.implementations]
+    implementations = requested.implementations
     with patience(f"checking which of {requested.size:,} runs are finished …", quiet):
         runs = requested.runs(condition)
         campaign = Campaign(store, runs, implementations, retry=retry is not None, fresh=fresh)

@@ -35,18 +35,14 @@ _WHOLE = {"values", "with_", "__dict__"}
 
 
 class Refusal(NamedTuple):
-    """A setting that an implementation can't honour, what it must be, and a reason."""
+    """A setting that can't have its value, and why, with places for the implementations."""
 
     setting: str
-    allowed: str
     reason: str
 
     def of(self, *names: str) -> str:
         """In words, of one or more implementations."""
-        if self.setting == "device":
-            return f"must be {self.allowed} for {listed(names)} ({self.reason})"
-        never = f"never {'reads' if len(names) == 1 else 'read'} cfg.{self.setting}{self.reason}"
-        return f"must be {self.allowed} for {listed(names)}, which {never}"
+        return self.reason.format(names=listed(names), reads="reads" if len(names) == 1 else "read")
 
 
 @dataclass(frozen=True)
@@ -97,11 +93,10 @@ class Implementation:
     def _reference(self) -> tuple[str, str, int]:
         """How it names its reference (REFERENCE, once FAMILY), which, and on what line."""
         for node in self._tree.body:
-            if isinstance(node, ast.Assign | ast.AnnAssign) and (value := node.value):
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 for name in {"REFERENCE", "FAMILY"}.intersection(map(ast.unparse, targets)):
-                    text = value.value if isinstance(value, ast.Constant) else ast.unparse(value)
-                    return name, str(text), node.lineno
+                    return name, ast.unparse(node.value).strip("'"), node.lineno
         return "", "sgd", 0
 
     @property
@@ -136,15 +131,14 @@ class Implementation:
     @cached_property
     def _reads(self) -> set[str] | None:
         """The settings that it reads as `cfg.…`; None if it reads or hands on all of them."""
-        functions = (node for node in self._tree.body if isinstance(node, ast.FunctionDef))
-        train = next((node for node in functions if node.name == "train"), None)
-        if train is None or not train.args.args:
+        body = self._tree.body
+        trains = [n for n in body if isinstance(n, ast.FunctionDef) and n.name == "train"]
+        if not trains or not trains[0].args.args:
             return None
-        cfg = train.args.args[0].arg
-        if (read := _uses(cfg, train)) is None:
+        cfg = trains[0].args.args[0].arg
+        if (read := _uses(cfg, trains[0])) is None:
             return None
-        helpers = (_uses(cfg, node) or set() for node in self._tree.body if node is not train)
-        read = read.union(*helpers)
+        read = read.union(*(_uses(cfg, node) or () for node in body if node is not trains[0]))
         return None if read & _WHOLE else read
 
     def honours(self, setting: str) -> bool:
@@ -152,8 +146,8 @@ class Implementation:
 
         Sizes, seed, dtype and threads are seen to by the problem or the process, for all.
         """
-        seen_to = setting not in _UNUSED and setting != "device"
-        return seen_to or self._reads is None or setting in self._reads
+        optional = setting in _UNUSED or setting == "device"
+        return not optional or self._reads is None or setting in self._reads
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -166,17 +160,27 @@ class Implementation:
     def refusal(self, setting: str, value: object) -> Refusal | None:
         """Why it can't honour a setting's value; None if it can."""
         if setting == "device":
-            if str(value).partition(":")[0] in ("auto", *self.devices):
+            allowed = ("auto", *self.devices)
+            if str(value).partition(":")[0] in allowed:
                 return None
-            return Refusal(setting, listed(("auto", *self.devices), "or"), self.framework)
-        if setting not in _UNUSED or value == _UNUSED[setting] or self.honours(setting):
+            reason = f"must be {listed(allowed, 'or')} for {{names}} ({self.framework})"
+        elif setting not in _UNUSED or value == _UNUSED[setting] or self.honours(setting):
             return None
-        declare = "" if self.module else "; read it in train to declare that it can"
-        return Refusal(setting, str(_UNUSED[setting]).lower(), declare)
+        else:
+            unused = str(_UNUSED[setting]).lower()
+            reason = f"must be {unused} for {{names}}, which never {{reads}} cfg.{setting}"
+            reason += "" if self.module else "; read it in train to declare that it can"
+        return Refusal(setting, reason)
 
     def missing(self) -> list[str]:
         """The packages that it imports and that can't be found."""
         return [name for name in self.imports if not frameworks.is_installed(name)]
+
+    @cached_property
+    def missing_frameworks(self) -> str:
+        """Those that it needs and that can't be found, and what to do; empty if it can run."""
+        lacking = (name for name in self.missing() if name in frameworks.KNOWN)
+        return "; ".join(map(frameworks.install_hint, lacking))
 
     def notes(self) -> list[str]:
         """Possible problems of its runs."""
@@ -231,7 +235,7 @@ def from_file(path: Path) -> Implementation:
     if path.suffix != ".py" or not path.stem.isidentifier() or path.stem == "__init__":
         raise UserError(f"{path}: an implementation is a .py file named like a variable")
     source, (known, _) = path.resolve(), _registered()
-    if source.parent == built_in_folder() and source.stem in known:
+    if source.stem in known and source.parent == built_in_folder():
         return known[source.stem]
     try:
         str(source).encode()
@@ -242,8 +246,8 @@ def from_file(path: Path) -> Implementation:
     return Implementation(printable(name), source, "", str(path))
 
 
-def told_apart(items: Sequence[Implementation]) -> list[Implementation]:
-    """The same, files of one name called by as many of their folders as it takes: `after/mine`."""
+def with_distinct_names(items: Sequence[Implementation]) -> list[Implementation]:
+    """The same; files of one name get as many of their folders as it takes: `after/mine`."""
     depth, names = 1, [item.name for item in items]
     while shared := {name for name, count in Counter(names).items() if count > 1}:
         depth += 1
@@ -251,7 +255,8 @@ def told_apart(items: Sequence[Implementation]) -> list[Implementation]:
             "/".join(item.source.with_suffix("").parts[-depth:]) if name in shared else name
             for item, name in zip(items, names, strict=True)
         ]
-    return [replace(item, name=printable(name)) for item, name in zip(items, names, strict=True)]
+    pairs = [(item, printable(name)) for item, name in zip(items, names, strict=True)]
+    return [item if item.name == name else replace(item, name=name) for item, name in pairs]
 
 
 def built_in_folder() -> Path:
@@ -271,12 +276,11 @@ def _folder(package: str) -> Path:
 
 def _registered() -> tuple[dict[str, Implementation], list[str]]:
     """The implementations that can be used, and why others can't."""
-    files = {path.stem: path for path in built_in_folder().glob("*.py")}
-    usable, wrong = {}, []
-    for name in (*LESSON, *sorted(files.keys() - set(LESSON))):
-        if name in files and name.isidentifier() and not name.startswith("_"):
-            module = f"{BUILT_IN}.{name}"
-            usable[name] = Implementation(name, files[name], module, "built in")
+    folder, usable, wrong = built_in_folder(), {}, []
+    others = sorted({path.stem for path in folder.glob("[!_]*.py")}.difference(LESSON))
+    for name in (*LESSON, *filter(str.isidentifier, others)):
+        if (source := folder / f"{name}.py").is_file():
+            usable[name] = Implementation(name, source, f"{BUILT_IN}.{name}", "built in")
     for name, package, value in packages.entry_points(ENTRY_POINTS):
         module = value.partition(":")[0].strip()
         spec = locate(module)
@@ -295,9 +299,8 @@ def locate(module: str) -> ModuleSpec | None:
     path, spec = None, None
     for name in accumulate(module.split("."), "{}.{}".format):
         finders = (finder for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        specs = (finder.find_spec(name, path) for finder in finders)
-        spec = next((spec for spec in specs if spec), None)
+        spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
         path = spec.submodule_search_locations if spec else None
-        if spec is None or (path is None and name != module):
+        if path is None and name != module:
             return None  # a plain module has nothing below it
     return spec

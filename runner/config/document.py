@@ -48,6 +48,16 @@ class Item:
     parts: dict[Any, Item] = field(default_factory=dict)
     size: int = 1
 
+    @property
+    def members(self) -> dict[str, Item]:
+        """The values of a mapping; of anything else, none."""
+        return self.parts if isinstance(self.value, dict) else {}
+
+    @property
+    def elements(self) -> list[Item]:
+        """The items of a list, or the one that is not in a list."""
+        return list(self.parts.values()) if isinstance(self.value, list) else [self]
+
 
 def scalar(text: str) -> int | float | bool | str | None:
     """The value of a plain YAML 1.2 scalar."""
@@ -110,7 +120,6 @@ def _mark(mark: yaml.Mark | None, name: str) -> str:
 
 
 def _end_of(text: str, name: str) -> str:
-    """The place where a text ends."""
     *lines, last = text.split("\n")
     return f"{name}:{len(lines) + 1}:{len(last) + 1}"
 

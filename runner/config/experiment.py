@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,10 @@ class Assignment:
     text: str
     origin: str
 
+    @property
+    def item(self) -> Item:
+        return Item(document.scalar(self.text), self.origin)
+
 
 @dataclass
 class Experiment:
@@ -102,8 +106,7 @@ class Experiment:
 
     def option(self, name: str) -> Any:
         """The value of a key of OPTIONS, or None."""
-        assigned = self.options.get(name)
-        return assigned.value if assigned else None
+        return self.options[name].value if name in self.options else None
 
     @property
     def name(self) -> str:
@@ -113,18 +116,17 @@ class Experiment:
         """Note a mistake and what was there."""
         self.mistakes.append(Mistake(item.origin, key, f"{message} (got {shown(item.value)})"))
 
-    def assign(
-        self, into: dict[str, Item], key: str, item: Item, known: Iterable[str] = RULES
-    ) -> None:
-        """Assign the value of a setting or option; what is wrong with it is noted instead."""
+    def checked(self, key: str, item: Item, known: Collection[str] = RULES) -> dict[str, Item]:
+        """A setting or option with its value in its final type; nothing, noted, if wrong."""
         rule = RULES.get(key) or OPTIONS.get(key, (None,))[0]
         if not rule or key not in known:
             self.mistakes.append(unknown(key, item.key_origin or item.origin, known))
-            return
+            return {}
         try:
-            into[key] = Item(rule.check(item.value), item.origin)
+            return {key: Item(rule.check(item.value), item.origin)}
         except ValueError as error:
             self.wrong(item, key, _one_for_each(rule, key, item.value) or str(error))
+        return {}
 
     def read(self, key: str, item: Item, extra: Iterable[str]) -> None:
         """Read a key of the file."""
@@ -137,37 +139,55 @@ class Experiment:
             else:
                 self.published = replace(item, value=str(path))
         elif key == "overrides":
-            if not isinstance(item.value, dict):
-                self.wrong(item, key, "must map implementations to settings")
-            for impl, settings in item.parts.items() if isinstance(item.value, dict) else ():
-                self._override(impl, settings)
+            self._read_overrides(item)
         elif key in extra:
             self.extra[key] = item
         elif key in SWEEP_KEYS:
             self.mistakes.append(Mistake(item.key_origin, key, "is for sweeps; use twolayer sweep"))
         elif not key.startswith("x-"):
             into = self.options if key in OPTIONS else self.common
-            self.assign(into, key, item, (*KEYS, *extra))
+            into |= self.checked(key, item, (*KEYS, *extra))
 
     def _names(self, item: Item) -> list[Item]:
-        items = list(item.parts.values()) if isinstance(item.value, list) else [item]
+        items, names = item.elements, []
         if isinstance(item.value, str):  # `impls: a, b`, as --impl has it
             items = [replace(item, value=name.strip()) for name in item.value.split(",")]
-        names = [each for each in items if each.value and isinstance(each.value, str)]
         for each in items or [item]:
-            if each not in names:
+            if each.value and isinstance(each.value, str):
+                names += [replace(each, value=name) for name in _expanded([each.value])]
+            else:
                 self.wrong(each, "impls", "must be a list of implementations")
-        return [replace(n, value=name) for n in names for name in _expanded([n.value])]
+        return names
 
-    def _override(self, impl: str, settings: Item) -> None:
-        if not isinstance(settings.value, dict):
-            hint = document.spaced(settings.value)
-            self.wrong(settings, impl, f"must be a mapping of settings{hint}")
-            return
-        self.named_at[impl] = settings.key_origin
-        self.overrides[impl] = {}
-        for key, value in settings.parts.items():
-            self.assign(self.overrides[impl], key, value)
+    def _read_overrides(self, item: Item) -> None:
+        if not isinstance(item.value, dict):
+            self.wrong(item, "overrides", "must map implementations to settings")
+        for impl, settings in item.members.items():
+            if not isinstance(settings.value, dict):
+                hint = document.spaced(settings.value)
+                self.wrong(settings, impl, f"must be a mapping of settings{hint}")
+                continue
+            self.named_at[impl] = settings.key_origin
+            self.overrides[impl] = {}
+            for key, value in settings.members.items():
+                self.overrides[impl] |= self.checked(key, value)
+
+    def assign(self, setting: Assignment) -> None:
+        """Lay a setting of the command line over the file's."""
+        into = self.given.setdefault(setting.impl, {})
+        into |= self.checked(setting.key, setting.item)
+        if setting.impl and into:
+            self.named_at[setting.impl] = setting.origin
+
+    def choose(self, impls: Iterable[str] | None) -> None:
+        """Take the implementations of the command line, if any; there must be one."""
+        if impls is not None:
+            self.impls = [Item(name, "--impl") for name in dict.fromkeys(_expanded(impls))]
+            if not self.impls:
+                self.wrong(Item(None, "--impl"), "impls", "must name an implementation")
+        elif not self.impls and not any(m.key in ("impls", "") for m in self.mistakes):
+            message = "is missing: list the implementations to run"
+            self.mistakes.append(Mistake(f"{shown_path(self.path)}:1:1", "impls", message))
 
 
 def _expanded(names: Iterable[str]) -> list[str]:
@@ -211,49 +231,35 @@ def load(
     Mistakes in either are left in the experiment's `mistakes`, to be reported at once;
     a file that can't be read as YAML raises ConfigError or UserError.
     """
-    name = shown_path(path)
+    name, experiment = shown_path(path), Experiment(path)
     root = document.parse(document.text_of(path, name), name)
-    experiment = Experiment(path)
-    mistakes = experiment.mistakes
     if not isinstance(root.value, dict):
         message = f"a config must be a mapping of keys to values{document.spaced(root.value)}"
-        mistakes.append(Mistake(root.origin, "", message))
-    for key, item in root.parts.items() if isinstance(root.value, dict) else ():
+        experiment.mistakes.append(Mistake(root.origin, "", message))
+    for key, item in root.members.items():
         experiment.read(key, item, tuple(extra))
     for setting in assignments:
         if isinstance(setting, Mistake):
-            mistakes.append(setting)
-            continue
-        impl, origin = setting.impl, setting.origin
-        into = experiment.given.setdefault(impl, {})
-        experiment.assign(into, setting.key, Item(document.scalar(setting.text), origin))
-        if impl and into:
-            experiment.named_at[impl] = origin
+            experiment.mistakes.append(setting)
+        else:
+            experiment.assign(setting)
     for option in options:
-        item = Item(document.scalar(option.text), option.origin)
-        experiment.assign(experiment.options, option.key, item, OPTIONS)
+        experiment.options |= experiment.checked(option.key, option.item, OPTIONS)
     stem = path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
     experiment.options.setdefault("name", Item(stem, "file name"))
-    if impls is not None:
-        experiment.impls = [Item(name, "--impl") for name in dict.fromkeys(_expanded(impls))]
-        if not experiment.impls:
-            experiment.wrong(Item(None, "--impl"), "impls", "must name an implementation")
-    elif not experiment.impls and not any(m.key in ("impls", "") for m in mistakes):
-        message = "is missing: list the implementations to run"
-        mistakes.append(Mistake(f"{name}:1:1", "impls", message))
+    experiment.choose(impls)
     return experiment
 
 
-def unknown(key: str, place: str, known: Iterable[str]) -> Mistake:
+def unknown(key: str, place: str, known: Collection[str]) -> Mistake:
     """An unknown key, with our word for it, a similar key, or a list of all keys."""
-    known = list(known)
     kind = "key" if "impls" in known else "setting"
     hint = elsewhere(key, known) or document.spaced(key) or nearest(key, known)
     note = "" if hint else f"known {kind}s are {', '.join(known)}"
     return Mistake(place, key, f"is not a {kind}{hint}", note)
 
 
-def elsewhere(word: str, known: Iterable[str]) -> str:
+def elsewhere(word: str, known: Collection[str]) -> str:
     """` here; write lr`, or another hint for a word that other tools use."""
     hints = {_letters(w): here for here, words in _ELSEWHERE.items() for w in words.split()}
     here = hints.get(_letters(word), word.lstrip("-"))
@@ -278,34 +284,25 @@ def _one_for_each(rule: Rule, key: str, value: object) -> str:
         return ""
     values = [document.scalar(word.strip()) if isinstance(word, str) else word for word in words]
     try:
-        list(map(rule.check, values))
+        grid = f"grid: {_as_yaml({key: list(map(rule.check, values))})}"
     except ValueError:
         return ""
-    grid = f"grid: {{{key}: {_as_yaml(values)}}}"
     return f"must be one value; for several, run twolayer sweep on a file with `{grid}`"
 
 
 def shown(value: object) -> str:
     """A value as it would be written in YAML, short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, int) and abs(value) >= 10**15:
+        return f"{float(value):g}" if abs(value) < 10**300 else "a number of over 300 digits"
     text = repr(value) if isinstance(value, str) else _as_yaml(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _as_yaml(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case dict():
-            return f"{{{', '.join(f'{k}: {_as_yaml(v)}' for k, v in value.items())}}}"
-        case list():
-            return f"[{', '.join(map(_as_yaml, value))}]"
-        case bool():
-            return str(value).lower()
-        case int() if abs(value) >= 10**15:
-            return f"{float(value):g}" if abs(value) < 10**300 else "a number of over 300 digits"
-        case float() if not math.isfinite(value):
-            return str(value).replace("inf", ".inf").replace("nan", ".nan")
-    return str(value)
+    text = json.dumps(value, ensure_ascii=False).replace('"', "")
+    return text.replace("Infinity", ".inf").replace("NaN", ".nan")
 
 
 def parse_set(text: str) -> Assignment | Mistake:
@@ -324,13 +321,11 @@ def json_schema() -> dict[str, Any]:
         name: rule.schema | {"description": HELP[name], "default": DEFAULTS[name]}
         for name, rule in RULES.items()
     }
-    sweeps = {
-        key: {"type": ["object", "array"], "description": f"in a sweep: {text}"}
-        for key, text in SWEEP_KEYS.items()
-    }
-    sweeps["repeat"] |= numeric(int, minimum=1).schema
     one = {"type": "object", "properties": settings, "additionalProperties": False}
     whole = _WHOLE | {"overrides": _WHOLE["overrides"] | {"additionalProperties": one}}
+    block = {"type": ["object", "array"]}
+    sweeps = {key: block | {"description": f"in a sweep: {SWEEP_KEYS[key]}"} for key in SWEEP_KEYS}
+    sweeps["repeat"] |= numeric(int, minimum=1).schema
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "twolayer config",

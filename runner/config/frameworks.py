@@ -88,12 +88,6 @@ def install_hint(package: str) -> str:
     return f"{package} is not installed" + (f"; pip install {package}" if package in KNOWN else "")
 
 
-def missing(imports: tuple[str, ...]) -> str:
-    """Frameworks that are missing, and what to do; other packages are for the run to miss."""
-    lacking = (name for name in imports if name in KNOWN and not is_installed(name))
-    return "; ".join(map(install_hint, lacking))
-
-
 def resolve_device(requested: str, main: str) -> str:
     """The device to train on, by the framework `main`, which is imported.
 

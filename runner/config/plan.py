@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,12 +29,15 @@ class Run:
 
     implementation: Implementation
     config: Config
-    missing: str = ""  # frameworks that it lacks, and what to do
     cores: int | None = None  # what `threads: auto` stands for, if not all
 
     @property
     def name(self) -> str:
         return self.implementation.name
+
+    @property
+    def missing(self) -> str:
+        return self.implementation.missing_frameworks
 
     @property
     def threads(self) -> int:
@@ -54,13 +58,9 @@ class Run:
 def make(experiment: Experiment) -> list[Run]:
     """The runs of an experiment, in its order; a ConfigError if any of them is impossible."""
     planner = Planner(experiment)
-    runs = [
-        Run(implementation, planner.check(implementation, settings), missing)
-        for implementation, missing in planner.implementations
-        if (settings := experiment.settings(implementation.name))
-    ]
+    configs = [planner.check(i, experiment.settings(i.name)) for i in planner.implementations]
     planner.raise_mistakes()
-    return runs
+    return list(map(Run, planner.implementations, configs))
 
 
 def notes(implementations: Iterable[Implementation]) -> list[str]:
@@ -76,71 +76,60 @@ class Planner:
         self.experiment = experiment
         self.mistakes = experiment.mistakes
         self.refused: dict[tuple[str, Refusal, str], list[str]] = {}
-        self.implementations = self._found()
+        self.implementations = self._implementations()
         self._check_names()
 
-    def _found(self) -> list[tuple[Implementation, str]]:
-        """The experiment's implementations, and the frameworks that each lacks."""
-        found: dict[Path, tuple[Implementation, str]] = {}
+    def _implementations(self) -> list[Implementation]:
+        chosen: dict[Path, Implementation] = {}
         for name in self.experiment.impls:
-            chosen = name.origin.startswith("--")
-            folder = Path() if chosen else self.experiment.path.parent
+            option = name.origin.startswith("--")
+            folder = Path() if option else self.experiment.path.parent
             try:
                 implementation = catalogue.find(str(name.value), folder)
-                missing = frameworks.missing(implementation.imports)
-                if missing and chosen:
+                missing = implementation.missing_frameworks  # refuses what is not Python
+                if option and missing:
                     raise UserError(f"{implementation.name}: {missing}")
+                if implementation.source in chosen:
+                    raise UserError(f"{implementation.name} is listed more than once")
+                chosen[implementation.source] = implementation
             except UserError as error:
-                self.mistakes.append(Mistake(name.origin, "" if chosen else "impls", str(error)))
-                continue
-            if implementation.source in found:
-                message = f"{implementation.name} is listed more than once"
-                self.mistakes.append(Mistake(name.origin, "impls", message))
-            found[implementation.source] = implementation, missing
-        named = catalogue.told_apart([implementation for implementation, _ in found.values()])
-        return list(zip(named, (missing for _, missing in found.values()), strict=True))
+                self.mistakes.append(Mistake(name.origin, "" if option else "impls", str(error)))
+        return catalogue.with_distinct_names(list(chosen.values()))
 
     def _check_names(self) -> None:
         """A setting for an implementation that doesn't exist is a typo, not a wish."""
-        experiment = self.experiment
-        chosen = {implementation.name for implementation, _ in self.implementations}
+        experiment, complete = self.experiment, not self.mistakes
+        chosen = {implementation.name for implementation in self.implementations}
         paths = (Path(str(name.value)) for name in (*experiment.listed, *experiment.impls))
         files = {path.stem for path in paths if path.suffix == ".py"}
         known = {*catalogue.names(), *files, *chosen}
         known |= {name for name in experiment.overrides if name.rpartition("/")[2] in files}
-        all_found = not self.mistakes
         for impl, origin in experiment.named_at.items():
-            on_command_line = origin.startswith("--")
-            prefix = f"{impl}: " if on_command_line else ""
+            option = origin.startswith("--")
+            message = f"{impl} " if option else ""
             if impl not in known:
-                message = f"{prefix}is not an implementation{nearest(impl, known)}"
-            elif on_command_line and impl not in chosen and all_found:
-                message = f"{impl} is not among those to run"
-            else:
-                continue
-            self.mistakes.append(Mistake(origin, impl, message))
+                message += f"is not an implementation{nearest(impl, known)}"
+                self.mistakes.append(Mistake(origin, impl, message))
+            elif option and impl not in chosen and complete:
+                self.mistakes.append(Mistake(origin, impl, f"{message}is not among those to run"))
 
     def check(self, implementation: Implementation, settings: dict[str, Item]) -> Config:
         """The Config of these settings; those that the implementation can't honour are noted."""
-        for name, assigned in settings.items():
-            if refusal := implementation.refusal(name, assigned.value):
-                what = assigned.origin, refusal, shown(assigned.value)
+        for name, item in settings.items():
+            if refusal := implementation.refusal(name, item.value):
+                what = item.origin, refusal, shown(item.value)
                 self.refused.setdefault(what, []).append(implementation.name)
-        dtype = settings["dtype"]
+        dtype, wrong = settings["dtype"], self.experiment.wrong
         if settings["device"].value == "mps" and dtype.value == "float64":
-            message = "must be float32 on mps, which has no float64 (got float64)"
-            self.mistakes.append(Mistake(dtype.origin, "dtype", message))
-        config = Config(**values_of(settings))
-        limit = machine.memory_bytes()
-        for name, needed in _bytes_needed(config).items():
-            origin = settings[name].origin
-            noted = any((m.origin, m.key) == (origin, name) for m in self.mistakes)
-            if needed > limit and not noted:
-                message = (
-                    f"is too large: training would need at least {human_bytes(needed)} of memory,"
-                    f" this machine has {human_bytes(limit)} (got {shown(settings[name].value)})"
-                )
-                self.mistakes.append(Mistake(origin, name, message))
+            wrong(dtype, "dtype", "must be float32 on mps, which has no float64")
+        config, has = Config(**values_of(settings)), machine.memory_bytes()
+        for name, needs in _bytes_needed(config).items():
+            item = settings[name]
+            noted = any((m.origin, m.key) == (item.origin, name) for m in self.mistakes)
+            if needs > has and not noted:
+                message = f"training would need at least {human_bytes(needs)} of memory"
+                message += f", this machine has {human_bytes(has)}"
+                wrong(item, name, f"is too large: {message}")
         return config
 
     def raise_mistakes(self) -> None:
@@ -162,30 +151,25 @@ def _bytes_needed(cfg: Config) -> dict[str, int]:
     The network: data, hidden activations and weights, with gradients. The epochs: a loss and
     a time each.
     """
-    data = cfg.N * (cfg.D_in + cfg.D_out)
-    activations = 2 * cfg.N * (cfg.H + cfg.D_out)
-    weights = 2 * cfg.H * (cfg.D_in + cfg.D_out)
-    width = 8 if cfg.dtype == "float64" else 4
+    ends = cfg.D_in + cfg.D_out
+    numbers = cfg.N * ends + 2 * cfg.N * (cfg.H + cfg.D_out) + 2 * cfg.H * ends
     largest = max(("N", "H", "D_in", "D_out"), key=lambda name: getattr(cfg, name))
-    return {largest: width * (data + activations + weights), "epochs": 24 * cfg.epochs}
+    return {largest: (8 if cfg.dtype == "float64" else 4) * numbers, "epochs": 24 * cfg.epochs}
 
 
-def _order(mistake: Mistake) -> tuple[bool, int, int]:
+def _order(mistake: Mistake) -> tuple[int, ...]:
     """The order of mistakes: those in the file from its top, then those on the command line."""
-    *_, line, column = ("", *mistake.origin.split(":"))[-2:]
-    in_file = line.isdigit() and column.isdigit()
-    return (False, int(line), int(column)) if in_file else (True, 0, 0)
+    place = re.search(r":(\d+):(\d+)$", mistake.origin)
+    return (0, *map(int, place.groups())) if place else (1,)
 
 
 def human_bytes(count: float) -> str:
     """`3.2 GB`: bytes with three digits and a unit of 1000s."""
-    if count >= 1e18:
-        return "over 1000 PB"
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if count < 999.5 or unit == "PB":
-            break
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
         count /= 1000
-    return f"{count:.3g} {unit}"
+    return f"{count:.3g} PB" if count < 1000 else "over 1000 PB"
 
 
 def hosts_needed(runs: Iterable[Run]) -> HostsNeeded:

@@ -27,50 +27,44 @@ def read_published(path: Path) -> Published:
     may have decimal commas. Blank lines, lines that begin with `#` and empty losses are passed
     over. Raises ConfigError with the line of everything that can't be read without guessing.
     """
-    name = shown_path(path)
+    name, published = shown_path(path), Published()
     text = text_of(path, name).removeprefix("\ufeff")
-    published: Published = {}
     try:
-        mistakes = [
-            Mistake(f"{name}:{line}", key, message) for line, key, message in _read(text, published)
-        ]
+        wrong = [Mistake(f"{name}:{line}", *what) for line, what in _read(text, published)]
     except csv.Error as error:
         raise UserError(f"{name}: is not CSV: {error}") from None
-    if mistakes:
-        more = len(mistakes) - _SHOWN
-        note = f"and {more} more like these" if more > 0 else ""
-        *first, last = mistakes[:_SHOWN]
-        raise ConfigError([*first, replace(last, note=note)])
+    if more := wrong[_SHOWN:]:
+        wrong[_SHOWN - 1 :] = [replace(wrong[_SHOWN - 1], note=f"and {len(more)} more like these")]
+    if wrong:
+        raise ConfigError(wrong)
     return published
 
 
-def _read(text: str, published: Published) -> Iterator[tuple[int, str, str]]:
+def _read(text: str, published: Published) -> Iterator[tuple[int, tuple[str, str]]]:
     """Read a text into `published`; yields line, key and message of what is wrong with it."""
-    lines = [
-        (number, line)
+    lines = {
+        number: line
         for number, line in enumerate(text.split("\n"), start=1)
         if line.strip(" \t,;") and not line.lstrip(' "').startswith("#")
-    ]
-    first, header = lines[0] if lines else (1, "")
+    } or {1: ""}
+    first, header = next(iter(lines.items()))
     divider = next((mark for mark in ";\t" if mark in header), ",")
-    names = [name.lower() for name in _split(header, divider)]
-    lacking = [column for column in COLUMNS if names.count(column) != 1]
-    yield from ((first, "", f"must have one column {c} (got {shown(header)})") for c in lacking)
-    if lacking:
+    (_, names), *rows = [(number, _split(line, divider)) for number, line in lines.items()]
+    names = [name.lower() for name in names]
+    if lacking := [column for column in COLUMNS if names.count(column) != 1]:
+        for column in lacking:
+            yield first, ("", f"must have one column {column} (got {shown(header)})")
         return
-    rows = {number: _split(line, divider) for number, line in lines[1:]}
     at = names.index("loss")
-    points = divider == "," or any(
-        "." in loss for row in rows.values() for loss in row[at : at + 1]
-    )
-    for line, cells in rows.items():
-        row = dict(zip(names, cells + [""] * len(names), strict=False))
+    points = divider == "," or any("." in loss for _, row in rows for loss in row[at : at + 1])
+    for number, cells in rows:
         if len(cells) > len(names):
             message = f"has {len(cells)} cells, the header {len(names)}"
-            yield line, "", f"{message}; where decimals have commas, divide cells by ;"
-        else:
-            mistakes = _read_row(row, "." if points else ",", published)
-            yield from ((line, key, message) for key, message in mistakes)
+            yield number, ("", f"{message}; where decimals have commas, divide cells by ;")
+            continue
+        row = dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
+        for what in _read_row(row, "." if points else ",", published):
+            yield number, what
 
 
 def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator[tuple[str, str]]:

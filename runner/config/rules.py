@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -42,24 +43,18 @@ def numeric(kind: type[int] | type[float], **limits: float) -> Rule:
     noun = "whole" if kind is int else "finite"
 
     def check(value: Any) -> float:
-        if not _is_finite(value) or (kind is int and value != int(value)):
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        finite = number and abs(value) <= sys.float_info.max  # also of integers beyond floats
+        if not finite or (kind is int and value != int(value)):
             raise ValueError(f"must be a {noun} number, {words}")
-        number = kind(value)
-        if not all(_LIMITS[name][1](number, limit) for name, limit in limits.items()):
+        if not all(_LIMITS[name][1](value, limit) for name, limit in limits.items()):
             raise ValueError(f"must be {words}")
-        if kind is int and number > LARGEST:
+        if kind is int and value > LARGEST:
             raise ValueError(f"must be at most {LARGEST}")
-        return number
+        return kind(value)
 
     schema = {"type": "integer" if kind is int else "number"} | limits
     return Rule("INTEGER" if kind is int else "NUMBER", schema, check)
-
-
-def _is_finite(value: object) -> bool:
-    try:
-        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # an integer that is larger than any float
-        return False
 
 
 def matching(metavar: str, pattern: str, allowed: str) -> Rule:

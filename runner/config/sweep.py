@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,12 +32,11 @@ _DECIDES = ("N", "H", "D_in", "D_out", "dtype", "epochs", "bias", "momentum", "d
 """The settings that decide whether a run is possible."""
 
 
-@dataclass
-class Block:
+class Block(NamedTuple):
     """Some points: how many, which settings they have, and a function that goes through them."""
 
     size: int
-    settings: Iterable[str]
+    settings: Collection[str]
     points: Callable[[], Iterable[Point]]
 
 
@@ -52,48 +50,49 @@ class Sweep:
     def __init__(self, experiment: Experiment, cores: int | None = None) -> None:
         planner = Planner(experiment)
         self.experiment, self.cores = experiment, cores
+        self.wrong, self.mistakes = experiment.wrong, experiment.mistakes
         self.implementations = planner.implementations
-        self.blocks = list(self._blocks())
+        self.blocks = list(self._blocks()) or [Block(1, (), lambda: [{}])]
         self.repeat = self._count(experiment.extra.get("repeat", Item(1, "")), "repeat", 1)
         self.excluded = list(self._excluded())
-        self._check(planner)
+        self._check_size()
+        checked: set[tuple[Any, ...]] = set()
+        for implementation, settings in () if self.mistakes else self._combinations():
+            key = (implementation.name, *(settings[name].value for name in _DECIDES))
+            if key not in checked:
+                checked.add(key)
+                planner.check(implementation, settings)
+        planner.raise_mistakes()
 
-    def _check(self, planner: Planner) -> None:
-        extra, mistakes = self.experiment.extra, planner.mistakes
+    def _check_size(self) -> None:
         first = int(self.experiment.settings("")["seed"].value)
-        if self.repeat > 1 and any("seed" in block.settings for block in self.blocks):
-            message = "and a block both set the seed; keep one of them"
-            mistakes.append(Mistake(extra["repeat"].origin, "repeat", message))
-        elif self.repeat > 1 and first + self.repeat > LARGEST:
-            message = f"goes beyond the largest seed when it starts at {first}"
-            self.experiment.wrong(extra["repeat"], "repeat", message)
+        if self.repeat > 1:
+            item = self.experiment.extra["repeat"]
+            if any("seed" in block.settings for block in self.blocks):
+                message = "and a block both set the seed; keep one of them"
+                self.mistakes.append(Mistake(item.origin, "repeat", message))
+            elif first + self.repeat > LARGEST:
+                message = f"goes beyond the largest seed when it starts at {first}"
+                self.wrong(item, "repeat", message)
         if self.size > MOST_VALUES:
             message = f"asks for {self.size:,} runs; at most {MOST_VALUES:,} can be checked at once"
             message += ": shorten an axis, or draw some of them with `sample`"
-            mistakes.append(Mistake(self.experiment.path.name, "", message))
-        if not mistakes:
-            checked: set[tuple[Any, ...]] = set()
-            for implementation, _, settings in self._combinations():
-                key = (implementation.name, *(settings[name].value for name in _DECIDES))
-                if key not in checked:
-                    checked.add(key)
-                    planner.check(implementation, settings)
-        planner.raise_mistakes()
+            self.mistakes.append(Mistake(self.experiment.path.name, "", message))
 
     @property
     def size(self) -> int:
         """The number of combinations, before exclusions and repetitions of the same run."""
-        points = sum(block.size for block in self.blocks) if self.blocks else 1
+        points = sum(block.size for block in self.blocks)
         return points * self.repeat * len(self.implementations)
 
     def runs(self, condition: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Run]:
         """Every run that is not excluded and for which the condition is true, each once."""
         seen: set[str] = set()
-        for implementation, missing, settings in self._combinations():
+        for implementation, settings in self._combinations():
             config = Config(**values_of(settings))
             if condition and not condition({"impl": implementation.name, **config.values()}):
                 continue
-            run = Run(implementation, config, missing, self.cores)
+            run = Run(implementation, config, self.cores)
             if run.key not in seen:
                 seen.add(run.key)
                 yield run
@@ -101,40 +100,39 @@ class Sweep:
     def _points(self) -> Iterator[Point]:
         """Every point, with as many seeds as `repeat` says."""
         default = self.experiment.settings("")["seed"]
-        for point in itertools.chain(*(b.points() for b in self.blocks)) if self.blocks else [{}]:
+        for point in itertools.chain(*(block.points() for block in self.blocks)):
             first = point.get("seed", default)
             for turn in range(self.repeat):
                 seed = {"seed": Item(int(first.value) + turn, first.origin)}
                 yield point | seed if self.repeat > 1 else point
 
-    def _combinations(self) -> Iterator[tuple[Implementation, str, Point]]:
-        """Implementations, why they can't start, and settings; without what is excluded."""
+    def _combinations(self) -> Iterator[tuple[Implementation, Point]]:
+        """Implementations with their settings, without what is excluded."""
         layers = [
-            (*pair, self.experiment.settings(name), self.experiment.on_command_line(name))
-            for pair in self.implementations
-            if (name := pair[0].name)
+            (each, self.experiment.settings(each.name), self.experiment.on_command_line(each.name))
+            for each in self.implementations
         ]
         for point in self._points():
-            for implementation, missing, below, above in layers:
+            for implementation, below, above in layers:
                 settings = below | point | above
                 row = {"impl": implementation.name, **values_of(settings)}
                 if not any(all(row[k] in v for k, v in rule.items()) for rule in self.excluded):
-                    yield implementation, missing, settings
+                    yield implementation, settings
+
+    # --- the blocks of the file
 
     def _blocks(self) -> Iterator[Block]:
-        """The blocks in the order of the file."""
         for key, item in self.experiment.extra.items():
             if key == "runs":
                 yield from self._listed(item)
             elif key in ("grid", "zip", "sample"):
-                for each in _items(item):
+                for each in item.elements:
                     yield from self._sample(each) if key == "sample" else self._crossed(key, each)
 
     def _mapping(self, item: Item, key: str) -> dict[str, Item]:
-        if isinstance(item.value, dict) and item.value:
-            return dict(item.parts)
-        self.experiment.wrong(item, key, "must map settings to values")
-        return {}
+        if not item.members:
+            self.wrong(item, key, "must map settings to values")
+        return dict(item.members)
 
     def _crossed(self, key: str, item: Item) -> Iterator[Block]:
         """`grid` or `zip`: all combinations of some axes, or the axes side by side."""
@@ -144,7 +142,7 @@ class Sweep:
         if key == "zip" and len(set(sizes.values())) > 1:
             counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             message = f"must have lists of one length ({counts})"
-            self.experiment.mistakes.append(Mistake(item.origin, key, message))
+            self.mistakes.append(Mistake(item.origin, key, message))
         elif axes:
             combine = itertools.product if key == "grid" else zip
             size = math.prod(sizes.values()) if key == "grid" else min(sizes.values())
@@ -153,48 +151,33 @@ class Sweep:
 
     def _listed(self, item: Item) -> Iterator[Block]:
         if not isinstance(item.value, list) or not item.value:
-            self.experiment.wrong(item, "runs", "must be a list of mappings of settings")
+            self.wrong(item, "runs", "must be a list of mappings of settings")
             return
         rows: list[Point] = [{} for _ in item.parts]
-        for row, each in zip(rows, item.parts.values(), strict=True):
+        for row, each in zip(rows, item.elements, strict=True):
             for name, value in self._mapping(each, "runs").items():
-                self.experiment.assign(row, name, value)
+                row |= self.experiment.checked(name, value)
         yield Block(len(rows), set().union(*rows), lambda: rows)
-
-    def _checked(self, name: str, item: Item) -> list[Item]:
-        """One value of a setting; nothing if there is no such setting or value."""
-        into: Point = {}
-        self.experiment.assign(into, name, item)
-        return list(into.values())
 
     def _values(self, name: str, item: Item) -> list[Item]:
         """The values of an axis: a list, one value, or `{range: …}`, `{linear: …}`, `{log: …}`."""
-        if name not in RULES:
-            return self._checked(name, item)
-        items = _items(item)
+        items = item.elements if name in RULES else [item]
         if not items:
-            self.experiment.wrong(item, name, "must have at least one value")
-        if isinstance(item.value, dict):
+            self.wrong(item, name, "must have at least one value")
+        if isinstance(item.value, dict) and name in RULES:
             items = [Item(value, item.origin) for value in self._spread(name, item)]
-        return [value for each in items for value in self._checked(name, each)]
+        return [value for each in items for value in self.experiment.checked(name, each).values()]
 
     def _spread(self, name: str, item: Item) -> list[int | float]:
         """The numbers of `{range: 5}`, `{range: [start, stop, step]}`, `{log: [from, to, n]}`."""
         kind, numbers = _call(item)
         with contextlib.suppress(TypeError, ValueError, ArithmeticError), np.errstate(all="ignore"):
-            values: Any = range(*numbers) if kind == "range" else []
-            if kind in ("linear", "log"):
-                low, high, count = numbers
-                if count <= MOST_VALUES and (kind == "linear" or min(low, high) > 0):
-                    space = np.linspace if kind == "linear" else np.geomspace
-                    values = space(low, high, count).tolist()
-            if kind == "log":  # 1e-06, not 9.999999999999999e-07
-                values = [float(f"{value:.12g}") for value in values]
+            values = _SPREADS[kind](*numbers) if kind in _SPREADS else []
             if 0 < len(values) <= MOST_VALUES and all(map(math.isfinite, values)):
                 whole = RULES[name].schema.get("type") == "integer"
                 return [round(value) for value in values] if whole else list(values)
         allowed = f"must be a list, or one of {SPREADS_SHOWN}"
-        self.experiment.wrong(item, name, _as_linear(kind, numbers) or allowed)
+        self.wrong(item, name, _as_linear(kind, numbers) or allowed)
         return []
 
     def _sample(self, item: Item) -> Iterator[Block]:
@@ -203,7 +186,7 @@ class Sweep:
         seed = self._count(settings.pop("seed", Item(0, item.origin)), "seed", 0)
         draws = {name: self._draw(name, each) for name, each in settings.items()}
         if not settings:
-            self.experiment.wrong(item, "sample", "must say which settings to draw")
+            self.wrong(item, "sample", "must say which settings to draw")
 
         def points() -> Iterator[Point]:
             rng = np.random.default_rng(seed)
@@ -215,49 +198,36 @@ class Sweep:
     def _count(self, item: Item, key: str, least: int) -> int:
         if type(item.value) is int and least <= item.value <= MOST_VALUES:
             return item.value
-        self.experiment.wrong(item, key, f"must be a whole number from {least} to {MOST_VALUES}")
+        self.wrong(item, key, f"must be a whole number from {least} to {MOST_VALUES}")
         return least
 
     def _draw(self, name: str, item: Item) -> Callable[[np.random.Generator], Item] | None:
         """How to draw a setting: `{uniform: [a, b]}`, `{log_uniform: [a, b]}`, `{choice: […]}`."""
-        kind, numbers = _call(item)
-        if name not in RULES:
-            self._checked(name, item)
-            return None
-        if kind == "choice" or isinstance(item.value, list):
-            choices = self._values(name, item.parts["choice"] if kind else item)
+        kind, ends = _call(item)
+        if kind == "choice" or isinstance(item.value, list) or name not in RULES:
+            choices = self._values(name, item.members.get("choice", item))
             return (lambda rng: choices[int(rng.integers(len(choices)))]) if choices else None
-        low, high = numbers if len(numbers) == 2 else (math.nan, math.nan)
-        least = {"uniform": -math.inf, "log_uniform": 0}.get(kind, math.inf)
+        low, high = ends if len(ends) == 2 else (math.nan, math.nan)
         numeric = all(isinstance(end, int | float) for end in (low, high))
+        least = {"uniform": -math.inf, "log_uniform": 0}.get(kind, math.inf)
         if not numeric or not least < low < high:
-            self.experiment.wrong(item, name, f"must be one of {DRAWS_SHOWN}")
+            self.wrong(item, name, f"must be one of {DRAWS_SHOWN}")
             return None
-        ends = [each for end in (low, high) for each in self._checked(name, Item(end, item.origin))]
-        whole = bool(ends) and isinstance(ends[0].value, int)
-
-        def drawn(rng: np.random.Generator) -> float:
-            """A number between the ends; a whole one may be either end."""
-            if whole and kind == "uniform":
-                return int(rng.integers(int(low), int(high), endpoint=True))
-            if kind == "uniform":
-                value = float(rng.uniform(low, high))
-            else:
-                value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-            return min(max(round(value), int(low)), int(high)) if whole else value
-
-        return lambda rng: Item(drawn(rng), item.origin)
+        checked = [self.experiment.checked(name, Item(end, item.origin)) for end in (low, high)]
+        whole = all(pair and isinstance(pair[name].value, int) for pair in checked)
+        draw = partial(_uniform, kind == "log_uniform", whole, low, high)
+        return lambda rng: Item(draw(rng), item.origin)
 
     def _excluded(self) -> Iterator[dict[str, list[Any]]]:
         """The combinations to leave out: settings, or `impl`, to a value or a list of them."""
-        extra, names = self.experiment.extra, [each.name for each, _ in self.implementations]
-        for each in _items(extra["exclude"]) if "exclude" in extra else []:
-            rule = self._mapping(each, "exclude")
-            for impl in _items(rule["impl"]) if "impl" in rule else []:
+        extra, names = self.experiment.extra, [each.name for each in self.implementations]
+        for each in extra["exclude"].elements if "exclude" in extra else []:
+            rule = dict(self._mapping(each, "exclude"))
+            impls = rule["impl"].elements if "impl" in rule else []
+            for impl in impls:
                 if impl.value not in names:
-                    message = "must be one of the sweep's implementations"
-                    self.experiment.wrong(impl, "impl", message)
-            values = {n: _items(i) if n == "impl" else self._values(n, i) for n, i in rule.items()}
+                    self.wrong(impl, "impl", "must be one of the sweep's implementations")
+            values = {n: impls if n == "impl" else self._values(n, i) for n, i in rule.items()}
             if values:
                 yield {name: [item.value for item in items] for name, items in values.items()}
 
@@ -265,29 +235,44 @@ class Sweep:
 make = Sweep
 
 
-def _items(item: Item) -> list[Item]:
-    """The items of a list, or the one that is not in a list."""
-    return list(item.parts.values()) if isinstance(item.value, list) else [item]
-
-
 def _call(item: Item) -> tuple[str, list[Any]]:
     """`{word: arguments}` taken apart; nothing of what is not of this form."""
-    if not isinstance(item.value, dict) or len(item.value) != 1:
+    if len(item.members) != 1:
         return "", []
     ((word, arguments),) = item.value.items()
     return word, arguments if isinstance(arguments, list) else [arguments]
 
 
+def _linear(low: float, high: float, count: int, space: Any = np.linspace) -> list[float]:
+    return list(space(low, high, count).tolist()) if count <= MOST_VALUES else []
+
+
+def _log(low: float, high: float, count: int) -> list[float]:
+    values = _linear(low, high, count, np.geomspace) if min(low, high) > 0 else []
+    return [float(f"{value:.12g}") for value in values]  # 1e-06, not 9.999999999999999e-07
+
+
+_SPREADS: dict[str, Callable[..., Any]] = {"range": range, "linear": _linear, "log": _log}
+
+
+def _uniform(log: bool, whole: bool, low: float, high: float, rng: np.random.Generator) -> float:
+    """A number between the ends; a whole one may be either end."""
+    if whole and not log:
+        return int(rng.integers(int(low), int(high), endpoint=True))
+    if not log:
+        return float(rng.uniform(low, high))
+    value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return min(max(round(value), int(low)), int(high)) if whole else value
+
+
 def _as_linear(kind: str, numbers: list[Any]) -> str:
     """A hint for `{range: [0.1, 0.5, 0.1]}`, whose numbers are not whole."""
-    try:
+    with contextlib.suppress(TypeError, ValueError, ArithmeticError):
         low, high, step = numbers
         count = round((high - low) / step) + 1
-    except (TypeError, ValueError, ArithmeticError):
-        return ""
-    if kind != "range" or isinstance(low + high + step, int):
-        return ""
-    return f"range counts in whole numbers; write {{linear: [{low}, {high}, {count}]}}"
+        if kind == "range" and not isinstance(low + high + step, int):
+            return f"range counts in whole numbers; write {{linear: [{low}, {high}, {count}]}}"
+    return ""
 
 
 SPREADS_SHOWN = "{range: 5}, {range: [0, 10, 2]}, {linear: [0, 1, 5]}, {log: [1e-6, 1e-3, 4]}"

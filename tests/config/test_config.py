@@ -261,6 +261,15 @@ def test_a_mistake_about_implementations_is_said_with_its_place(folder, text, me
     assert mistakes(text) == [f"x.yaml:{message}"]
 
 
+def test_a_file_that_is_not_python_is_said_where_it_is_listed(folder):
+    """With the other mistakes, and its own place."""
+    Path("broken.py").write_text("def train(:\n")
+    first, second = mistakes("impls: [sgd, ./broken.py]\nN: 0")
+    assert first.startswith("x.yaml:1:14: impls: ")
+    assert first.endswith("broken.py:1:11: is not valid Python: invalid syntax")
+    assert second == "x.yaml:2:4: N: must be 1 or more (got 0)"
+
+
 def test_an_unknown_implementation_with_no_near_name_shows_them_all(folder):
     """Nothing to guess: the list says what there is."""
     (line,) = mistakes("impls: zzzzzz")
@@ -532,7 +541,7 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
         (("--set", "epcohs=3"), {"--set epcohs: is not a setting (did you mean epochs?)"}),
         (
             ("--set", "sgdd.lr=1"),
-            {"--set sgdd.lr: sgdd: is not an implementation (did you mean sgd?)"},
+            {"--set sgdd.lr: sgdd is not an implementation (did you mean sgd?)"},
         ),
         (("--set", "lr"), {"--set: must be key=value or implementation.key=value (got 'lr')"}),
         (("--set", "=3"), {"--set: must be key=value or implementation.key=value (got '=3')"}),
