@@ -7,16 +7,14 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from importlib import machinery
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from . import frameworks
 
-INSTALLED = {"site-packages", "dist-packages"}
+INSTALLED = ("site-packages", "dist-packages")
 
 
 class Sources:
@@ -35,24 +33,28 @@ class Sources:
         self.packages: tuple[str, ...] = ()  # the others that are imported at a file's top
         self.module = module  # to import the file by, where that is more than its own name
         self._only = ""  # the one package whose modules are local, for an installed one
-        parts = module.split(".")
         if module:
-            root = _above(source, len(parts) + (source.name == "__init__.py"))
-            if _is_known(parts[0]) or INSTALLED.intersection(root.parts):
-                self._only = parts[0]
+            top = module.partition(".")[0]
+            depth = module.count(".") + (source.name == "__init__.py")
+            root = source.parents[min(depth, len(source.parents) - 1)]
+            if _is_known(top) or any(part in INSTALLED for part in root.parts):
+                self._only = top
+            folders = [root]
         else:
             root = _above_package(source.parent)
-            parts = list(source.relative_to(root).with_suffix("").parts)
-        first = () if module else (source.parent,)
-        self._folders = list(dict.fromkeys((*first, root, *_on_the_path())))
+            folders = [source.parent, root]
+        self._folders = list(dict.fromkeys((*folders, *_on_the_path())))
         self._follow(source, tree)
-        if not module and len(parts) > 1:  # what imports from its package is a part of it
-            levels = [level for node in _statements(tree) for level, _ in _imported(node)]
-            if parts[0] in self.roots or any(levels):
+        parts = tuple(module.split("."))
+        if not module:  # a file that imports from its own package is imported as part of it
+            parts = source.relative_to(root).with_suffix("").parts
+            names = (name for node in _statements(tree) for name in _imported(node))
+            if len(parts) > 1 and (parts[0] in self.roots or any(level for level, _ in names)):
                 self.module = ".".join(parts)
                 self.roots[parts[0]] = root
-        if self.module and self._only != "twolayer":  # packages are imported with their module
-            self._add(_chain(root, parts[:-1]))
+        if self.module and self._only != "twolayer":
+            for path in _chain(root, parts[:-1]):  # packages are imported with their module
+                self._add(path)
         if module:
             self.roots.clear()  # it is found as it is installed
 
@@ -75,27 +77,30 @@ class Sources:
             for level, name in _imported(node):
                 top = name.partition(".")[0]
                 if level:
-                    self._add(_chain(_above(path, level), name.split(".")))
-                elif top not in sys.stdlib_module_names:
-                    files = self._local(top, name)
-                    self._add(files)
-                    if not files and node in tree.body:
-                        self.packages = tuple(dict.fromkeys((*self.packages, top)))
+                    folder = path.parents[min(level, len(path.parents)) - 1]
+                    files = _chain(folder, name.split("."))
+                elif top in sys.stdlib_module_names:
+                    continue
+                elif not (files := self._local(top, name)) and node in tree.body:
+                    self.packages = tuple(dict.fromkeys((*self.packages, top)))
+                for file in files:
+                    self._add(file)
 
     def _local(self, top: str, name: str) -> list[Path]:
         """The local files that importing a module executes; none if it is no local module."""
-        if not _is_known(top) and self._only in ("", top):
-            for folder in self._folders:
-                files = _chain(folder, name.split("."))
-                if files and not (files[0] == self.files[0] and frameworks.is_installed(top)):
-                    self.roots[top] = folder
-                    return files
+        if _is_known(top) or self._only not in ("", top):
+            return []
+        for folder in self._folders:
+            files = _chain(folder, name.split("."))
+            if files and not (files[0] == self.files[0] and frameworks.is_installed(top)):
+                self.roots[top] = folder
+                return files
         return []
 
-    def _add(self, files: list[Path]) -> None:
-        for path in files:
-            if path not in self.files:
-                self.files.append(path)
+    def _add(self, path: Path) -> None:
+        if path not in self.files:
+            self.files.append(path)
+            if path.suffix == ".py":
                 # What can't be read its run reports, if it comes to import it.
                 with contextlib.suppress(OSError, SyntaxError, ValueError):
                     self._follow(path, parse_source(path))
@@ -125,11 +130,6 @@ def _is_known(package: str) -> bool:
     return package in frameworks.KNOWN or package == "twolayer"
 
 
-def _above(path: Path, levels: int) -> Path:
-    """The folder so many levels above a file, or the topmost."""
-    return path.parents[min(levels, len(path.parents)) - 1]
-
-
 def _above_package(folder: Path) -> Path:
     """The folder that the package of a folder's files is in, or the folder itself."""
     while (folder / "__init__.py").is_file() and folder.name.isidentifier():
@@ -143,26 +143,22 @@ def _on_the_path() -> Iterator[Path]:
     """The folders of users' own modules that are on `sys.path`, by PYTHONPATH or a .pth file."""
     for place in map(Path, sys.path):
         own = not any(place.is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
-        if own and place.is_dir() and not INSTALLED.intersection(place.parts):
+        if own and place.is_dir() and not any(part in INSTALLED for part in place.parts):
             yield place.resolve()
-
-
-_LOADERS = (  # in the order of Python's search
-    (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
-    (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
-    (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
-)
 
 
 def _chain(folder: Path, parts: Sequence[str]) -> list[Path]:
     """The files that importing `a.b.c` from a folder executes: packages, then the module."""
     files = []
     for part in parts:
-        spec = machinery.FileFinder(str(folder), *_LOADERS).find_spec(part)
-        if spec and spec.origin:
-            files.append(Path(spec.origin))
-        if not spec or spec.submodule_search_locations is None:
-            break
+        package = folder / part / "__init__.py"
+        if package.is_file():
+            files.append(package)
+        else:
+            suffixes = (*EXTENSION_SUFFIXES, ".py", ".pyc")  # in the order of Python's search
+            for module in (folder / f"{part}{suffix}" for suffix in suffixes):
+                if module.is_file():
+                    return [*files, module]
         folder = folder / part
     return files
 
@@ -175,9 +171,6 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(child)
 
 
-_IMPORTERS = ("import_module", "__import__")
-
-
 def _imported(node: ast.AST) -> Iterator[tuple[int, str]]:
     """How many dots lead, and the name behind them, of every module that a node may import."""
     match node:
@@ -186,51 +179,70 @@ def _imported(node: ast.AST) -> Iterator[tuple[int, str]]:
         case ast.ImportFrom(module=module, names=names, level=level):
             base = f"{module}." if module else ""
             yield from ((level, f"{base}{alias.name}".removesuffix(".*")) for alias in names)
-        case ast.Assign(value=ast.Call() as call) | ast.Expr(value=ast.Call() as call):
-            name = getattr(call.args[0], "value", None) if call.args else None
-            if isinstance(name, str) and ast.unparse(call.func).endswith(_IMPORTERS):
-                yield 0, name
+        case ast.Assign(value=call) | ast.Expr(value=call):
+            match call:
+                case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]):
+                    if _last_name(function) in ("import_module", "__import__"):
+                        yield 0, name
 
 
-_PATHS = SimpleNamespace(str=str, Path=Path, fspath=os.fspath)
-for _name in ("join", "dirname", "abspath", "realpath", "normpath"):
-    setattr(_PATHS, _name, getattr(os.path, _name))
-_PATHS.path = _PATHS
-_ATTRIBUTES = {*vars(_PATHS), "parent", "parents", "joinpath", "resolve", "absolute"}
-_NODES = (
-    *(ast.Constant, ast.Name, ast.Load, ast.Attribute, ast.Subscript, ast.Call, ast.keyword),
-    *(ast.BinOp, ast.Div, ast.Add, ast.JoinedStr, ast.FormattedValue),
-)
+def _last_name(function: ast.expr) -> str:
+    """`c` of `a.b.c`."""
+    return str(getattr(function, "attr", getattr(function, "id", "")))
 
 
-class _Names(dict[str, Any]):
-    """The names of a file; any other is a module's, or a function's that makes paths."""
-
-    def __missing__(self, name: str) -> Any:
-        return getattr(_PATHS, name, _PATHS)
-
-
-def _added_folders(nodes: list[ast.AST], file: Path) -> Iterator[Path]:
+def _added_folders(nodes: Iterable[ast.AST], file: Path) -> Iterator[Path]:
     """The folders that a file puts on `sys.path`, as far as that can be read from it."""
-    names = _Names(__file__=str(file))
+    values: dict[str, str | None] = {"__file__": str(file)}
     for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                names[name] = _path(value, names) or names[name]
+                values[name] = _path(value, values) or values.get(name)
             case ast.Expr(value=ast.Call(func=function, args=[*_, last])):
                 if ast.unparse(function) in ("sys.path.insert", "sys.path.append"):
-                    path = _path(last, names)
-                    if path and os.path.isdir(path):
+                    path = _path(last, values)
+                    if path is not None and os.path.isdir(path):
                         yield Path(os.path.realpath(path))
 
 
-def _path(node: ast.expr, names: _Names) -> str | Path | None:
-    """The path that an expression computes; None, unevaluated, if it can do anything else."""
-    for part in ast.walk(node):
-        if not isinstance(part, _NODES) or getattr(part, "attr", "path") not in _ATTRIBUTES:
+def _path(node: ast.expr, values: dict[str, str | None]) -> str | None:
+    """The path that an expression of os.path or pathlib comes to; None if it is another."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Name(id=name):
+            return values.get(name)
+        case ast.Subscript(
+            value=ast.Attribute(value=inner, attr="parents"),
+            slice=ast.Constant(value=int(number)),
+        ):
+            above = Path(_path(inner, values) or "").parents
+            return str(above[number]) if 0 <= number < len(above) else None
+        case ast.Attribute(value=inner, attr="parent"):
+            call, parts = "dirname", [inner]
+        case ast.BinOp(left=left, op=ast.Div() | ast.Add() as op, right=right):
+            call, parts = "join" if isinstance(op, ast.Div) else "add", [left, right]
+        case ast.JoinedStr(values=parts):
+            call = "add"
+        case ast.FormattedValue(value=inner):
+            call, parts = "add", [inner]
+        case ast.Call(func=ast.Attribute(value=inner, attr=call), args=[]):
+            parts = [inner]
+        case ast.Call(func=function, args=parts):
+            call = _last_name(function)
+        case _:
             return None
-    try:
-        value = eval(compile(ast.Expression(node), "path", "eval"), {"__builtins__": {}}, names)
-    except Exception:
-        return None
-    return value if isinstance(value, str | Path) else None
+    texts = [path for part in parts if (path := _path(part, values)) is not None]
+    return _CALLS[call](texts) if call in _CALLS and 0 < len(texts) == len(parts) else None
+
+
+_CALLS: dict[str, Callable[[list[str]], str]] = {
+    "add": "".join,
+    "dirname": lambda texts: os.path.dirname(texts[0]),
+    **dict.fromkeys(("join", "joinpath", "Path"), lambda texts: os.path.join(*texts)),
+    **dict.fromkeys(
+        ("str", "fspath", "abspath", "realpath", "normpath", "resolve", "absolute"),
+        lambda texts: os.path.abspath(texts[0]),
+    ),
+}
+"""What functions of os.path and methods of pathlib make of some texts."""

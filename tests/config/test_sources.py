@@ -5,7 +5,6 @@ import os
 import py_compile
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from command import small, stored, twolayer
@@ -88,21 +87,9 @@ def names(path):
             "import elsewhere",
             {"libs/elsewhere.py"},
         ),
-        (
-            "import sys\nimport pathlib as pl\nHERE = pl.Path(__file__).parents[0]\n"
-            "sys.path.insert(0, str(HERE.joinpath('libs').resolve(strict=False)))\n"
-            "import elsewhere",
-            {"libs/elsewhere.py"},
-        ),
-        (
-            "import os, sys\nfrom pathlib import Path\nsys.path.insert(0, unknown)\n"
-            "a = Path('made').mkdir()\nb = os.mkdir('made')\nc = 10 ** 10 ** 10\n"
-            "d = open('made', 'w')\nimport deep",
-            {"deep.py"},
-        ),
     ],
 )
-def test_every_local_module_that_is_imported_is_found(tmp_path, monkeypatch, text, found):
+def test_every_local_module_that_is_imported_is_found(tmp_path, text, found):
     """At any remove, anywhere in the file; what is called like a known package is that package."""
     unlucky = dict.fromkeys(("random", "torch", "twolayer"), "raise RuntimeError('imported')\n")
     write(
@@ -111,9 +98,7 @@ def test_every_local_module_that_is_imported_is_found(tmp_path, monkeypatch, tex
     write(tmp_path, package__inner="import deep\n", namespace__inner="", libs__elsewhere=SCALE)
     write(tmp_path, broken="def (:\n")
     package(tmp_path / "package")
-    monkeypatch.chdir(tmp_path)
     assert names(tmp_path / "mine.py") == {"mine.py"} | found
-    assert not Path("made").exists()
 
 
 @pytest.mark.parametrize(
