@@ -11,7 +11,7 @@ import numpy as np
 from .. import machine
 from ..config import frameworks
 from ..training.worker import Leash, Send
-from .blocks import BLOCK_NS, barrier
+from .blocks import BLOCK_US, barrier
 
 SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}
 """Rows of the square matrices multiplied: enough that nothing but arithmetic counts."""
@@ -32,15 +32,13 @@ def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, 
     """
     by = job["framework"] if job["framework"] in PROBES else "numpy"
     device, dtype = frameworks.resolve_device(job["config"]["device"], by), job["config"]["dtype"]
-    kind = device.partition(":")[0]
-    itemsize = np.dtype(dtype).itemsize
-    side = SIDE[kind]
-    count = max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0)) // itemsize
-    multiply, copy = PROBES[by](device, dtype, side, count)
+    kind, itemsize = device.partition(":")[0], np.dtype(dtype).itemsize
+    side, copied = SIDE[kind], max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0))
+    multiply, copy = PROBES[by](device, dtype, side, copied // itemsize)
     wait = barrier(device)
     rates = {
         "matmul_gflops": 2 * side**3 / best_s(multiply, wait) / 1e9,
-        "copy_gb_s": 2 * count * itemsize / best_s(copy, wait) / 1e9,
+        "copy_gb_s": 2 * copied / best_s(copy, wait) / 1e9,
     }
     return {"outcome": "ok", "error": None, "rates": rates, "by": by}
 
@@ -89,13 +87,13 @@ def best_s(call: Callable[[], Any], wait: Callable[[], None]) -> float:
     calls = 1
     blocks: list[float] = []
     while len(blocks) <= BLOCKS:
-        begun = time.perf_counter_ns()
+        begun = time.perf_counter()
         for _ in range(calls):
             call()
         wait()
-        elapsed = time.perf_counter_ns() - begun
-        if elapsed < BLOCK_NS:
+        elapsed = time.perf_counter() - begun
+        if elapsed * 1e6 < BLOCK_US:
             calls *= 2
         else:
-            blocks.append(elapsed / calls / 1e9)
+            blocks.append(elapsed / calls)
     return min(blocks[1:])
