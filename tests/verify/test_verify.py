@@ -39,7 +39,8 @@ def case(name: str, cfg: Config, family: str) -> verify.Case:
 
 def verdict_on(train, cfg: Config, family: str, name: str = "numpy_manual") -> verify.Verdict:
     each = case(name, cfg, family)
-    return verify.judge(each, tasks.train_each(train, each.requests(), {}))
+    requests = tasks.requests(each.config)
+    return verify.judge(each, [tasks.train_once(train, request) for request in requests])
 
 
 def built_in(name: str, cfg: Config) -> verify.Verdict:
