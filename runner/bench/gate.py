@@ -63,7 +63,7 @@ def confirmed(
     if not doubtful or measuring.stop.is_set():
         return first
     announce(f"measuring again, to be sure: {', '.join(doubtful)}")
-    since = measuring.again(doubtful)
+    since = measuring.measure(doubtful)
     second = {each.label: each for each in _slowdowns(measuring.bench, baseline, limit, since)}
     return [agreed(each, second.get(each.label, each)) for each in first]
 

@@ -147,11 +147,11 @@ def one_step(case: Case, at_zero: float, *, zero_unit: bool = False) -> Movement
     return Movement(start, done.weights, rounding, scale * float(done.losses[0]))
 
 
-def slope_at_zero(case: Case, trained: tasks.Outcome) -> float | None:
+def slope_at_zero(case: Case, weights: list[np.ndarray]) -> float | None:
     """Which slope at 0 explains the first step of a silenced unit; None if none does."""
-    for slope in (*SLOPES_AT_ZERO, _measured_slope(case, trained.weights)):
+    for slope in (*SLOPES_AT_ZERO, _measured_slope(case, weights)):
         step = one_step(case, slope, zero_unit=True)
-        if step.error(trained.weights) <= step.rounding:
+        if step.error(weights) <= step.rounding:
             return slope
     return None
 

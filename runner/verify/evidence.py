@@ -8,6 +8,31 @@ from typing import Any
 
 import numpy as np
 
+from .reference import Trajectory
+from .tasks import unpacked
+
+
+@dataclass
+class Trained:
+    """The trainings of `tasks.requests`; `error` is the first that one of them ended with."""
+
+    full: Trajectory
+    single: Trajectory
+    step: Trajectory
+    zero_step: Trajectory
+    own_problem: bool  # it never called cfg.problem()
+    error: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, results: Sequence[dict[str, Any]]) -> Trained:
+        full, single, step, zero_step = (
+            Trajectory(np.array(each["losses"], dtype=float), unpacked(each["weights"]))
+            for each in results
+        )
+        errors = (each["error"] for each in results if each["outcome"] not in ("ok", "diverged"))
+        own_problem = results[0]["own_problem"]
+        return cls(full, single, step, zero_step, own_problem, next(errors, None))
+
 
 @dataclass
 class Gate:
@@ -25,12 +50,6 @@ class Gate:
     @property
     def inside(self) -> bool:
         return self.departs is None
-
-    @property
-    def words(self) -> str:
-        if not self.inside:
-            return f"out at {self.departs}"
-        return "inside" if self.judged == self.epochs else f"inside to {self.judged}"
 
 
 @dataclass
@@ -77,11 +96,6 @@ class Movement:
         moved = norm(a - b for a, b in zip(self.end, self.start, strict=True))
         off = norm(a - b for a, b in zip(weights, self.end, strict=True))
         return off / moved if moved else float(off > 0)
-
-
-def diverged_at(losses: np.ndarray) -> int | None:
-    """The first epoch whose loss is not finite."""
-    return next(iter(np.flatnonzero(~np.isfinite(losses)).tolist()), None)
 
 
 def norm(arrays: Iterable[np.ndarray]) -> float:

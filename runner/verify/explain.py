@@ -9,8 +9,8 @@ import numpy as np
 
 from ..config.settings import Config
 from ..errors import listed
-from .evidence import Gate, Movement, Verdict, diverged_at
-from .tasks import Outcome, Trained
+from .evidence import Gate, Movement, Trained, Verdict
+from .reference import Trajectory
 
 SLOPES_AT_ZERO = (0.0, 0.5, 1.0)
 """The slopes at exactly 0 that frameworks give a ReLU."""
@@ -44,9 +44,9 @@ class Findings:
 
     def __post_init__(self) -> None:
         self.weights, stepped = self.trained.full.weights, self.trained.step.weights
-        self.diverged_at = diverged_at(self.trained.full.losses)
+        self.diverged = not np.isfinite(self.trained.full.losses).all()
         counts = {len(self.first.end), len(stepped), len(self.weights or stepped)}
-        self.whole = len(counts) == 1 and (bool(self.weights) or self.diverged_at is not None)
+        self.whole = len(counts) == 1 and bool(self.weights or self.diverged)
         self.right_gradient = (self.verdict.gradient or 0) <= (self.verdict.gradient_bound or 0)
         if self.whole:
             start = self.first.start
@@ -171,12 +171,12 @@ def _flat(arrays: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([array.ravel() for array in arrays])
 
 
-def _cut_short(gate: Gate, outcome: Outcome) -> str:
+def _cut_short(gate: Gate, trained: Trajectory) -> str:
     """Whether it leaves the band since its losses end there, or are no longer finite."""
-    losses = len(outcome.losses)
+    losses = len(trained.losses)
     if losses == gate.departs:
         return f"it ended after {losses} of {gate.epochs} steps"
-    if losses - 1 == gate.departs and not np.isfinite(last := outcome.losses[-1]):
+    if losses - 1 == gate.departs and not np.isfinite(last := trained.losses[-1]):
         return f"the loss is {last} from epoch {losses - 1} on, the reference's is not"
     return ""
 

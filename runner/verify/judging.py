@@ -14,10 +14,9 @@ from ..errors import listed
 from ..tables import Table, number
 from . import reference
 from .bounds import FACTOR, FLOORS, MEANINGLESS, Case, compare, one_step, relative, slope_at_zero
-from .evidence import Gate, Verdict, diverged_at
+from .evidence import Gate, Trained, Verdict
 from .explain import Findings, own_start
 from .hypotheses import Hypothesis, possible
-from .tasks import Trained
 
 LIKE = 1e-3
 """So near to another reference's first update a program may be meant to be that one."""
@@ -64,7 +63,7 @@ def _held(case: Case, trained: Trained) -> tuple[Verdict, Findings | None]:
         kind = "" if error["type"] == "ContractError" else f"{error['type']}: "
         verdict.reasons = [f"does not train: {kind}{error['message']}", *own]
         return verdict, None
-    verdict.at_zero = slope_at_zero(case, trained.zero_step)
+    verdict.at_zero = slope_at_zero(case, trained.zero_step.weights)
     slope = 1.0 if verdict.at_zero is None else verdict.at_zero
     exact, single = case.band(slope), case.band(slope, "float32")
     verdict.float64 = compare(exact, trained.full.losses)
@@ -95,7 +94,7 @@ def _other_reference(case: Case, findings: Findings) -> Iterator[str]:
 
 def _cause(case: Case, findings: Findings) -> bool:
     """Put one sentence in place of the reasons, if a hypothesis explains all of them."""
-    verdict, ended = findings.verdict, findings.diverged_at
+    verdict, losses = findings.verdict, findings.trained.full.losses
     for family, hypothesis in possible(findings):
         altered = replace(case, family=family, hypothesis=hypothesis)
         if not _near(altered, findings.trained):
@@ -104,7 +103,8 @@ def _cause(case: Case, findings: Findings) -> bool:
         if left is None or held.at_zero is None or not set(held.reasons) <= {*left.in_float32()}:
             continue
         gate = left.float64
-        together = ended is not None and diverged_at(altered.band(held.at_zero).losses) == ended
+        finite = np.isfinite(altered.band(held.at_zero).losses).sum()
+        together = findings.diverged and finite == len(losses) - 1
         least = FIRST if together or hypothesis.dtype == "float32" else gate.epochs
         if gate.judged >= min(least, gate.epochs):
             verdict.cause = {"name": hypothesis.name, "parameters": hypothesis.parameters}
@@ -153,12 +153,13 @@ def _row(verdict: Verdict) -> list[str]:
     gate, single = verdict.float64, verdict.float32
     errors = (verdict.weights, verdict.weights_bound, verdict.gradient, verdict.gradient_bound)
     losses = (gate.deviation, gate.bound) if gate else (None, None)
+    part = f" to {single.judged}" if single and single.judged < single.epochs else ""
     return [
         *(verdict.impl, verdict.reference, verdict.start),
         *(number(value, 1) for value in (*losses, *errors)),
         "-" if gate is None else "none" if gate.inside else str(gate.departs),
         "?" if verdict.at_zero is None else f"{verdict.at_zero:.4g}",
-        "-" if single is None else single.words,
+        "-" if single is None else f"inside{part}" if single.inside else f"out at {single.departs}",
         "equivalent" if verdict.equivalent else "DIFFERENT",
     ]
 

@@ -37,17 +37,11 @@ Gradients = list[np.ndarray | None]
 
 @dataclass
 class Trajectory:
-    """What a run of the reference came to.
+    """What a training came to."""
 
-    Attributes:
-        losses: (epochs,), each taken before its update.
-        weights: the final weights, in the order of `Config.problem`.
-        zeros: the epochs in which some z of a hidden layer was exactly 0.
-    """
-
-    losses: np.ndarray
-    weights: Arrays
-    zeros: list[int] = field(default_factory=list)
+    losses: np.ndarray  # (epochs,), each taken before its update
+    weights: Arrays  # the final ones, in the order of `Config.problem`
+    zeros: list[int] = field(default_factory=list)  # epochs where a z of a hidden layer was 0
 
 
 @dataclass(frozen=True)

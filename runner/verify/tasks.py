@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,36 +18,6 @@ from ..training.loading import load_module
 from ..training.loop import Training
 from ..training.tasks import borrowed, entry_point, summed_up
 from ..training.worker import Leash, Send
-
-
-@dataclass
-class Outcome:
-    """Losses and weights of one training, as they came back from its process."""
-
-    losses: np.ndarray
-    weights: list[np.ndarray]
-
-
-@dataclass
-class Trained:
-    """The trainings of `requests`; `error` is the first that one of them ended with."""
-
-    full: Outcome
-    single: Outcome
-    step: Outcome
-    zero_step: Outcome
-    own_problem: bool  # it never called cfg.problem()
-    error: dict[str, Any] | None
-
-    @classmethod
-    def of(cls, results: Sequence[dict[str, Any]]) -> Trained:
-        full, single, step, zero_step = (
-            Outcome(np.array(each["losses"], dtype=float), _unpacked(each["weights"]))
-            for each in results
-        )
-        errors = (each["error"] for each in results if each["outcome"] not in ("ok", "diverged"))
-        own_problem = results[0]["own_problem"]
-        return cls(full, single, step, zero_step, own_problem, next(errors, None))
 
 
 def requests(cfg: Config) -> list[dict[str, Any]]:
@@ -103,5 +72,6 @@ def _packed(arrays: Sequence[np.ndarray]) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _unpacked(text: str) -> list[np.ndarray]:
+def unpacked(text: str) -> list[np.ndarray]:
+    """The arrays that were packed so."""
     return [*np.load(io.BytesIO(base64.b64decode(text))).values()]
