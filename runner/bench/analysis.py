@@ -13,25 +13,13 @@ from ..errors import listed
 from . import intervals
 from .measurement import Bench, Cell, Fit, Interval, Rates
 
-UNSTEADY = 0.10
-"""A relative spread, or a share of the processors, that calls for a warning."""
-
-DRIFT = 0.05
-"""How much slower all may be in the last third of the rounds than in the first."""
-
-BENT = 0.15
-"""How far a time may be from the fitted line, relative to it."""
-
-PROBLEM = ("N", "H", "D_in", "D_out", "dtype", "bias")
-"""The settings that a step's work follows from."""
-
+UNSTEADY = 0.10  # a relative spread, or a share of the processors, that calls for a warning
+DRIFT = 0.05  # how much slower all may be in the last third of the rounds than in the first
+BENT = 0.15  # how far a time may be from the fitted line, relative to it
+PROBLEM = ("N", "H", "D_in", "D_out", "dtype", "bias")  # what a step's work follows from
 FEW_ROUNDS = 5
-BEYOND_CACHE = 5
-"""Memory decides only where a step's traffic is so many times the last-level cache: each array is
-used two or three times, and what is touched must be about twice the cache."""
-
-MIDDLE_LAYERS = 1.5
-"""How often DynamicNet's middle layer is applied, on average."""
+BEYOND_CACHE = 5  # times the last-level cache: a step whose traffic is more may wait for memory
+MIDDLE_LAYERS = 1.5  # how often DynamicNet's middle layer is applied, on average
 
 
 def conclude(

@@ -28,15 +28,9 @@ from ..training.loop import as_floats, hooked, host_value
 from ..training.tasks import entry_point
 from ..training.worker import Leash, Send, peak_bytes, status_bytes
 
-BLOCK_US = 20_000
-"""The least length of a block: the clock and a stray interrupt are nothing beside it."""
-
-SETTLED = 3
-"""Warm-up is over when so many blocks in a row were no faster than the best before them."""
-
-FASTER = 0.99
-"""What counts as faster."""
-
+BLOCK_US = 20_000  # the least length of a block: the clock and an interrupt are nothing beside it
+SETTLED = 3  # warm-up ends when so many blocks in a row were no faster than the best before them
+FASTER = 0.99  # what counts as faster
 SIZES = ("N", "H", "D_in", "D_out")
 
 
@@ -74,13 +68,14 @@ class BlockTimer:
             self.warmup_steps, usage = self.pulled, usage_ns()
             while not self.stopped and len(self.times_us) < self.blocks:
                 self.times_us.append((yield from self._block()))
-            self.shares = shares_since(usage)
+            wall, own, busy = map(float, usage_ns() - usage)
+            others = max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
+            self.shares = {"cpu_share": own / wall, "others_share": others}
         finally:
             gc.enable()
 
     def _block(self) -> Generator[int, None, float]:
         """Hand out a block, and more until its losses have come; returns µs a step."""
-        gc.collect()
         first, begun = self.pulled, time.perf_counter_ns()
         least = first + self.block_steps
         for step in itertools.count(first):
@@ -91,8 +86,10 @@ class BlockTimer:
                     raise contract.out_of_step(step, self.yielded)
             yield step
         self.barrier()
+        us = (time.perf_counter_ns() - begun) / (step - first) / 1e3
         self.pulled = step
-        return (time.perf_counter_ns() - begun) / (step - first) / 1e3
+        gc.collect()
+        return us
 
     def _warm_up(self) -> Generator[int, None, None]:
         """Make blocks long enough, then wait until they stop getting faster, or for `warmup_s`."""
@@ -123,13 +120,6 @@ def usage_ns() -> np.ndarray:
         ticks = user + nice + system + irq + soft + steal
         busy = ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     return np.array([time.perf_counter_ns(), time.process_time_ns(), busy])
-
-
-def shares_since(usage: np.ndarray) -> dict[str, float]:
-    """Own processor time over wall time, and that of others over what there was of it."""
-    wall, own, busy = map(float, usage_ns() - usage)
-    others = max(0.0, busy - own)
-    return {"cpu_share": own / wall, "others_share": others / (wall * (os.cpu_count() or 1))}
 
 
 def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:

@@ -12,8 +12,7 @@ from .measurement import Bench, Interval
 from .rounds import Measuring
 
 SAME_MACHINE = ("host", "cpu", "usable_cores")
-NOT_COMPARED = ("epochs", "threads", *SHOWN_ONLY)
-"""Settings without a part in the time of a step; and threads, which `auto` may stand for."""
+NOT_COMPARED = ("epochs", "threads", *SHOWN_ONLY)  # no part in a step; `auto` may be threads
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ import numpy as np
 from .measurement import Blocks, Interval
 
 DRAWS = 4000
-TAIL = 2.5
-"""Percent beyond each end of an interval."""
+TAIL = 2.5  # percent beyond each end of an interval
 
 
 def _resampled(

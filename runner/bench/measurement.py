@@ -17,8 +17,7 @@ from ..results.store import BENCHES
 
 SCHEMA = 1
 
-Blocks = Mapping[int, Sequence[float]]
-"""The times of blocks, by the number of their round."""
+Blocks = Mapping[int, Sequence[float]]  # the times of blocks, by the number of their round
 
 
 @dataclass(frozen=True)

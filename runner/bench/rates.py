@@ -13,16 +13,11 @@ from ..config import frameworks
 from ..training.worker import Leash, Send
 from .blocks import BLOCK_US, barrier
 
-SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}
-"""Rows of the square matrices multiplied: enough that nothing but arithmetic counts."""
-
-COPIED_BYTES = {"cpu": 1 << 26, "cuda": 1 << 31, "mps": 1 << 28}
-"""Bytes copied at once, or four times the cache where that is more."""
-
+SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}  # rows of the square matrices multiplied
+COPIED_BYTES = {"cpu": 1 << 26, "cuda": 1 << 31, "mps": 1 << 28}  # or 4 times the cache, if more
 BLOCKS = 3
 
-Calls = tuple[Callable[[], Any], Callable[[], Any]]
-"""A matrix product, and a copy."""
+Calls = tuple[Callable[[], Any], Callable[[], Any]]  # a matrix product, and a copy
 
 
 def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:

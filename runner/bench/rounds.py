@@ -25,9 +25,7 @@ from . import analysis
 from .measurement import Bench, Round, save
 from .plan import Entry
 
-PROBED_ROUNDS = 3
-"""Rounds that also measure the machine's own rates and a step's dispatch."""
-
+PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch
 BLOCKS, RATES = "twolayer.bench.blocks:measure_blocks", "twolayer.bench.rates:measure_rates"
 
 

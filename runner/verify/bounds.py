@@ -22,20 +22,11 @@ from .evidence import Gate, Movement, norm
 from .explain import SLOPES_AT_ZERO
 from .hypotheses import PLAIN, Hypothesis
 
-FACTOR = 16
-"""How many times the spread of the permuted reference runs still counts as rounding."""
-
-FLOORS = {"float64": 1e-12, "float32": 1e-5}
-"""The least bounds on a relative deviation: a few thousand ulp, and a hundred."""
-
-GRADIENT_BOUND = 1e-13
-"""The bound on the normwise relative error of the first step's gradient, in float64."""
-
-MEANINGLESS = 1e-2
-"""A band this wide judges nothing: from there on rounding alone makes that much difference."""
-
-PERMUTATIONS = 8
-"""Reference runs whose spread is the measure of rounding."""
+FACTOR = 16  # how many times the spread of the permuted reference runs still counts as rounding
+FLOORS = {"float64": 1e-12, "float32": 1e-5}  # least bounds: a few thousand ulp, and a hundred
+GRADIENT_BOUND = 1e-13  # on the normwise relative error of the first gradient, in float64
+MEANINGLESS = 1e-2  # a band this wide judges nothing: rounding alone makes that much difference
+PERMUTATIONS = 8  # reference runs whose spread is the measure of rounding
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from ..errors import listed
 from .evidence import Gate, Movement, Trained, Verdict
 from .reference import Trajectory
 
-SLOPES_AT_ZERO = (0.0, 0.5, 1.0)
-"""The slopes at exactly 0 that frameworks give a ReLU."""
+SLOPES_AT_ZERO = (0.0, 0.5, 1.0)  # the slopes at exactly 0 that frameworks give a ReLU
 
 
 def own_start(trained: Trained, first: Movement, silenced: Movement) -> list[str]:

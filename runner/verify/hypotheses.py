@@ -14,7 +14,7 @@ import numpy as np
 from ..config.catalogue import REFERENCES
 from ..config.settings import Config
 from .explain import Findings
-from .reference import BETA1, BETA2, EPSILON, SGD, Adam, Arrays, Gradients, Optimizer
+from .reference import BETA1, BETA2, EPSILON, SGD, Adam, Optimizer
 
 USUAL_MOMENTA = (0.9, 0.99, 0.95, 0.8, 0.5, 0.0)
 
@@ -34,11 +34,10 @@ class Hypothesis:
     parameters: dict[str, float] = field(default_factory=dict, hash=False)
 
 
-PLAIN = Hypothesis()
-"""The reference as it is."""
+PLAIN = Hypothesis()  # the reference as it is
 
 
-class Changed:
+class Changed(Optimizer):
     """An optimizer that is given other gradients."""
 
     def __init__(self, plain: Optimizer, change: Change) -> None:
@@ -46,14 +45,10 @@ class Changed:
         self.last: dict[int, np.ndarray] = {}
         self.sums: dict[int, np.ndarray] = {}
 
-    def step(self, weights: Arrays, gradients: Gradients) -> None:
-        changed: Gradients = [None] * len(gradients)
-        for i, gradient in enumerate(gradients):
-            if gradient is not None:
-                last, total = self.last.get(i, gradient), self.sums.get(i, 0) + gradient
-                self.last[i], self.sums[i] = gradient, total
-                changed[i] = self.change(weights[i], gradient, last, total)
-        self.plain.step(weights, changed)
+    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        last, total = self.last.get(i, gradient), self.sums.get(i, 0) + gradient
+        self.last[i], self.sums[i] = gradient, total
+        return self.plain.updated(i, weight, self.change(weight, gradient, last, total))
 
 
 class OtherAdam(Adam):

@@ -18,15 +18,9 @@ from .evidence import Gate, Trained, Verdict
 from .explain import Findings, own_start
 from .hypotheses import Hypothesis, possible
 
-LIKE = 1e-3
-"""So near to another reference's first update a program may be meant to be that one."""
-
-FIRST, NEAR = 8, {"float64": 1e-8, "float32": 1e-4}
-"""A hypothesis is worth a band if so many losses deviate by no more."""
-
-
-GIVEN_UP: dict[str, Any] = {"dtype": "float64", "epochs": 1, "log_every": 1}
-"""Settings in which two starts may differ."""
+LIKE = 1e-3  # so near to another reference's first update a program may be meant to be that one
+FIRST = 8  # a hypothesis is worth a band if so many losses are as near as this:
+NEAR = {"float64": 1e-8, "float32": 1e-4}
 
 
 def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
@@ -34,11 +28,12 @@ def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
 
     The two sequences hold the same implementations, without and with their overrides.
     """
+    free: dict[str, Any] = {"dtype": "float64", "epochs": 1, "log_every": 1}  # no other start
     for run, own in zip(common, configured, strict=True):
         family = run.implementation.reference
         if family == "sgd":
             yield Case(run, "common", family)
-        if family != "sgd" or run.config.with_(**GIVEN_UP) != own.config.with_(**GIVEN_UP):
+        if family != "sgd" or run.config.with_(**free) != own.config.with_(**free):
             yield Case(own, "configured", family)
 
 

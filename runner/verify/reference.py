@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
@@ -92,46 +91,48 @@ def _add(gradients: Gradients, index: int, term: np.ndarray) -> None:
     gradients[index] = term if so_far is None else so_far + term
 
 
-class Optimizer(Protocol):
-    """Puts the weights of the next step in their list."""
+class Optimizer:
+    """Updates each weight that has a gradient; keeps what it needs of the steps before."""
 
-    def step(self, weights: Arrays, gradients: Gradients) -> None: ...
+    def step(self, weights: Arrays, gradients: Gradients) -> None:
+        """Put the weights of the next step in their list."""
+        for i, gradient in enumerate(gradients):
+            if gradient is not None:
+                weights[i] = self.updated(i, weights[i], gradient)
+
+    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """The weight of number `i` after a step."""
+        raise NotImplementedError
 
 
-class SGD:
+class SGD(Optimizer):
     """Gradient descent, with momentum as PyTorch defines it."""
 
     def __init__(self, lr: float, momentum: float = 0.0) -> None:
         self.lr, self.momentum = lr, momentum
         self.velocity: dict[int, np.ndarray] = {}
 
-    def step(self, weights: Arrays, gradients: Gradients) -> None:
-        for i, gradient in enumerate(gradients):
-            if gradient is None:
-                continue
-            if self.momentum:
-                if i in self.velocity:
-                    gradient = self.momentum * self.velocity[i] + gradient
-                self.velocity[i] = gradient
-            weights[i] = weights[i] - self.lr * gradient
+    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        if self.momentum:
+            if i in self.velocity:
+                gradient = self.momentum * self.velocity[i] + gradient
+            self.velocity[i] = gradient
+        return weight - self.lr * gradient
 
 
-class Adam:
+class Adam(Optimizer):
     """Adam with its published constants; epsilon is added after the bias correction."""
 
     def __init__(self, lr: float) -> None:
         self.lr = lr
         self.moments: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}
 
-    def step(self, weights: Arrays, gradients: Gradients) -> None:
-        for i, gradient in enumerate(gradients):
-            if gradient is None:
-                continue
-            t, m, v = self.moments.get(i, (0, np.zeros_like(gradient), np.zeros_like(gradient)))
-            t, m = t + 1, BETA1 * m + (1 - BETA1) * gradient
-            v = BETA2 * v + (1 - BETA2) * gradient**2
-            self.moments[i] = (t, m, v)
-            weights[i] = weights[i] - self.lr * self.direction(t, m, v)
+    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        t, m, v = self.moments.get(i, (0, np.zeros_like(gradient), np.zeros_like(gradient)))
+        t, m = t + 1, BETA1 * m + (1 - BETA1) * gradient
+        v = BETA2 * v + (1 - BETA2) * gradient**2
+        self.moments[i] = (t, m, v)
+        return weight - self.lr * self.direction(t, m, v)
 
     def direction(self, t: int, m: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The update of step t, counted from 1, over the learning rate."""

@@ -20,20 +20,12 @@ from ..results.store import read_run
 from . import bounds
 from .evidence import Gate
 
-WORK = 6e11
-"""Floating-point operations that the reference may take in all: about half a minute."""
-
-STEP_WORK, NUMBER_WORK = 1e6, 1e3
-"""In the same unit, what a step costs however small it is, and each number to draw and to hold."""
-
-FEW = 2
-"""Permutations that are tried first. A run inside their band is inside that of all, too."""
-
+WORK = 6e11  # floating-point operations that the reference may take in all: about half a minute
+STEP_WORK, NUMBER_WORK = 1e6, 1e3  # the same of a step, however small, and of a number to draw
+FEW = 2  # permutations that are tried first: a run inside their band is inside that of all, too
 SLOPES = (1.0, 0.0, 0.5)
 
-LOWEST, HIGHEST = 1e-4, 1e6
-"""Deviations over their bounds are drawn within these."""
-
+LOWEST, HIGHEST = 1e-4, 1e6  # deviations over their bounds are drawn within these
 POINTS = 50
 
 TOO_LONG = "the reference would take too long here; see `twolayer verify`"
