@@ -225,7 +225,8 @@ def _bent(bench: Bench) -> Iterator[str]:
             for cell in bench.cells
             if cell.label == fit.label and cell.size and cell.step_us
         }
-        off, size = max((abs(fit.at(size) / us - 1), size) for size, us in times.items())
+        start, slope = fit.overhead_us.value, fit.slope_us.value
+        off, size = max((abs((start + slope * n) / us - 1), n) for n, us in times.items())
         if off > BENT:
             yield (
                 f"{fit.label} does not grow along a straight line: at {bench.axis}={size} the fit "

@@ -28,9 +28,6 @@ class Interval:
     low: float
     high: float
 
-    def __truediv__(self, divisor: float) -> Interval:
-        return Interval(self.value / divisor, self.low / divisor, self.high / divisor)
-
 
 @dataclass
 class Round:
@@ -101,10 +98,6 @@ class Fit:
     overhead_us: Interval
     slope_us: Interval
     gflops: float | None  # the rate of the part that grows; None if it is beyond the machine's
-
-    def at(self, size: float) -> float:
-        """The time that the line gives a step of this size, in µs."""
-        return self.overhead_us.value + self.slope_us.value * size
 
 
 @dataclass

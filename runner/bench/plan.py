@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from .. import machine, packages
 from ..config import catalogue
@@ -73,22 +74,17 @@ def _entry(run: Run, *, size: int | None = None, revision: str = "") -> Entry:
         bytes=analysis.traffic_bytes(run.config, implementation.reference),
     )
     if run.missing:
-        cell.rounds.append(
-            Round(0, 0, outcome="failed", error=error_data("NotInstalled", run.missing))
-        )
+        cell.rounds.append(Round(0, 0, "failed", error_data("NotInstalled", run.missing)))
     return Entry(cell, run)
 
 
 def new(
-    name: str,
-    entries: Sequence[Entry],
-    *,
-    over: str | None,
-    scale: str | None,
-    seed: int,
-    command: str,
+    name: str, entries: Sequence[Entry], *, over: str | None, scale: str | None, **more: Any
 ) -> Bench:
-    """A bench with nothing measured yet. Raises UserError unless `over` is among the entries."""
+    """A bench with nothing measured yet; `more` are further fields of it.
+
+    Raises UserError unless `over` is among the entries.
+    """
     labels = [entry.cell.label for entry in entries]
     if over is not None and over not in labels:
         hint = nearest(over, labels) or f"; measured are {listed(dict.fromkeys(labels))}"
@@ -100,13 +96,12 @@ def new(
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         baseline=over or (able or labels)[0],
         axis=scale.partition("=")[0].strip() if scale else "",
-        order_seed=seed,
         threads=entries[0].run.threads,
         cells=[entry.cell for entry in entries],
         machine=machine.describe(),
         versions=packages.versions(list(imports)),
         git=machine.git_state(entries[0].run.implementation.source.parent),
-        command=command,
+        **more,
     )
 
 

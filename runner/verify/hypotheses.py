@@ -51,32 +51,9 @@ class Changed(Optimizer):
         return self.plain.updated(i, weight, self.change(weight, gradient, last, total))
 
 
-class OtherAdam(Adam):
-    """Adam with another epsilon, or another correction for bias: none where both betas are 0.
-
-    `hat` adds epsilon before that correction, the epsilon-hat of the paper.
-    """
-
-    def __init__(
-        self,
-        lr: float,
-        *,
-        betas: tuple[float, float] = (BETA1, BETA2),
-        epsilon: float = EPSILON,
-        hat: bool = False,
-    ) -> None:
-        super().__init__(lr)
-        self.betas, self.epsilon, self.hat = betas, epsilon, hat
-
-    def direction(self, t: int, m: np.ndarray, v: np.ndarray) -> np.ndarray:
-        first, second = (1 - beta**t for beta in self.betas)
-        epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
-        return np.asarray(m / first / (np.sqrt(v / second) + epsilon))
-
-
 def _adam(name: str, sentence: str, **other: Any) -> Hypothesis:
     def alter(cfg: Config, plain: Optimizer) -> Optimizer:
-        return OtherAdam(cfg.lr, **other)
+        return Adam(cfg.lr, **other)
 
     parameters = {"epsilon": other.get("epsilon", EPSILON)}
     return Hypothesis(name, f"its Adam {sentence}", alter, parameters=parameters)

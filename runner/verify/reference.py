@@ -32,6 +32,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 Arrays = list[np.ndarray]
 Gradients = list[np.ndarray | None]
+Betas = tuple[float, float]
 
 
 @dataclass
@@ -121,10 +122,16 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam with its published constants; epsilon is added after the bias correction."""
+    """Adam as published: epsilon is added after the correction for bias.
 
-    def __init__(self, lr: float) -> None:
-        self.lr = lr
+    What programs make of it has another `epsilon`, adds that before the correction (`hat`: the
+    paper's epsilon-hat), or corrects for other `betas`: not at all where both are 0.
+    """
+
+    def __init__(
+        self, lr: float, epsilon: float = EPSILON, betas: Betas = (BETA1, BETA2), hat: bool = False
+    ) -> None:
+        self.lr, self.epsilon, self.betas, self.hat = lr, epsilon, betas, hat
         self.moments: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}
 
     def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
@@ -132,12 +139,9 @@ class Adam(Optimizer):
         t, m = t + 1, BETA1 * m + (1 - BETA1) * gradient
         v = BETA2 * v + (1 - BETA2) * gradient**2
         self.moments[i] = (t, m, v)
-        return weight - self.lr * self.direction(t, m, v)
-
-    def direction(self, t: int, m: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The update of step t, counted from 1, over the learning rate."""
-        m_hat, v_hat = m / (1 - BETA1**t), v / (1 - BETA2**t)
-        return np.asarray(m_hat / (np.sqrt(v_hat) + EPSILON))
+        first, second = (1 - beta**t for beta in self.betas)
+        epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
+        return weight - self.lr * (m / first / (np.sqrt(v / second) + epsilon))
 
 
 def depths(cfg: Config) -> np.ndarray:
