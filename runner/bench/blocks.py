@@ -192,6 +192,17 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
     }
 
 
+def own_flops(module: Any, cfg: Config) -> float | None:
+    """The operations of a step by an implementation's own `flops(cfg)`; None if it has none."""
+    if not callable(getattr(module, "flops", None)):
+        return None
+    operations = module.flops(cfg)
+    if isinstance(operations, Real) and 0 < float(operations) < math.inf:
+        return float(operations)
+    message = "flops(cfg) must return a finite number greater than 0"
+    raise ContractError(f"{message} (got {operations!r})")
+
+
 def barrier(device: str) -> Callable[[], None]:
     """A function that waits until a device has done all it was asked to: nothing, on a CPU."""
     torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
@@ -203,14 +214,3 @@ def barrier(device: str) -> Callable[[], None]:
         kind = torch.mps if device == "mps" else torch.cuda
         return lambda: kind.synchronize()
     raise ContractError(f"how to wait for {device} is known only of torch and tensorflow")
-
-
-def own_flops(module: Any, cfg: Config) -> float | None:
-    """The operations of a step by an implementation's own `flops(cfg)`; None if it has none."""
-    if not callable(getattr(module, "flops", None)):
-        return None
-    operations = module.flops(cfg)
-    if isinstance(operations, Real) and 0 < float(operations) < math.inf:
-        return float(operations)
-    message = f"must return a finite number greater than 0 (got {operations!r})"
-    raise ContractError(f"flops(cfg) {message}")

@@ -96,15 +96,14 @@ def _differences(bench: Bench, baseline: Bench, other_machine: bool) -> Iterator
             f"has no measurement of {listed(lacking)}; choose what it has with --impl "
             f"({', '.join(before) or 'nothing'}), or measure it anew"
         )
-    settings: list[tuple[str, str, object, object]]
-    settings = [("all", "threads", baseline.threads, bench.threads)]
+    settings = [("all", {"threads": baseline.threads}, {"threads": bench.threads})]
     for cell in bench.cells:
-        old = before[cell.label].config
-        compared = (name for name in cell.config if name not in NOT_COMPARED)
-        settings += [(cell.label, name, old.get(name), cell.config[name]) for name in compared]
-    for label, name, former, value in settings:
-        if former != value:
-            yield (
-                f"measured {label} with {name} {former}, this would be with {value}; use "
-                f"--{name.replace('_', '-')} {former}, or measure the baseline anew"
-            )
+        own = {name: value for name, value in cell.config.items() if name not in NOT_COMPARED}
+        settings.append((cell.label, before[cell.label].config, own))
+    for label, former, now in settings:
+        for name, value in now.items():
+            if (old := former.get(name)) != value:
+                yield (
+                    f"measured {label} with {name} {old}, this would be with {value}; use "
+                    f"--{name.replace('_', '-')} {old}, or measure the baseline anew"
+                )

@@ -58,20 +58,13 @@ def _torch(device: str, dtype: str, side: int, count: int) -> Calls:
 def _tensorflow(device: str, dtype: str, side: int, count: int) -> Calls:
     import tensorflow as tf
 
-    device = device.replace("cuda", "gpu")
-    with tf.device(device):
-        a, b = tf.random.uniform((2, side, side), dtype=dtype)
-        source = tf.ones(count, dtype)
+    def there(make: Callable[[], Any]) -> Any:
+        with tf.device(device.replace("cuda", "gpu")):
+            return make()
 
-    def multiply() -> Any:
-        with tf.device(device):
-            return tf.linalg.matmul(a, b)
-
-    def copy() -> Any:
-        with tf.device(device):
-            return -source
-
-    return multiply, copy
+    a, b = there(lambda: tf.random.uniform((2, side, side), dtype=dtype))
+    source = there(lambda: tf.ones(count, dtype))
+    return lambda: there(lambda: tf.linalg.matmul(a, b)), lambda: there(lambda: -source)
 
 
 PROBES = {"numpy": _numpy, "torch": _torch, "tensorflow": _tensorflow}
