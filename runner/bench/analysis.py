@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -13,24 +13,13 @@ from ..errors import listed
 from . import intervals
 from .measurement import Bench, Cell, Fit, Interval, Rates
 
-UNSTEADY = 0.10
-"""A relative spread, or a share of the processors, that calls for a warning."""
-
-DRIFT = 0.05
-"""How much slower all may be in the last third of the rounds than in the first."""
-
-BENT = 0.15
-"""How far a time may be from the fitted line, relative to it."""
-
-PROBLEM = ("N", "H", "D_in", "D_out", "dtype", "bias")
-"""The settings that a step's work follows from."""
-
+UNSTEADY = 0.10  # a relative spread, or a share of the processors, that calls for a warning
+DRIFT = 0.05  # how much slower all may be in the last third of the rounds than in the first
+BENT = 0.15  # how far a time may be from the fitted line, relative to it
+PROBLEM = ("N", "H", "D_in", "D_out", "dtype", "bias")  # what a step's work follows from
 FEW_ROUNDS = 5
-BEYOND_CACHE = 2.0
-"""Memory decides only where what a step touches is so many times the last-level cache."""
-
-MIDDLE_LAYERS = 1.5
-"""How often DynamicNet's middle layer is applied, on average."""
+BEYOND_CACHE = 5  # times the last-level cache: a step whose traffic is more may wait for memory
+MIDDLE_LAYERS = 1.5  # how often DynamicNet's middle layer is applied, on average
 
 
 def conclude(
@@ -40,47 +29,39 @@ def conclude(
 
     `rates` are the machine's, by framework, from each round that measured them.
     """
-    bench.rates = best_rates(rates) if rates else bench.rates
+    if rates:  # the highest that any framework reached: the limit that all are held to
+        matmul = {
+            statistics.median(each["matmul_gflops"] for each in measured): by
+            for by, measured in rates.items()
+        }
+        copy = max(each["copy_gb_s"] for each in chain(*rates.values()))
+        bench.rates = Rates(max(matmul), matmul[max(matmul)], copy)
     for cell in bench.cells:
         if cell.good:
-            _step_time(cell)
-            _limits(cell, bench)
+            _step(cell, bench)
     for size in bench.sizes:
         _compare(bench.at(size), bench.baseline)
     bench.fits = list(_fits(bench))
     bench.warnings = list(_warnings(bench, cut_short=cut_short))
 
 
-def best_rates(rates: Mapping[str, Sequence[Mapping[str, float]]]) -> Rates:
-    """The highest rates that any framework reached: the limit that all are held to."""
-    matmul = {
-        by: statistics.median(each["matmul_gflops"] for each in measured)
-        for by, measured in rates.items()
-    }
-    best = max(matmul, key=matmul.__getitem__)
-    return Rates(matmul[best], best, max(e["copy_gb_s"] for e in chain(*rates.values())))
-
-
-def _step_time(cell: Cell) -> None:
+def _step(cell: Cell, bench: Bench) -> None:
+    """The time of a step, which of the machine's rates it runs into, and how near to it."""
     cell.step_us = intervals.median(cell.blocks())
     cell.flops = cell.good[-1].flops or cell.flops
     cell.gflops = cell.flops / cell.step_us.value / 1e3
-    dispatch = [each.dispatch_us for each in cell.good if each.dispatch_us is not None]
-    if dispatch:
+    if dispatch := [each.dispatch_us for each in cell.good if each.dispatch_us is not None]:
         cell.dispatch_share = min(1.0, statistics.median(dispatch) / cell.step_us.value)
-
-
-def _limits(cell: Cell, bench: Bench) -> None:
-    """Which of the machine's rates a step runs into, and how near to it."""
-    matmul, copy = bench.rates.matmul_gflops, bench.rates.copy_gb_s
-    if cell.gflops is None or matmul is None or copy is None:
+    attainable, copy = bench.rates.matmul_gflops, bench.rates.copy_gb_s
+    if attainable is None or copy is None:
         return
-    attainable = {"arithmetic": matmul}
-    cache = bench.machine.get("cache_bytes") or 0
-    if resident_bytes(Config(**cell.config), cell.family) > BEYOND_CACHE * cache:
-        attainable["memory"] = copy * cell.flops / cell.bytes
-    cell.limit = min(attainable, key=attainable.__getitem__)
-    cell.share = cell.gflops / attainable[cell.limit]
+    cell.limit, streamed = "arithmetic", copy * cell.flops / cell.bytes
+    if (
+        cell.bytes > BEYOND_CACHE * (bench.machine.get("cache_bytes") or 0)
+        and streamed < attainable
+    ):
+        cell.limit, attainable = "memory", streamed
+    cell.share = cell.gflops / attainable
     if cell.share > 1:
         cell.gflops = cell.share = None
 
@@ -93,9 +74,9 @@ def _compare(cells: Sequence[Cell], baseline: str) -> None:
     for cell in cells:
         cell.ratio = intervals.paired_ratio(cell.blocks(), base.blocks())
     base.ratio = Interval(1.0, 1.0, 1.0)
-    compared = [cell for cell in cells if cell.ratio and not cell.revision]
-    ranks = intervals.ranks([cell.ratio for cell in compared if cell.ratio])
-    for cell, rank in zip(compared, ranks, strict=True):
+    compared = [(cell, cell.ratio) for cell in cells if cell.ratio and not cell.revision]
+    ranks = intervals.ranks([ratio for _, ratio in compared])
+    for (cell, _), rank in zip(compared, ranks, strict=True):
         cell.rank = rank
 
 
@@ -105,21 +86,21 @@ def fastest(bench: Bench, size: int | None = None) -> list[str]:
     One if it is certain; several, a tie, where the intervals of these ratios overlap; none if
     nothing was compared. Of a bench that is scaled, at a size, or at the largest compared.
     """
-    compared = [cell for cell in bench.cells if cell.ratio and cell.rank and cell.rank[0] == 1]
+    best = [cell for cell in bench.cells if cell.ratio and cell.rank and cell.rank[0] == 1]
     if size is None:
-        size = max((cell.size for cell in compared if cell.size is not None), default=None)
-    first = {cell.label: cell.ratio.value for cell in compared if cell.ratio and cell.size == size}
-    return sorted(first, key=first.__getitem__)
+        size = max((cell.size for cell in best if cell.size is not None), default=None)
+    ratios = {cell.label: cell.ratio.value for cell in best if cell.ratio and cell.size == size}
+    return sorted(ratios, key=ratios.__getitem__)
 
 
 def _fits(bench: Bench) -> Iterator[Fit]:
     for label in dict.fromkeys(cell.label for cell in bench.cells):
-        cells = [c for c in bench.cells if c.label == label and c.good and c.size is not None]
-        sizes = [float(cell.size or 0) for cell in cells]
-        line = intervals.line(sizes, [cell.blocks() for cell in cells]) if cells else None
+        cells = [(c.size, c) for c in bench.cells if c.label == label and c.good and c.size]
+        line = intervals.line([size for size, _ in cells], [cell.blocks() for _, cell in cells])
         if line:
+            (first, smallest), *_, (last, largest) = cells
             overhead, slope = line
-            growth = (cells[-1].flops - cells[0].flops) / (sizes[-1] - sizes[0])
+            growth = (largest.flops - smallest.flops) / (last - first)
             rate = growth / slope.value / 1e3 if slope.value else 0.0
             beyond = rate > (bench.rates.matmul_gflops or float("inf"))
             yield Fit(label, overhead, slope, None if beyond else rate)
@@ -144,18 +125,9 @@ def traffic_bytes(cfg: Config, family: str) -> float:
     Each array is counted once for every product that reads or writes it; weights are read
     and written again, with their gradients, by the update (Adam's has two moments as well).
     """
-    return _bytes_of(cfg, family, x=2, hidden=5, y=4, weights=10 if family == "adam" else 6)
-
-
-def resident_bytes(cfg: Config, family: str) -> float:
-    """What a step touches at least: data, activations, weights and their gradients."""
-    return _bytes_of(cfg, family, x=1, hidden=2, y=2, weights=4 if family == "adam" else 2)
-
-
-def _bytes_of(cfg: Config, family: str, *, x: int, hidden: int, y: int, weights: int) -> int:
-    """Of so many arrays of each shape."""
-    count = cfg.N * (x * cfg.D_in + hidden * cfg.H + y * cfg.D_out)
-    count += weights * cfg.H * (cfg.D_in + cfg.D_out + (cfg.H if family == "dynamic" else 0))
+    weights = cfg.H * (cfg.D_in + cfg.D_out + (cfg.H if family == "dynamic" else 0))
+    count = cfg.N * (2 * cfg.D_in + 5 * cfg.H + 4 * cfg.D_out)
+    count += (10 if family == "adam" else 6) * weights
     return count * (8 if cfg.dtype == "float64" else 4)
 
 
@@ -172,16 +144,8 @@ def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
         few = "1 round is" if rounds == 1 else f"{rounds} rounds are"
         yield f"{few} few for an interval; give it more --rounds or --budget"
     yield from _other_problems(bench)
-    if cells:
-        yield from _unsteady(cells)
-        yield from _busy(cells)
-        yield from _slowing(cells)
-    restless = dict.fromkeys(cell.label for cell in cells if _round_mean(cell, "settled") < 0.5)
-    if restless:
-        yield (
-            f"{listed(restless)} still got faster when warm-up was cut off; "
-            "allow it more with --warmup 10s"
-        )
+    yield from _unsteady(cells)
+    yield from _together(cells)
     yield from _bent(bench)
 
 
@@ -199,52 +163,56 @@ def _other_problems(bench: Bench) -> Iterator[str]:
             )
 
 
-def _unsteady(cells: Iterable[Cell]) -> Iterator[str]:
-    """Half the range from the 10th to the 90th percentile of a cell's blocks, over the median."""
-    spreads = {}
-    for cell in cells:
-        low, middle, high = np.percentile(list(chain(*cell.blocks().values())), [10, 50, 90])
-        if (spread := (high - low) / 2 / middle) > UNSTEADY:
-            spreads[cell.label] = spread
-    if spreads:
+def _unsteady(cells: Sequence[Cell]) -> Iterator[str]:
+    def beyond(most: float, measure: Callable[[Cell], float]) -> dict[str, float]:
+        return {cell.label: value for cell in cells if (value := measure(cell)) > most}
+
+    if spreads := beyond(UNSTEADY, _spread):
         up_to = "up to " if len(spreads) > 1 else ""
         yield (
             f"step times of {listed(spreads)} spread by {up_to}{max(spreads.values()):.0%}; close "
             "other programs, or try --threads 1, or give it more --rounds"
         )
+    waits = beyond(UNSTEADY, lambda cell: 1 - _mean(cell, "cpu_share"))
+    if waits and all((each.device or "cpu") == "cpu" for cell in cells for each in cell.good):
+        yield (
+            f"{listed(waits)} had a processor for only {1 - max(waits.values()):.0%} of the time; "
+            "the machine is busy: try fewer --threads"
+        )
+    if faster := beyond(0.5, lambda cell: 1 - _mean(cell, "settled")):
+        yield (
+            f"{listed(faster)} still got faster when warm-up was cut off; "
+            "allow it more with --warmup 10s"
+        )
 
 
-def _busy(cells: Sequence[Cell]) -> Iterator[str]:
-    others = statistics.fmean(_round_mean(cell, "others_share") for cell in cells)
+def _mean(cell: Cell, name: str) -> float:
+    return statistics.fmean(getattr(each, name) or 0.0 for each in cell.good)
+
+
+def _spread(cell: Cell) -> float:
+    """Half the range from the 10th to the 90th percentile of the blocks, over the median."""
+    low, middle, high = np.percentile(list(chain(*cell.blocks().values())), [10, 50, 90])
+    return float((high - low) / 2 / middle)
+
+
+def _together(cells: Sequence[Cell]) -> Iterator[str]:
+    """Whether others were busy, and whether all got slower, as when a processor gets hot."""
+    others = statistics.fmean(_mean(cell, "others_share") for cell in cells) if cells else 0.0
     if others > UNSTEADY:
         yield (
             f"other processes had {others:.0%} of the processors meanwhile; close them, "
             "or measure on a machine of its own"
         )
-    own = ((cell.label, _round_mean(cell, "cpu_share")) for cell in cells)
-    waited = {label: share for label, share in own if share < 1 - UNSTEADY}
-    if waited and all((each.device or "cpu") == "cpu" for cell in cells for each in cell.good):
-        yield (
-            f"{listed(waited)} had a processor for only {min(waited.values()):.0%} of the time; "
-            "the machine is busy: try fewer --threads"
-        )
-
-
-def _round_mean(cell: Cell, name: str) -> float:
-    return statistics.fmean(getattr(each, name) or 0.0 for each in cell.good)
-
-
-def _slowing(cells: Iterable[Cell]) -> Iterator[str]:
-    """Whether everything got slower together, as it does when a processor gets hot."""
     changes = []
     for cell in cells:
         times = [statistics.median(each.blocks_us) for each in cell.good]
         if third := len(times) // 3:
             changes.append(statistics.median(times[-third:]) / statistics.median(times[:third]))
-    together = statistics.median(changes) if len(changes) > 1 else 1.0
-    if together > 1 + DRIFT:
+    slower = statistics.median(changes) - 1 if len(changes) > 1 else 0.0
+    if slower > DRIFT:
         yield (
-            f"the last rounds were {together - 1:.0%} slower than the first, for all alike (a hot "
+            f"the last rounds were {slower:.0%} slower than the first, for all alike (a hot "
             "processor, or a busier machine), which leaves ratios as they are; for the times, let "
             "it cool down and measure again"
         )
@@ -252,15 +220,16 @@ def _slowing(cells: Iterable[Cell]) -> Iterator[str]:
 
 def _bent(bench: Bench) -> Iterator[str]:
     for fit in bench.fits:
-        misses = {
-            cell.size: abs(fit.at(cell.size) / cell.step_us.value - 1)
+        times = {
+            cell.size: cell.step_us.value
             for cell in bench.cells
-            if cell.label == fit.label and cell.size is not None and cell.step_us
+            if cell.label == fit.label and cell.size and cell.step_us
         }
-        worst = max(misses, key=misses.__getitem__)
-        if misses[worst] > BENT:
+        start, slope = fit.overhead_us.value, fit.slope_us.value
+        off, size = max((abs((start + slope * n) / us - 1), n) for n, us in times.items())
+        if off > BENT:
             yield (
-                f"{fit.label} does not grow along a straight line: at {bench.axis}={worst} the fit "
-                f"is off by {misses[worst]:.0%} (a cache, or a library that switches its method); "
+                f"{fit.label} does not grow along a straight line: at {bench.axis}={size} the fit "
+                f"is off by {off:.0%} (a cache, or a library that switches its method); "
                 "trust the times, not the fit"
             )

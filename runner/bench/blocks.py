@@ -10,8 +10,9 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -27,15 +28,9 @@ from ..training.loop import as_floats, hooked, host_value
 from ..training.tasks import entry_point
 from ..training.worker import Leash, Send, peak_bytes, status_bytes
 
-BLOCK_NS = 20_000_000
-"""The least length of a block: the clock and a stray interrupt are nothing beside it."""
-
-SETTLED = 3
-"""Warm-up is over when so many blocks in a row were no faster than the best before them."""
-
-FASTER = 0.99
-"""What counts as faster."""
-
+BLOCK_US = 20_000  # the least length of a block: the clock and an interrupt are nothing beside it
+SETTLED = 3  # warm-up ends when so many blocks in a row were no faster than the best before them
+FASTER = 0.99  # what counts as faster
 SIZES = ("N", "H", "D_in", "D_out")
 
 
@@ -50,14 +45,14 @@ class BlockTimer:
     blocks: int  # to be timed
     warmup_s: float  # the most that warm-up may take
     barrier: Callable[[], None]
+    pulled: int = 0
     yielded: int = 0
-    warmup: list[float] = field(default_factory=list)
-    times_us: list[float] = field(default_factory=list)
-    first_us: float | None = None
     began_ns: int = 0
+    first_us: float = 0.0
+    warmup: list[float] = field(default_factory=list)
     warmup_steps: int = 0
     block_steps: int = 1
-    usage: np.ndarray | None = None
+    times_us: list[float] = field(default_factory=list)
     shares: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
 
@@ -65,50 +60,50 @@ class BlockTimer:
         """The steps, counted from 0; as many as it takes."""
         if self.began_ns:
             raise ContractError("cfg.steps() may be called only once")
+        self.began_ns = time.perf_counter_ns()
         gc.disable()
         try:
-            yield from self._blocks()
+            self.first_us = yield from self._block()
+            yield from self._warm_up()
+            self.warmup_steps, usage = self.pulled, usage_ns()
+            while not self.stopped and len(self.times_us) < self.blocks:
+                self.times_us.append((yield from self._block()))
+            wall, own, busy = map(float, usage_ns() - usage)
+            others = max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
+            self.shares = {"cpu_share": own / wall, "others_share": others}
         finally:
             gc.enable()
 
-    def _blocks(self) -> Iterator[int]:
-        self.began_ns = begun = time.perf_counter_ns()
-        since, until = 0, 1
-        for step in itertools.count():
-            if step >= until and self.yielded == step:
-                self.barrier()
-                elapsed = time.perf_counter_ns() - begun
-                if self.stopped or self.ended(elapsed, step - since, step):
-                    return
-                since, until = step, step + self.block_steps
-                gc.collect()
-                begun = time.perf_counter_ns()
-            elif step >= until:
-                if self.stopped:
-                    return
-                if self.yielded > step or step - until + 1 >= contract.MOST_AHEAD:
+    def _block(self) -> Generator[int, None, float]:
+        """Hand out a block, and more until its losses have come; returns µs a step."""
+        first, begun = self.pulled, time.perf_counter_ns()
+        least = first + self.block_steps
+        for step in itertools.count(first):
+            if step >= least:
+                if self.stopped or self.yielded == step:
+                    break
+                if self.yielded > step or step - least + 1 >= contract.MOST_AHEAD:
                     raise contract.out_of_step(step, self.yielded)
             yield step
+        self.barrier()
+        us = (time.perf_counter_ns() - begun) / (step - first) / 1e3
+        self.pulled = step
+        gc.collect()
+        return us
 
-    def ended(self, elapsed_ns: int, steps: int, step: int) -> bool:
-        """Take note of a block; whether it was the last."""
-        each_us = elapsed_ns / steps / 1e3
-        if self.first_us is None:
-            self.first_us = each_us
-        elif self.usage is not None:
-            self.times_us.append(each_us)
-            if len(self.times_us) == self.blocks:
-                self.shares = shares_since(self.usage)
-                return True
-        elif elapsed_ns < BLOCK_NS:  # not a whole block: the next is longer
-            enough = math.ceil(1.1 * steps * BLOCK_NS / max(elapsed_ns, 1))
-            self.block_steps = min(enough, 10 * steps)
-        else:
-            self.warmup.append(each_us)
+    def _warm_up(self) -> Generator[int, None, None]:
+        """Make blocks long enough, then wait until they stop getting faster, or for `warmup_s`."""
+        while not self.stopped:
+            before = self.pulled
+            us = yield from self._block()
+            steps = self.pulled - before
+            if us * steps < BLOCK_US:
+                enough = math.ceil(1.1 * BLOCK_US / us)
+                self.block_steps = min(enough, 10 * steps)
+                continue
+            self.warmup.append(us)
             if self.settled or time.perf_counter_ns() - self.began_ns > self.warmup_s * 1e9:
-                self.warmup_steps = step
-                self.usage = usage_ns()
-        return False
+                return
 
     @property
     def settled(self) -> bool:
@@ -127,21 +122,13 @@ def usage_ns() -> np.ndarray:
     return np.array([time.perf_counter_ns(), time.process_time_ns(), busy])
 
 
-def shares_since(usage: np.ndarray) -> dict[str, float]:
-    """Own processor time over wall time, and that of others over what there was of it."""
-    wall, own, busy = map(float, usage_ns() - usage)
-    others = max(0.0, busy - own)
-    return {"cpu_share": own / wall, "others_share": others / (wall * (os.cpu_count() or 1))}
-
-
 def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
-    main = job["framework"]
     begun = time.perf_counter()
     module = load_module(job)
     train = entry_point(module)
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
-    device = frameworks.resolve_device(job["config"]["device"], main)
+    device = frameworks.resolve_device(job["config"]["device"], job["framework"])
     values = job["config"] | {"device": device, "threads": job["threads"]}
 
     def timed(sizes: dict[str, int], blocks: int, warmup_s: float) -> dict[str, Any]:
@@ -152,17 +139,16 @@ def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash,
     start_bytes = status_bytes("VmRSS")
     result = {"error": None} | timed({}, job["blocks"], job["warmup_s"])
     result |= {"peak_bytes": peak_bytes() - start_bytes, "import_s": import_s, "device": device}
-    result["threads"] = frameworks.threads_in_use(main)
+    result["threads"] = frameworks.threads_in_use(job["framework"])
     if result["outcome"] == "diverged":
         message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
         result["error"] = error_data("Diverged", message)
     elif result["outcome"] == "ok":
         result["flops"] = own_flops(module, Config(**values))
-    if result["outcome"] == "ok" and job["dispatch"]:
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
-            warmup_s = min(1.0, job["warmup_s"])
-            small = timed(dict.fromkeys(SIZES, 1), blocks=3, warmup_s=warmup_s)
-            result["dispatch_us"] = statistics.median(small["blocks_us"])
+            if job["dispatch"]:
+                small = timed(dict.fromkeys(SIZES, 1), 3, min(1.0, job["warmup_s"]))
+                result["dispatch_us"] = statistics.median(small["blocks_us"])
     return result
 
 
@@ -171,7 +157,6 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
 
     Raises what training raises, and ContractError if it breaks the contract.
     """
-    device = str(values["device"])
     cfg, shapes = hooked(Config(**values), timer.steps)  # type: ignore[arg-type]
     begun = time.perf_counter_ns()
     loss = last = None
@@ -183,7 +168,7 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
             returned = end.value
             break
         # As `twolayer run` does: a loss on the CPU is taken at once, another is not waited for.
-        last = host_value(loss) if device == "cpu" else loss
+        last = host_value(loss) if cfg.device == "cpu" else loss
         timer.yielded += count(loss)
     if timer.stopped:
         return {"outcome": timer.stopped}
@@ -207,6 +192,17 @@ def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> di
     }
 
 
+def own_flops(module: Any, cfg: Config) -> float | None:
+    """The operations of a step by an implementation's own `flops(cfg)`; None if it has none."""
+    if not callable(getattr(module, "flops", None)):
+        return None
+    operations = module.flops(cfg)
+    if isinstance(operations, Real) and 0 < float(operations) < math.inf:
+        return float(operations)
+    message = "flops(cfg) must return a finite number greater than 0"
+    raise ContractError(f"{message} (got {operations!r})")
+
+
 def barrier(device: str) -> Callable[[], None]:
     """A function that waits until a device has done all it was asked to: nothing, on a CPU."""
     torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
@@ -218,15 +214,3 @@ def barrier(device: str) -> Callable[[], None]:
         kind = torch.mps if device == "mps" else torch.cuda
         return lambda: kind.synchronize()
     raise ContractError(f"how to wait for {device} is known only of torch and tensorflow")
-
-
-def own_flops(module: Any, cfg: Config) -> float | None:
-    """The operations of a step by an implementation's own `flops(cfg)`; None if it has none."""
-    if not callable(getattr(module, "flops", None)):
-        return None
-    operations = module.flops(cfg)
-    number = isinstance(operations, int | float | np.integer | np.floating)
-    if not number or not 0 < operations < math.inf:
-        message = "must return a finite number greater than 0"
-        raise ContractError(f"flops(cfg) {message} (got {operations!r})")
-    return float(operations)

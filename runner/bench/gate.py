@@ -12,8 +12,7 @@ from .measurement import Bench, Interval
 from .rounds import Measuring
 
 SAME_MACHINE = ("host", "cpu", "usable_cores")
-NOT_COMPARED = ("epochs", "threads", *SHOWN_ONLY)
-"""Settings without a part in the time of a step; and threads, which `auto` may stand for."""
+NOT_COMPARED = ("epochs", "threads", *SHOWN_ONLY)  # no part in a step; `auto` may be threads
 
 
 @dataclass(frozen=True)
@@ -36,38 +35,36 @@ class Slowdown:
         return "slower" if self.ratio.low > self.limit and self.confirmed else "unsure"
 
 
-def slowdowns(
+def _slowdowns(
     bench: Bench, baseline: Bench | None, limit: float, since: int = 0
-) -> dict[str, Slowdown]:
+) -> Iterator[Slowdown]:
     """Each cell over the same of a baseline or, paired by round, over its twin at the revision.
 
     Of `bench` only the rounds from `since` on count.
     """
-    over = intervals.unpaired_ratio if baseline else intervals.paired_ratio
     if baseline:
         before = {cell.label: cell.blocks() for cell in baseline.cells}
     else:
         before = {cell.impl: cell.blocks(since) for cell in bench.cells if cell.revision}
-    now = {cell.label: cell.blocks(since) for cell in bench.cells if not cell.revision}
-    ratios = {
-        label: over(blocks, before[label])
-        for label, blocks in now.items()
-        if blocks and before.get(label)
-    }
-    return {label: Slowdown(label, ratio, limit) for label, ratio in ratios.items() if ratio}
+    over = intervals.unpaired_ratio if baseline else intervals.paired_ratio
+    for cell in bench.cells:
+        blocks, former = cell.blocks(since), before.get(cell.label)
+        if blocks and former and (ratio := over(blocks, former)):
+            yield Slowdown(cell.label, ratio, limit)
 
 
 def confirmed(
     measuring: Measuring, baseline: Bench | None, limit: float, announce: Callable[[str], None]
 ) -> list[Slowdown]:
     """Whether any has become slower; what is in doubt is measured again first."""
-    first = slowdowns(measuring.bench, baseline, limit)
-    doubtful = sorted(label for label, slowdown in first.items() if slowdown.state != "ok")
+    first = list(_slowdowns(measuring.bench, baseline, limit))
+    doubtful = sorted(each.label for each in first if each.state != "ok")
     if not doubtful or measuring.stop.is_set():
-        return list(first.values())
+        return first
     announce(f"measuring again, to be sure: {', '.join(doubtful)}")
-    second = slowdowns(measuring.bench, baseline, limit, since=measuring.again(doubtful))
-    return [agreed(each, second.get(label, each)) for label, each in first.items()]
+    since = measuring.measure(doubtful)
+    second = {each.label: each for each in _slowdowns(measuring.bench, baseline, limit, since)}
+    return [agreed(each, second.get(each.label, each)) for each in first]
 
 
 def agreed(first: Slowdown, second: Slowdown) -> Slowdown:
@@ -77,15 +74,16 @@ def agreed(first: Slowdown, second: Slowdown) -> Slowdown:
 
 def check_comparable(bench: Bench, baseline: Bench, source: str, *, other_machine: bool) -> None:
     """Raise UserError unless a bench about to be made compares with the baseline."""
-    for reason in _differences(bench, baseline, other_machine):
+    if reason := next(_differences(bench, baseline, other_machine), None):
         raise UserError(f"--baseline {source}: {reason}")
 
 
 def _differences(bench: Bench, baseline: Bench, other_machine: bool) -> Iterator[str]:
+    then, here = baseline.machine, bench.machine
     machines = [
-        f"{name} {baseline.machine.get(name)} there, {bench.machine.get(name)} here"
+        f"{name} {then.get(name)} there, {here.get(name)} here"
         for name in SAME_MACHINE
-        if baseline.machine.get(name) != bench.machine.get(name)
+        if then.get(name) != here.get(name)
     ]
     if machines and not other_machine:
         yield (
@@ -98,17 +96,14 @@ def _differences(bench: Bench, baseline: Bench, other_machine: bool) -> Iterator
             f"has no measurement of {listed(lacking)}; choose what it has with --impl "
             f"({', '.join(before) or 'nothing'}), or measure it anew"
         )
-    settings: list[tuple[str, str, object, object]]
-    settings = [("all", "threads", baseline.threads, bench.threads)]
-    settings += [
-        (cell.label, name, before[cell.label].config.get(name), value)
-        for cell in bench.cells
-        for name, value in cell.config.items()
-        if name not in NOT_COMPARED
-    ]
-    for label, name, old, new in settings:
-        if old != new:
-            yield (
-                f"measured {label} with {name} {old}, this would be with {new}; use "
-                f"--{name.replace('_', '-')} {old}, or measure the baseline anew"
-            )
+    settings = [("all", {"threads": baseline.threads}, {"threads": bench.threads})]
+    for cell in bench.cells:
+        own = {name: value for name, value in cell.config.items() if name not in NOT_COMPARED}
+        settings.append((cell.label, before[cell.label].config, own))
+    for label, former, now in settings:
+        for name, value in now.items():
+            if (old := former.get(name)) != value:
+                yield (
+                    f"measured {label} with {name} {old}, this would be with {value}; use "
+                    f"--{name.replace('_', '-')} {old}, or measure the baseline anew"
+                )

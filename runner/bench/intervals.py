@@ -14,8 +14,7 @@ import numpy as np
 from .measurement import Blocks, Interval
 
 DRAWS = 4000
-TAIL = 2.5
-"""Percent beyond each end of an interval."""
+TAIL = 2.5  # percent beyond each end of an interval
 
 
 def _resampled(
@@ -64,17 +63,12 @@ def line(sizes: Sequence[float], measured: Sequence[Blocks]) -> tuple[Interval, 
 
     Errors are weighed relative to the times, since that is how they come; neither is negative.
     """
-    common = [number for number in measured[0] if all(number in each for each in measured)]
-    if not common or len(sizes) < 2:
+    common = set.intersection(*map(set, measured)) if len(sizes) > 1 else set()
+    if not common:
         return None
-    times = np.stack([np.median(each, axis=0) for each in _resampled(measured, common)])
-    overhead, slope = _weighted_line(np.asarray(sizes, dtype=float), times)
-    return _interval(overhead), _interval(slope)
-
-
-def _weighted_line(x: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares of (overhead + slope x) / time against 1, for each column of `times`."""
-    a, b = 1 / times, x[:, None] / times  # (sizes, 1 + DRAWS)
+    times = np.stack([np.median(each, axis=0) for each in _resampled(measured, sorted(common))])
+    # Least squares of (overhead + slope x) / time against 1, for each column of `times`.
+    a, b = 1 / times, np.asarray(sizes, dtype=float)[:, None] / times  # (sizes, 1 + DRAWS)
     aa, ab, bb = (a * a).sum(0), (a * b).sum(0), (b * b).sum(0)
     a1, b1 = a.sum(0), b.sum(0)
     determinant = aa * bb - ab * ab
@@ -82,7 +76,7 @@ def _weighted_line(x: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.nda
     slope = (aa * b1 - ab * a1) / determinant
     slope = np.where(overhead < 0, b1 / bb, slope)
     overhead = np.where(slope < 0, a1 / aa, np.maximum(overhead, 0))
-    return overhead, np.maximum(slope, 0)
+    return _interval(overhead), _interval(np.maximum(slope, 0))
 
 
 def _interval(values: np.ndarray) -> Interval:

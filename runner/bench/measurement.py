@@ -17,8 +17,7 @@ from ..results.store import BENCHES
 
 SCHEMA = 1
 
-Blocks = Mapping[int, Sequence[float]]
-"""The times of blocks, by the number of their round."""
+Blocks = Mapping[int, Sequence[float]]  # the times of blocks, by the number of their round
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,6 @@ class Interval:
     value: float
     low: float
     high: float
-
-    def __truediv__(self, divisor: float) -> Interval:
-        return Interval(self.value / divisor, self.low / divisor, self.high / divisor)
 
 
 @dataclass
@@ -102,10 +98,6 @@ class Fit:
     overhead_us: Interval
     slope_us: Interval
     gflops: float | None  # the rate of the part that grows; None if it is beyond the machine's
-
-    def at(self, size: float) -> float:
-        """The time that the line gives a step of this size, in µs."""
-        return self.overhead_us.value + self.slope_us.value * size
 
 
 @dataclass

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 import os
 import re
+import shutil
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from .. import machine, packages
 from ..config import catalogue
 from ..config.experiment import Assignment, Experiment
 from ..config.plan import Run, make
-from ..errors import UserError, listed, nearest
+from ..errors import UserError, error_data, listed, nearest
 from . import analysis
 from .measurement import Bench, Cell, Round
 
@@ -53,47 +52,39 @@ def entries(
         yield [_entry(run, size=size) for size, scaled_to in at.items() for run in make(scaled_to)]
         return
     runs = make(experiment)
-    made = [_entry(run) for run in runs]
-    if revision is None:
-        yield made
-        return
     with tempfile.TemporaryDirectory(prefix="twolayer-") as folder:
-        then = at_revision((run for run in runs if not run.missing), revision, Path(folder))
-        yield [*made, *(_entry(run, revision=revision) for run in then)]
+        able = [run for run in runs if revision is not None and not run.missing]
+        then = at_revision(able, revision or "", Path(folder))
+        yield [*map(_entry, runs), *(_entry(run, revision=revision or "") for run in then)]
 
 
 def _entry(run: Run, *, size: int | None = None, revision: str = "") -> Entry:
     """A cell without rounds, but for one that failed if the run can't start."""
     implementation = run.implementation
-    family = implementation.reference
     cell = Cell(
         label=f"{run.name}@{revision}" if revision else run.name,
         impl=run.name,
         revision=revision,
-        family=family,
+        family=implementation.reference,
         framework=implementation.framework,
         config=run.config.values(),
         source_sha256=implementation.sha256,
         size=size,
-        flops=analysis.flops(run.config, family),
-        bytes=analysis.traffic_bytes(run.config, family),
+        flops=analysis.flops(run.config, implementation.reference),
+        bytes=analysis.traffic_bytes(run.config, implementation.reference),
     )
     if run.missing:
-        error = {"type": "NotInstalled", "message": run.missing, "traceback": None}
-        cell.rounds.append(Round(0, 0, outcome="failed", error=error))
+        cell.rounds.append(Round(0, 0, "failed", error_data("NotInstalled", run.missing)))
     return Entry(cell, run)
 
 
 def new(
-    name: str,
-    entries: Sequence[Entry],
-    *,
-    over: str | None,
-    scale: str | None,
-    seed: int,
-    command: str,
+    name: str, entries: Sequence[Entry], *, over: str | None, scale: str | None, **more: Any
 ) -> Bench:
-    """A bench with nothing measured yet. Raises UserError unless `over` is among the entries."""
+    """A bench with nothing measured yet; `more` are further fields of it.
+
+    Raises UserError unless `over` is among the entries.
+    """
     labels = [entry.cell.label for entry in entries]
     if over is not None and over not in labels:
         hint = nearest(over, labels) or f"; measured are {listed(dict.fromkeys(labels))}"
@@ -105,13 +96,12 @@ def new(
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         baseline=over or (able or labels)[0],
         axis=scale.partition("=")[0].strip() if scale else "",
-        order_seed=seed,
         threads=entries[0].run.threads,
         cells=[entry.cell for entry in entries],
         machine=machine.describe(),
         versions=packages.versions(list(imports)),
         git=machine.git_state(entries[0].run.implementation.source.parent),
-        command=command,
+        **more,
     )
 
 
@@ -126,7 +116,12 @@ def parse_scale(text: str) -> tuple[str, list[int]]:
             f"--scale: must be {listed(AXES, 'or')} with sizes, like N=15..960 or "
             f"N=60,120,240 (got {text!r}){nearest(axis, AXES)}"
         )
-    sizes = _sizes(values)
+    sizes: list[int] = []
+    if ends := re.fullmatch(r"(\d{1,12})\s*\.\.\s*(\d{1,12})", values):
+        first, last = map(int, ends.groups())
+        sizes = [first << doubled for doubled in range((last // max(first, 1)).bit_length())]
+    elif re.fullmatch(r"\s*\d{1,12}\s*(,\s*\d{1,12}\s*)*", values):
+        sizes = list(map(int, values.split(",")))
     rising = sizes and sizes[0] > 0 and sorted(set(sizes)) == sizes
     if not rising or not 2 <= len(sizes) <= MOST_SIZES:
         raise UserError(
@@ -134,14 +129,6 @@ def parse_scale(text: str) -> tuple[str, list[int]]:
             f"one before (got {values!r})"
         )
     return axis, sizes
-
-
-def _sizes(values: str) -> list[int]:
-    if ends := re.fullmatch(r"(\d{1,12})\s*\.\.\s*(\d{1,12})", values):
-        first, last = map(int, ends.groups())
-        return [first << doubled for doubled in range((last // first).bit_length() if first else 0)]
-    sizes = values.split(",")
-    return [int(n) for n in sizes] if all(re.fullmatch(r"\s*\d{1,12}\s*", n) for n in sizes) else []
 
 
 # --- revisions
@@ -154,24 +141,18 @@ def at_revision(runs: Iterable[Run], revision: str, folder: Path) -> list[Run]:
     """
     if revision.startswith("-"):
         raise UserError(f"--against {revision}: is not a revision")
-    return [_then(run, revision, folder) for run in runs]
+    return [_then(run, revision, folder / str(number)) for number, run in enumerate(runs)]
 
 
 def _then(run: Run, revision: str, folder: Path) -> Run:
     name, source = run.name, run.implementation.source.resolve()
     homeless = f"{name} is in no git repository ({source.parent}), so it has no revisions"
-    root = Path(_git(source.parent, homeless, "rev-parse", "--show-toplevel").decode().strip())
-    unknown = f"{revision} is not a revision of {root}"
-    words = ("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    commit = _git(root, unknown, *words).decode().strip()
+    root = Path(_git(source.parent, homeless, "rev-parse", "--show-toplevel"))
     inside = source.relative_to(root)
-    absent = f"{name} is not there yet at that revision"
-    _git(root, absent, "cat-file", "-e", f"{commit}:{inside}")
-    target = folder / hashlib.sha256(os.fsencode(root)).hexdigest()[:8] / root.name
-    _unpack(root, commit, inside.parent, target)
-    then = dataclasses.replace(catalogue.from_file(target / inside), name=name)
+    _unpack(root, inside, revision, folder / root.name)
+    then = dataclasses.replace(catalogue.from_file(folder / root.name / inside), name=name)
     for path in then.sources.files:
-        if path.is_relative_to(root) and not path.is_relative_to(target):
+        if path.is_relative_to(root) and not path.is_relative_to(folder):
             raise UserError(
                 f"--against {revision}: {name} would import {path} as it is now; put its "
                 "folder on sys.path in the file itself, not by PYTHONPATH"
@@ -183,19 +164,23 @@ def _then(run: Run, revision: str, folder: Path) -> Run:
     return dataclasses.replace(run, implementation=then)
 
 
-def _unpack(root: Path, commit: str, inside: Path, target: Path) -> None:
-    """Unpack an implementation's folder, and all Python of a commit: whatever it may import."""
-    paths = [f"{inside}"] if target.is_dir() else [f"{inside}", ":(glob)**/*.py"]
-    archive = _git(root, "", "archive", "--format=tar", commit, "--", *paths)
-    target.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(target, filter="data")
+def _unpack(root: Path, inside: Path, revision: str, target: Path) -> None:
+    """Unpack an implementation's folder, and all Python of a revision: whatever it may import."""
+    unknown = f"{revision} is not a revision of {root}"
+    commit = _git(root, unknown, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    absent = f"{inside.stem} is not there yet at that revision"
+    _git(root, absent, "cat-file", "-e", f"{commit}:{inside}")
+    target.mkdir(parents=True)
+    archive = target.with_name("archive.tar")
+    paths = (f"{inside.parent}", ":(glob)**/*.py")
+    _git(root, "", "archive", f"--output={archive}", commit, "--", *paths)
+    shutil.unpack_archive(archive, target, filter="data")
 
 
-def _git(folder: Path, refusal: str, *words: str) -> bytes:
+def _git(folder: Path, refusal: str, *words: str) -> str:
     """What git prints. Raises UserError with `refusal`, or else git's own words, if it fails."""
     try:
-        return machine.git(folder, *words)
+        return os.fsdecode(machine.git(folder, *words)).strip()
     except FileNotFoundError:
         raise UserError("--against needs git, which is not installed") from None
     except subprocess.CalledProcessError as error:

@@ -11,18 +11,13 @@ import numpy as np
 from .. import machine
 from ..config import frameworks
 from ..training.worker import Leash, Send
-from .blocks import BLOCK_NS, barrier
+from .blocks import BLOCK_US, barrier
 
-SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}
-"""Rows of the square matrices multiplied: enough that nothing but arithmetic counts."""
-
-COPIED_BYTES = {"cpu": 1 << 26, "cuda": 1 << 31, "mps": 1 << 28}
-"""Bytes copied at once, or four times the cache where that is more."""
-
+SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}  # rows of the square matrices multiplied
+COPIED_BYTES = {"cpu": 1 << 26, "cuda": 1 << 31, "mps": 1 << 28}  # or 4 times the cache, if more
 BLOCKS = 3
 
-Calls = tuple[Callable[[], Any], Callable[[], Any]]
-"""A matrix product, and a copy."""
+Calls = tuple[Callable[[], Any], Callable[[], Any]]  # a matrix product, and a copy
 
 
 def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
@@ -32,15 +27,13 @@ def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, 
     """
     by = job["framework"] if job["framework"] in PROBES else "numpy"
     device, dtype = frameworks.resolve_device(job["config"]["device"], by), job["config"]["dtype"]
-    kind = device.partition(":")[0]
-    itemsize = np.dtype(dtype).itemsize
-    side = SIDE[kind]
-    count = max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0)) // itemsize
-    multiply, copy = PROBES[by](device, dtype, side, count)
+    kind, itemsize = device.partition(":")[0], np.dtype(dtype).itemsize
+    side, copied = SIDE[kind], max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0))
+    multiply, copy = PROBES[by](device, dtype, side, copied // itemsize)
     wait = barrier(device)
     rates = {
         "matmul_gflops": 2 * side**3 / best_s(multiply, wait) / 1e9,
-        "copy_gb_s": 2 * count * itemsize / best_s(copy, wait) / 1e9,
+        "copy_gb_s": 2 * copied / best_s(copy, wait) / 1e9,
     }
     return {"outcome": "ok", "error": None, "rates": rates, "by": by}
 
@@ -65,20 +58,13 @@ def _torch(device: str, dtype: str, side: int, count: int) -> Calls:
 def _tensorflow(device: str, dtype: str, side: int, count: int) -> Calls:
     import tensorflow as tf
 
-    device = device.replace("cuda", "gpu")
-    with tf.device(device):
-        a, b = tf.random.uniform((2, side, side), dtype=dtype)
-        source = tf.ones(count, dtype)
+    def there(make: Callable[[], Any]) -> Any:
+        with tf.device(device.replace("cuda", "gpu")):
+            return make()
 
-    def multiply() -> Any:
-        with tf.device(device):
-            return tf.linalg.matmul(a, b)
-
-    def copy() -> Any:
-        with tf.device(device):
-            return -source
-
-    return multiply, copy
+    a, b = there(lambda: tf.random.uniform((2, side, side), dtype=dtype))
+    source = there(lambda: tf.ones(count, dtype))
+    return lambda: there(lambda: tf.linalg.matmul(a, b)), lambda: there(lambda: -source)
 
 
 PROBES = {"numpy": _numpy, "torch": _torch, "tensorflow": _tensorflow}
@@ -89,13 +75,13 @@ def best_s(call: Callable[[], Any], wait: Callable[[], None]) -> float:
     calls = 1
     blocks: list[float] = []
     while len(blocks) <= BLOCKS:
-        begun = time.perf_counter_ns()
+        begun = time.perf_counter()
         for _ in range(calls):
             call()
         wait()
-        elapsed = time.perf_counter_ns() - begun
-        if elapsed < BLOCK_NS:
+        elapsed = time.perf_counter() - begun
+        if elapsed * 1e6 < BLOCK_US:
             calls *= 2
         else:
-            blocks.append(elapsed / calls / 1e9)
+            blocks.append(elapsed / calls)
     return min(blocks[1:])

@@ -25,9 +25,7 @@ from . import analysis
 from .measurement import Bench, Round, save
 from .plan import Entry
 
-PROBED_ROUNDS = 3
-"""Rounds that also measure the machine's own rates and a step's dispatch."""
-
+PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch
 BLOCKS, RATES = "twolayer.bench.blocks:measure_blocks", "twolayer.bench.rates:measure_rates"
 
 
@@ -56,17 +54,19 @@ class Measuring:
     stop: threading.Event = field(default_factory=threading.Event)
     rates: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
-    def measure(self) -> None:
-        """Measure all cells, saving after each round, and draw the conclusions."""
-        save(self.bench, self.path)  # a folder that can't be written to is no later surprise
-        self._rounds(self.entries, 0)
+    def measure(self, labels: Container[str] | None = None) -> int:
+        """Measure all cells, or some implementations anew, and draw the conclusions.
 
-    def again(self, labels: Container[str]) -> int:
-        """Measure some implementations anew; returns the number of the first of these rounds."""
+        The file is written after each round. Returns the number of the first of these rounds.
+        """
+        save(self.bench, self.path)  # a folder that can't be written to is no later surprise
         numbers = (each.number for cell in self.bench.cells for each in cell.good)
         first = max(numbers, default=-1) + 1
-        impls = {entry.cell.impl for entry in self.entries if entry.cell.label in labels}
+        cells = (entry.cell for entry in self.entries)
+        impls = {cell.impl for cell in cells if labels is None or cell.label in labels}
         self._rounds([entry for entry in self.entries if entry.cell.impl in impls], first)
+        analysis.conclude(self.bench, self.rates, cut_short=self.stop.is_set())
+        save(self.bench, self.path)
         return first
 
     def _rounds(self, entries: Sequence[Entry], first: int) -> None:
@@ -80,19 +80,15 @@ class Measuring:
             for done in itertools.count():
                 able = [entry for entry in entries if entry.cell.failure is None]
                 if not able or not self._another(done, time.monotonic() - begun):
-                    break
+                    return
                 rng.shuffle(able)
                 self._round(first + done, done, able, hosts, watcher)
                 save(self.bench, self.path)
-        analysis.conclude(self.bench, self.rates, cut_short=self.stop.is_set())
-        save(self.bench, self.path)
 
     def _another(self, done: int, elapsed_s: float) -> bool:
         """Whether there is to be another round; at least one is."""
-        if self.stop.is_set():
-            return False
-        if self.budget_s is None or done == 0:
-            return done < self.rounds
+        if self.stop.is_set() or self.budget_s is None or not done:
+            return not self.stop.is_set() and done < self.rounds
         return elapsed_s * (done + 1) / done <= self.budget_s
 
     def _round(

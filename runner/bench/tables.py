@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 
 from ..errors import one_line
-from ..tables import Table
+from ..tables import Table, exact
 from . import analysis, intervals
 from .gate import Slowdown
 from .measurement import Bench, Cell, Interval
@@ -38,8 +38,7 @@ def comparison(bench: Bench) -> Table:
     header = ("implementation", "µs/step", "95 % interval", over, "interval", "place")
     rows = []
     for cell in sorted(bench.cells, key=lambda c: c.step_us.value if c.step_us else math.inf):
-        low, high = cell.rank or ("", "")
-        place = f"{low}" if low == high else f"{low}-{high}"
+        place = "-".join(map(str, dict.fromkeys(cell.rank or ())))
         ratio = _with_interval(cell.ratio, "{:.3f}".format)
         times = [*_with_interval(cell.step_us, microseconds), *ratio, place]
         rows.append([_name(cell), *(times if cell.step_us else [_ending(cell), "", "", "", ""])])
@@ -70,24 +69,15 @@ def costs(bench: Bench) -> Table:
     """Costs besides the steady step, and the share of the machine's limit."""
     medians = (title for title, *_ in COSTS)
     header = ("implementation", *medians, "dispatch", "GFLOP/s", "of the limit", "limit")
-    rows = [
-        [
-            _name(cell),
-            *(_median(cell, name, form, factor) for _, name, form, factor in COSTS),
-            percent(cell.dispatch_share),
-            _rate(cell.gflops),
-            percent(cell.share),
-            cell.limit or "-",
-        ]
-        for cell in bench.cells
-        if cell.good
-    ]
+    rows = []
+    for cell in (cell for cell in bench.cells if cell.good):
+        row = [_name(cell)]
+        for _, name, form, factor in COSTS:
+            values = [value for each in cell.good if (value := getattr(each, name)) is not None]
+            row.append(form.format(statistics.median(values) * factor) if values else "-")
+        rates = (percent(cell.dispatch_share), _rate(cell.gflops), percent(cell.share))
+        rows.append([*row, *rates, cell.limit or "-"])
     return Table(header, rows, frozenset({0, 9}))
-
-
-def _median(cell: Cell, name: str, form: str, factor: float) -> str:
-    values = [value for each in cell.good if (value := getattr(each, name)) is not None]
-    return form.format(statistics.median(values) * factor) if values else "-"
 
 
 def percent(share: float | None) -> str:
@@ -111,51 +101,43 @@ def growth(bench: Bench) -> Table:
 
 def fits(bench: Bench) -> Table:
     """The overhead of a step, and what each more of the size adds to it."""
-    header = (
-        *("implementation", "overhead µs", "95 % interval"),
-        *(f"ns per {bench.axis}", "interval", "GFLOP/s of the growth"),
-    )
+    slope = (f"ns per {bench.axis}", "interval", "GFLOP/s of the growth")
     rows = [
         [
             fit.label,
             *_with_interval(fit.overhead_us, microseconds),
-            *_with_interval(fit.slope_us / 1e-3, "{:.4g}".format),
+            *_with_interval(fit.slope_us, lambda us: f"{us * 1e3:.4g}"),
             _rate(fit.gflops),
         ]
         for fit in bench.fits
     ]
+    header = ("implementation", "overhead µs", "95 % interval", *slope)
     return Table(header, rows, frozenset({0}), frozenset({2, 4}))
 
 
 def verdicts(slowdowns: Iterable[Slowdown], against: str) -> Table:
     """What the gate says of each."""
     header = ("implementation", f"time over {against}", "95 % interval", "limit", "verdict")
-    rows = [
-        [
-            *(each.label, *_with_interval(each.ratio, "{:.3f}".format)),
-            *(f"{each.limit:.2f}", VERDICTS[each.state]),
-        ]
-        for each in slowdowns
-    ]
+    rows = []
+    for each in slowdowns:
+        ratio = _with_interval(each.ratio, "{:.3f}".format)
+        rows.append([each.label, *ratio, f"{each.limit:.2f}", VERDICTS[each.state]])
     return Table(header, rows, frozenset({0, 4}))
 
 
 def flat(bench: Bench) -> Table:
     """A row a cell with every digit, for programs."""
-    rows = [_flat_row(cell) for cell in bench.cells]
-    texts = [["" if value is None else str(value) for value in row.values()] for row in rows]
-    return Table(list(rows[0]), texts)
-
-
-def _flat_row(cell: Cell) -> dict[str, object]:
-    row = {name: getattr(cell, name) for name in FLAT_FIRST}
-    row |= {"outcome": cell.failure.outcome if cell.failure else "ok", "rounds": len(cell.good)}
-    for name in ("step_us", "ratio"):
-        interval = getattr(cell, name)
-        row[name] = interval and interval.value
-        row |= {f"{name}_{end}": interval and getattr(interval, end) for end in ("low", "high")}
-    row["place_best"], row["place_worst"] = cell.rank or (None, None)
-    return row | {name: getattr(cell, name) for name in FLAT_LAST}
+    rows = []
+    for cell in bench.cells:
+        row: dict[str, object] = {name: getattr(cell, name) for name in FLAT_FIRST}
+        row |= {"outcome": cell.failure.outcome if cell.failure else "ok", "rounds": len(cell.good)}
+        for name, interval in (("step_us", cell.step_us), ("ratio", cell.ratio)):
+            for end in ("value", "low", "high"):
+                key = name if end == "value" else f"{name}_{end}"
+                row[key] = interval and getattr(interval, end)
+        row["place_best"], row["place_worst"] = cell.rank or (None, None)
+        rows.append(row | {name: getattr(cell, name) for name in FLAT_LAST})
+    return Table(list(rows[0]), [list(map(exact, row.values())) for row in rows])
 
 
 # --- sentences
@@ -163,7 +145,7 @@ def _flat_row(cell: Cell) -> dict[str, object]:
 
 def remarks(bench: Bench) -> Iterator[str]:
     """What the tables can't say."""
-    yield from _leaders(bench) if bench.axis else [_leader(bench, None)]
+    yield from _leaders(bench)
     rates = bench.rates
     if rates.matmul_gflops is not None and rates.copy_gb_s is not None:
         dtypes = sorted({cell.config["dtype"] for cell in bench.cells})
@@ -176,44 +158,6 @@ def remarks(bench: Bench) -> Iterator[str]:
         labels = dict.fromkeys(cell.label for cell in bench.cells if cell.family == family)
         if labels:
             yield f"* {', '.join(labels)}: other work in a step than the rest: {what}"
-    yield from _beyond_the_limit(bench)
-    for cell in bench.cells:
-        if cell.failure:
-            size = f" at {bench.axis}={cell.size}" if bench.axis else ""
-            yield f"{cell.label}{size} {cell.failure.outcome}: {reason(cell)}"
-
-
-def _leader(bench: Bench, size: int | None) -> str:
-    """Which is fastest, as far as the intervals allow to say."""
-    labels = analysis.fastest(bench, size)
-    if not labels:
-        return "nothing could be compared"
-    if len(labels) > 1:
-        return f"fastest: {', '.join(labels)} (their intervals overlap)"
-    ranked = [cell for cell in bench.at(size) if cell.ratio and cell.rank]
-    ranked.sort(key=lambda cell: cell.ratio.value if cell.ratio else math.inf)
-    best, *others = ranked
-    lead = intervals.paired_ratio(others[0].blocks(), best.blocks()) if others else None
-    if lead is None:
-        return f"measured: {best.label} alone"
-    return (
-        f"fastest: {best.label}, {lead.value:.2f} ({lead.low:.2f} to {lead.high:.2f}) times as "
-        f"fast as {others[0].label}, the next"
-    )
-
-
-def _leaders(bench: Bench) -> Iterator[str]:
-    """Which is fastest at each size, where that changes."""
-    before: list[str] = []
-    for size in sorted(size for size in bench.sizes if size is not None):
-        labels = analysis.fastest(bench, size)
-        if labels != before:
-            yield f"from {bench.axis}={size}: {_leader(bench, size)}"
-        before = labels
-
-
-def _beyond_the_limit(bench: Bench) -> Iterator[str]:
-    """What has no share of the limit, since it would be more than all of it."""
     beyond = {c.label: c.good[-1].flops for c in bench.cells if c.limit and c.share is None}
     for label, own in beyond.items():
         yield f"{label} does less arithmetic than " + (
@@ -222,9 +166,36 @@ def _beyond_the_limit(bench: Bench) -> Iterator[str]:
             else "the formula counts: by that it would be beyond the machine's limit; a function "
             "flops(cfg) beside train can say what a step computes"
         )
+    for cell in bench.cells:
+        if cell.failure:
+            size = f" at {bench.axis}={cell.size}" if bench.axis else ""
+            error = cell.failure.error
+            reason = one_line(error) if error else "no reason given"
+            yield f"{cell.label}{size} {cell.failure.outcome}: {reason}"
 
 
-def reason(cell: Cell) -> str:
-    """Why a cell's process failed, in one line."""
-    error = cell.failure.error if cell.failure else None
-    return one_line(error) if error else "no reason given"
+def _leaders(bench: Bench) -> Iterator[str]:
+    """Which is fastest, as far as the intervals allow to say; at each size where that changes."""
+    before = None
+    for size in sorted(bench.sizes, key=lambda size: size or 0):
+        labels = analysis.fastest(bench, size)
+        if labels != before:
+            at = f"from {bench.axis}={size}: " if bench.axis else ""
+            yield f"{at}{_leader(bench.at(size), labels)}"
+        before = labels
+
+
+def _leader(cells: list[Cell], labels: list[str]) -> str:
+    if not labels:
+        return "nothing could be compared"
+    if len(labels) > 1:
+        return f"fastest: {', '.join(labels)} (their intervals overlap)"
+    ratios = {cell.ratio.value: cell for cell in cells if cell.ratio and cell.rank}
+    best, *others = (ratios[value] for value in sorted(ratios))
+    lead = intervals.paired_ratio(others[0].blocks(), best.blocks()) if others else None
+    if lead is None:
+        return f"measured: {best.label} alone"
+    return (
+        f"fastest: {best.label}, {lead.value:.2f} ({lead.low:.2f} to {lead.high:.2f}) times as "
+        f"fast as {others[0].label}, the next"
+    )

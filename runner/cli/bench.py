@@ -122,7 +122,7 @@ def bench(
         say_notes((entry.run for entry in entries), quiet)
         command = printable(shlex.join(["twolayer", *sys.argv[1:]]))
         new = plan.new(
-            experiment.name, entries, over=over, scale=scale, seed=order_seed, command=command
+            experiment.name, entries, over=over, scale=scale, order_seed=order_seed, command=command
         )
         measuring = Measuring(
             new,

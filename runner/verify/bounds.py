@@ -17,25 +17,16 @@ from threadpoolctl import threadpool_limits
 
 from ..config.plan import Run
 from ..config.settings import Config
-from . import reference
-from .evidence import Gate, Movement, Outcome, norm, silence_unit
+from . import reference, tasks
+from .evidence import Gate, Movement, norm
 from .explain import SLOPES_AT_ZERO
 from .hypotheses import PLAIN, Hypothesis
 
-FACTOR = 16
-"""How many times the spread of the permuted reference runs still counts as rounding."""
-
-FLOORS = {"float64": 1e-12, "float32": 1e-5}
-"""The least bounds on a relative deviation: a few thousand ulp, and a hundred."""
-
-GRADIENT_BOUND = 1e-13
-"""The bound on the normwise relative error of the first step's gradient, in float64."""
-
-MEANINGLESS = 1e-2
-"""A band this wide judges nothing: from there on rounding alone makes that much difference."""
-
-PERMUTATIONS = 8
-"""Reference runs whose spread is the measure of rounding."""
+FACTOR = 16  # how many times the spread of the permuted reference runs still counts as rounding
+FLOORS = {"float64": 1e-12, "float32": 1e-5}  # least bounds: a few thousand ulp, and a hundred
+GRADIENT_BOUND = 1e-13  # on the normwise relative error of the first gradient, in float64
+MEANINGLESS = 1e-2  # a band this wide judges nothing: rounding alone makes that much difference
+PERMUTATIONS = 8  # reference runs whose spread is the measure of rounding
 
 
 @dataclass(frozen=True)
@@ -55,42 +46,21 @@ class Case:
         config = self.config.with_(dtype=dtype or self.hypothesis.dtype)
         return band(config, self.family, at_zero, self.hypothesis)
 
-    def requests(self) -> list[dict[str, Any]]:
-        """The trainings that the verdict needs, for `tasks.trainings`.
-
-        In float64 and float32; one step of learning rate 1, whose update is the gradient;
-        the same from weights that put the first hidden unit at exactly 0.
-        """
-        step = self.config.with_(epochs=1, lr=1.0)
-        return [
-            {"config": self.config.values()},
-            {"config": self.config.with_(dtype="float32").values()},
-            {"config": step.values()},
-            {"config": step.values(), "zero_unit": True},
-        ]
-
     def job(self) -> dict[str, Any]:
         """What to change in the job of a run, so that its process does these trainings."""
-        requests, device = self.requests(), self.config.device
+        requests, device = tasks.requests(self.config), self.config.device
         return {"task": "twolayer.verify.tasks:trainings", "requests": requests, "device": device}
 
 
 @dataclass(frozen=True)
 class Band:
-    """The reference's losses, and how far rounding alone takes them apart.
-
-    Attributes:
-        losses: (epochs,) of the reference in float64.
-        spread: (epochs,) the largest relative deviation of any permuted run so far.
-        weights: how the weights moved; None if the reference diverged.
-        zeros: epochs with an exact zero in front of a ReLU.
-    """
+    """The reference's losses, and how far rounding alone takes them apart."""
 
     dtype: str
-    losses: np.ndarray
-    spread: np.ndarray
-    weights: Movement | None
-    zeros: list[int]
+    losses: np.ndarray  # (epochs,) of the reference in float64
+    spread: np.ndarray  # (epochs,) the largest relative deviation of any permuted run so far
+    weights: Movement | None  # how the weights moved; None if the reference diverged
+    zeros: list[int]  # epochs with an exact zero in front of a ReLU
 
 
 @cache
@@ -157,7 +127,7 @@ def one_step(case: Case, at_zero: float, *, zero_unit: bool = False) -> Movement
     config = case.config.with_(epochs=1, lr=1.0)
     arrays = config.problem(middle=case.family == "dynamic")
     if zero_unit:
-        arrays = silence_unit(arrays, bias=config.bias)
+        arrays = tasks.silence_unit(arrays, bias=config.bias)
     alter, scale = case.hypothesis.alter, case.hypothesis.scale
     done = reference.train(config, case.family, at_zero=at_zero, problem=arrays, alter=alter)
     start = list(arrays[2:])
@@ -168,26 +138,22 @@ def one_step(case: Case, at_zero: float, *, zero_unit: bool = False) -> Movement
     return Movement(start, done.weights, rounding, scale * float(done.losses[0]))
 
 
-def slope_at_zero(case: Case, trained: Outcome) -> float | None:
+def slope_at_zero(case: Case, weights: list[np.ndarray]) -> float | None:
     """Which slope at 0 explains the first step of a silenced unit; None if none does."""
-
-    def error(slope: float) -> float:
-        return one_step(case, slope, zero_unit=True).error(trained.weights)
-
-    best = min(SLOPES_AT_ZERO, key=error)
-    for slope in (best, measured_slope(case, trained)):
-        if error(slope) <= one_step(case, slope, zero_unit=True).rounding:
+    for slope in (*SLOPES_AT_ZERO, _measured_slope(case, weights)):
+        step = one_step(case, slope, zero_unit=True)
+        if step.error(weights) <= step.rounding:
             return slope
     return None
 
 
-def measured_slope(case: Case, trained: Outcome) -> float:
+def _measured_slope(case: Case, weights: list[np.ndarray]) -> float:
     """The slope at 0 that the update of a silenced unit's weights, which start at 0, comes to.
 
     SGD's update is linear in it; Adam's first, g / (|g| + epsilon), is first undone.
     """
     theirs = one_step(case, 1.0, zero_unit=True).end[0][:, 0]
-    ours = trained.weights[0][:, 0] if trained.weights else np.full_like(theirs, np.nan)
+    ours = weights[0][:, 0] if weights else np.full_like(theirs, np.nan)
     with np.errstate(all="ignore"):
         if case.family == "adam":
             ours, theirs = (update / (1 - abs(update)) for update in (ours, theirs))

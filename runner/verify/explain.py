@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..config.settings import Config
 from ..errors import listed
-from .evidence import Gate, Movement, Outcome, Trained, Verdict, diverged_at
+from .evidence import Gate, Movement, Trained, Verdict
+from .reference import Trajectory
 
-SLOPES_AT_ZERO = (0.0, 0.5, 1.0)
-"""The slopes at exactly 0 that frameworks give a ReLU."""
+SLOPES_AT_ZERO = (0.0, 0.5, 1.0)  # the slopes at exactly 0 that frameworks give a ReLU
 
 
 def own_start(trained: Trained, first: Movement, silenced: Movement) -> list[str]:
@@ -23,11 +24,8 @@ def own_start(trained: Trained, first: Movement, silenced: Movement) -> list[str
     if trained.own_problem and len(trained.full.losses):
         return ["it never calls cfg.problem(): data and start are its own"]
     losses, others = trained.step.losses[:1], trained.zero_step.losses[:1]
-    if (
-        len(losses)
-        and np.array_equal(losses, others)
-        and abs(silenced.loss / first.loss - 1) > 1e-6
-    ):
+    alike = len(losses) and np.array_equal(losses, others)
+    if alike and abs(silenced.loss / first.loss - 1) > 1e-6:
         return ["the start is its own: its first loss does not depend on cfg.problem()'s weights"]
     return []
 
@@ -45,79 +43,72 @@ class Findings:
 
     def __post_init__(self) -> None:
         self.weights, stepped = self.trained.full.weights, self.trained.step.weights
-        self.diverged_at = diverged_at(self.trained.full.losses)
+        self.diverged = not np.isfinite(self.trained.full.losses).all()
         counts = {len(self.first.end), len(stepped), len(self.weights or stepped)}
-        self.whole = len(counts) == 1 and (bool(self.weights) or self.diverged_at is not None)
+        self.whole = len(counts) == 1 and bool(self.weights or self.diverged)
+        self.right_gradient = (self.verdict.gradient or 0) <= (self.verdict.gradient_bound or 0)
         if self.whole:
             start = self.first.start
             self.ours = [b - a for a, b in zip(start, stepped, strict=True)]
             self.theirs = [b - a for a, b in zip(start, self.first.end, strict=True)]
 
-    def reasons(self) -> list[str]:
-        """Everything that is wrong, most telling first; empty if nothing is."""
+    def reasons(self) -> Iterator[str]:
+        """Everything that is wrong, most telling first."""
         if not self.whole:
-            return ["does not return the weights it was given"]
-        found = [self.not_trained(), self.first_loss(), self.first_update(), self.slope()]
-        found += [self.departure(), self.final_weights(), self.in_float32()]
-        return [reason for reason in found if reason]
-
-    def not_trained(self) -> str:
-        """A run that did not train is no match, however close its losses are."""
+            yield "does not return the weights it was given"
+            return
         same = zip(self.weights, self.first.start, strict=False)
         if self.weights and all(np.array_equal(now, before) for now, before in same):
-            return "does not train: the final weights are the starting weights"
-        return ""
+            yield "does not train: the final weights are the starting weights"
+        yield from self.first_loss()
+        yield from self.first_update()
+        yield from self.departure()
+        off, bound = self.verdict.weights, self.verdict.weights_bound
+        if off is not None and bound is not None and not off <= bound:
+            far = f"off by {off:.1e} of the way they moved" if np.isfinite(off) else "not finite"
+            yield f"the final weights are {far}"
+        yield from self.in_float32()
 
     # --- the first step
 
-    def first_loss(self) -> str:
+    def first_loss(self) -> Iterator[str]:
         factor = self.loss_factor()
         if self.float64.departs != 0 or factor is None:
-            return ""
+            return
         if meaning := self.meaning(factor):
-            return f"the first loss is {factor:.9g} times the reference's{meaning}"
-        off = self.float64.deviations[0]
-        return f"the first loss is already off, by {off:.1e}: another start or forward pass"
+            yield f"the first loss is {factor:.9g} times the reference's{meaning}"
+        else:
+            off = self.float64.deviations[0]
+            yield f"the first loss is already off, by {off:.1e}: another start or forward pass"
 
-    def first_update(self) -> str:
-        error = self.verdict.gradient or 0.0
-        if self.right_gradient:
-            return ""
-        what = "first update" if self.verdict.reference == "adam" else "gradient"
-        off = f"the {what} is off by {error:.1e}"
+    def first_update(self) -> Iterator[str]:
+        at_zero = self.verdict.at_zero
+        if not self.right_gradient:
+            what = "first update" if self.verdict.reference == "adam" else "gradient"
+            yield f"the {what} is off by {self.verdict.gradient or 0:.1e}{self.wrong_update()}"
+        if at_zero is not None and at_zero not in SLOPES_AT_ZERO:
+            yield f"its slope at exactly 0 is {at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
+        if at_zero is None and self.right_gradient:
+            yield "no slope at exactly 0 explains its step from a hidden unit that is 0 everywhere"
+
+    def wrong_update(self) -> str:
+        """How the first update is off."""
         if (factor := self.update_factor()) is not None:
             meaning = self.meaning(factor) or " (the learning rate, or the scale of the loss)"
-            return f"{off}: it is {factor:.9g} times the reference's{meaning}"
+            return f": it is {factor:.9g} times the reference's{meaning}"
         if (decay := self.decay()) is not None:
-            return f"{off}: it has {decay:.3g} times the weights added (weight decay)"
-        parts = []
-        for name, a, b in zip(self.names(), self.ours, self.theirs, strict=True):
-            distance, size = np.linalg.norm(a - b), np.linalg.norm(b)
-            square = a.ndim == 2 and a.shape[0] == a.shape[1]
-            if square and np.linalg.norm(a - b.T) < 1e-9 * size < distance:
-                return f"{off}: that of {name} is transposed"
-            if distance > min(1e-11, error / 10) * size:
-                parts.append(name)
-        return f"{off}, in {listed(parts) if parts else 'all'}"
-
-    @property
-    def right_gradient(self) -> bool:
-        return (self.verdict.gradient or 0) <= (self.verdict.gradient_bound or 0)
-
-    def names(self) -> list[str]:
+            return f": it has {decay:.3g} times the weights added (weight decay)"
         layers = ["w1", "w2"] if len(self.ours) in (2, 4) else ["w1", "middle", "w2"]
-        bias = self.config.bias
-        return [name for w in layers for name in ((w, f"bias of {w}") if bias else (w,))]
-
-    def slope(self) -> str:
-        at_zero = self.verdict.at_zero
-        if at_zero is not None and at_zero not in SLOPES_AT_ZERO:
-            return f"its slope at exactly 0 is {at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
-        if at_zero is None and self.right_gradient:
-            return "no slope at exactly 0 explains its step from a hidden unit that is 0 everywhere"
-        return ""
-
-    # --- measured on it
+        names = [n for w in layers for n in ((w, f"bias of {w}") if self.config.bias else (w,))]
+        wrong = []
+        for name, ours, theirs in zip(names, self.ours, self.theirs, strict=True):
+            distance, size = np.linalg.norm(ours - theirs), np.linalg.norm(theirs)
+            turned = theirs.T if ours.shape == theirs.T.shape else theirs
+            if np.linalg.norm(ours - turned) < 1e-9 * size < distance:
+                return f": that of {name} is transposed"
+            if distance > min(1e-11, (self.verdict.gradient or 0) / 10) * size:
+                wrong.append(name)
+        return f", in {listed(wrong or ['all'])}"
 
     def loss_factor(self) -> float | None:
         """The first loss over the reference's, if that is another."""
@@ -156,46 +147,36 @@ class Findings:
 
     # --- the whole training
 
-    def departure(self) -> str:
+    def departure(self) -> Iterator[str]:
         gate = self.float64
-        if cut := _cut_short(gate, self.trained.full):
-            return cut
-        if not gate.departs:
-            return ""
         text = f"the losses leave the band at epoch {gate.departs}"
-        if not self.right_gradient:
-            return text
-        if gate.departs == 1:
-            return f"{text}, though the gradient is right: the update itself differs"
-        return f"{text}, after a first step that is right: {_drift(gate.deviations)}"
+        if cut := _cut_short(gate, self.trained.full):
+            yield cut
+        elif gate.departs and not self.right_gradient:
+            yield text
+        elif gate.departs == 1:
+            yield f"{text}, though the gradient is right: the update itself differs"
+        elif gate.departs:
+            yield f"{text}, after a first step that is right: {_drift(gate.deviations)}"
 
-    def final_weights(self) -> str:
-        off, bound = self.verdict.weights, self.verdict.weights_bound
-        if off is None or bound is None or off <= bound:
-            return ""
-        if not np.isfinite(off):
-            return "the final weights are not finite"
-        return f"the final weights are off by {off:.1e} of the way they moved"
-
-    def in_float32(self) -> str:
+    def in_float32(self) -> Iterator[str]:
         gate = self.float32
-        if gate.departs is None:
-            return ""
-        left = f"the losses leave the band of rounding at epoch {gate.departs}"
-        return f"in float32 {_cut_short(gate, self.trained.single) or left}"
+        if gate.departs is not None:
+            left = f"the losses leave the band of rounding at epoch {gate.departs}"
+            yield f"in float32 {_cut_short(gate, self.trained.single) or left}"
 
 
 def _flat(arrays: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([array.ravel() for array in arrays])
 
 
-def _cut_short(gate: Gate, outcome: Outcome) -> str:
+def _cut_short(gate: Gate, trained: Trajectory) -> str:
     """Whether it leaves the band since its losses end there, or are no longer finite."""
-    done = len(outcome.losses)
-    if done == gate.departs:
-        return f"it ended after {done} of {gate.epochs} steps"
-    if done - 1 == gate.departs and not np.isfinite(outcome.losses[-1]):
-        return f"the loss is {outcome.losses[-1]} from epoch {done - 1} on, the reference's is not"
+    losses = len(trained.losses)
+    if losses == gate.departs:
+        return f"it ended after {losses} of {gate.epochs} steps"
+    if losses - 1 == gate.departs and not np.isfinite(last := trained.losses[-1]):
+        return f"the loss is {last} from epoch {losses - 1} on, the reference's is not"
     return ""
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..config.catalogue import REFERENCES
 from ..config.settings import Config
 from .explain import Findings
-from .reference import BETA1, BETA2, EPSILON, SGD, Adam, Arrays, Gradients, Optimizer
+from .reference import BETA1, BETA2, EPSILON, SGD, Adam, Optimizer
 
 USUAL_MOMENTA = (0.9, 0.99, 0.95, 0.8, 0.5, 0.0)
 
@@ -24,35 +24,20 @@ Change = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A named alteration of the reference.
+    """A named alteration of the reference."""
 
-    Attributes:
-        name: its name in JSON.
-        sentence: the mistake, in words.
-        change: what becomes of the gradients.
-        optimizer: takes the place of the reference's.
-        scale: what the losses are multiplied by.
-        dtype: what is computed in where float64 was asked for.
-    """
-
-    name: str = ""
-    sentence: str = ""
-    change: Change | None = None
-    optimizer: Callable[[Config], Optimizer] | None = None
-    scale: float = 1.0
-    dtype: str = "float64"
+    name: str = ""  # in JSON
+    sentence: str = ""  # the mistake
+    alter: Callable[[Config, Optimizer], Optimizer] | None = None  # another for its optimizer
+    scale: float = 1.0  # what the losses are multiplied by
+    dtype: str = "float64"  # what is computed in where float64 was asked for
     parameters: dict[str, float] = field(default_factory=dict, hash=False)
 
-    def alter(self, cfg: Config, plain: Optimizer) -> Optimizer:
-        optimizer = self.optimizer(cfg) if self.optimizer else plain
-        return Changed(optimizer, self.change) if self.change else optimizer
+
+PLAIN = Hypothesis()  # the reference as it is
 
 
-PLAIN = Hypothesis()
-"""The reference as it is."""
-
-
-class Changed:
+class Changed(Optimizer):
     """An optimizer that is given other gradients."""
 
     def __init__(self, plain: Optimizer, change: Change) -> None:
@@ -60,53 +45,29 @@ class Changed:
         self.last: dict[int, np.ndarray] = {}
         self.sums: dict[int, np.ndarray] = {}
 
-    def step(self, weights: Arrays, gradients: Gradients) -> None:
-        changed: Gradients = [None] * len(gradients)
-        for i, gradient in enumerate(gradients):
-            if gradient is not None:
-                last, total = self.last.get(i, gradient), self.sums.get(i, 0) + gradient
-                self.last[i], self.sums[i] = gradient, total
-                changed[i] = self.change(weights[i], gradient, last, total)
-        self.plain.step(weights, changed)
+    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        last, total = self.last.get(i, gradient), self.sums.get(i, 0) + gradient
+        self.last[i], self.sums[i] = gradient, total
+        return self.plain.updated(i, weight, self.change(weight, gradient, last, total))
 
 
-class OtherAdam(Adam):
-    """Adam with another epsilon, or another correction for bias: none where both betas are 0.
+def _adam(name: str, sentence: str, **other: Any) -> Hypothesis:
+    def alter(cfg: Config, plain: Optimizer) -> Optimizer:
+        return Adam(cfg.lr, **other)
 
-    `hat` adds epsilon before that correction, the epsilon-hat of the paper.
-    """
-
-    betas = BETA1, BETA2
-    epsilon = EPSILON
-    hat = False
-
-    def __init__(self, lr: float, **other: object) -> None:
-        super().__init__(lr)
-        vars(self).update(other)
-
-    def direction(self, t: int, m: np.ndarray, v: np.ndarray) -> np.ndarray:
-        first, second = (1 - beta**t for beta in self.betas)
-        epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
-        return np.asarray(m / first / (np.sqrt(v / second) + epsilon))
+    parameters = {"epsilon": other.get("epsilon", EPSILON)}
+    return Hypothesis(name, f"its Adam {sentence}", alter, parameters=parameters)
 
 
-def _adam(name: str, sentence: str, **other: object) -> Hypothesis:
-    def optimizer(cfg: Config) -> Optimizer:
-        return OtherAdam(cfg.lr, **other)
-
-    parameters = {"epsilon": OtherAdam(0.0, **other).epsilon}
-    return Hypothesis(name, f"its Adam {sentence}", None, optimizer, parameters=parameters)
-
-
-def _momentum(value: float, cfg: Config) -> Optimizer:
-    return SGD(cfg.lr, value)
+def _changed(name: str, sentence: str, change: Change, **more: Any) -> Hypothesis:
+    return Hypothesis(name, sentence, lambda cfg, plain: Changed(plain, change), **more)
 
 
 SUMS = "it never zeroes its gradients"
 STALE = "its gradients are of the step before"
 ANY = (
-    Hypothesis("never zeroed", SUMS, lambda weight, gradient, last, total: total),
-    Hypothesis("stale", STALE, lambda weight, gradient, last, total: last),
+    _changed("never zeroed", SUMS, lambda weight, gradient, last, total: total),
+    _changed("stale", STALE, lambda weight, gradient, last, total: last),
 )
 
 KERAS = "has epsilon 1e-7, placed as Keras documents it (epsilon-hat)"
@@ -143,19 +104,25 @@ def _of_family(family: str, findings: Findings) -> Iterator[Hypothesis]:
         yield from OF_ADAM
     else:
         meant = findings.config.momentum
-        for value in (each for each in USUAL_MOMENTA if each != meant):
-            sentence = f"its momentum is {value:g}, not {meant:g}"
-            optimizer, parameters = partial(_momentum, value), {"momentum": value}
-            yield Hypothesis("momentum", sentence, None, optimizer, parameters=parameters)
+        yield from (_momentum(value, meant) for value in USUAL_MOMENTA if value != meant)
     for size in _typed(findings.decay()):
         sentence = f"it adds {size:.9g} times the weights to their gradient (weight decay)"
-        yield Hypothesis("weight decay", sentence, _decayed(size), parameters={"decay": size})
+        yield _changed("weight decay", sentence, _decayed(size), parameters={"decay": size})
     for what, measured in (("loss", findings.loss_factor()), ("update", findings.update_factor())):
         for factor in _typed(measured):
             sentence = f"its {what} is {factor:.9g} times the reference's{findings.meaning(factor)}"
             scale, parameters = factor if what == "loss" else 1.0, {"factor": factor}
             change = _decayed(0.0, factor)
-            yield Hypothesis(f"scaled {what}", sentence, change, None, scale, parameters=parameters)
+            yield _changed(f"scaled {what}", sentence, change, scale=scale, parameters=parameters)
+
+
+def _momentum(value: float, meant: float) -> Hypothesis:
+    return Hypothesis(
+        "momentum",
+        f"its momentum is {value:g}, not {meant:g}",
+        lambda cfg, plain: SGD(cfg.lr, value),
+        parameters={"momentum": value},
+    )
 
 
 def _decayed(size: float, factor: float = 1.0) -> Change:
@@ -164,9 +131,10 @@ def _decayed(size: float, factor: float = 1.0) -> Change:
 
 def _typed(value: float | None) -> list[float]:
     """A measured value as somebody may have typed it, the shortest first."""
-    texts = [] if value is None else [f"{value:.{digits}g}" for digits in range(1, 18)]
+    if value is None:
+        return []
+    shorter = [float(f"{value:.{digits}g}") for digits in range(1, 18)]
     return [
-        next(float(text) for text in texts if abs(float(text) - value) <= tolerance * abs(value))
+        next(typed for typed in shorter if abs(typed - value) <= tolerance * abs(value))
         for tolerance in (1e-5, 1e-8, 0)
-        if value is not None
     ]

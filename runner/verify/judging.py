@@ -14,19 +14,13 @@ from ..errors import listed
 from ..tables import Table, number
 from . import reference
 from .bounds import FACTOR, FLOORS, MEANINGLESS, Case, compare, one_step, relative, slope_at_zero
-from .evidence import Gate, Trained, Verdict, diverged_at
+from .evidence import Gate, Trained, Verdict
 from .explain import Findings, own_start
 from .hypotheses import Hypothesis, possible
 
-LIKE = 1e-3
-"""So near to another reference's first update a program may be meant to be that one."""
-
-FIRST, NEAR = 8, {"float64": 1e-8, "float32": 1e-4}
-"""A hypothesis is worth a band if so many losses deviate by no more."""
-
-
-GIVEN_UP: dict[str, Any] = {"dtype": "float64", "epochs": 1, "log_every": 1}
-"""Settings in which two starts may differ."""
+LIKE = 1e-3  # so near to another reference's first update a program may be meant to be that one
+FIRST = 8  # a hypothesis is worth a band if so many losses are as near as this:
+NEAR = {"float64": 1e-8, "float32": 1e-4}
 
 
 def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
@@ -34,25 +28,24 @@ def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
 
     The two sequences hold the same implementations, without and with their overrides.
     """
+    free: dict[str, Any] = {"dtype": "float64", "epochs": 1, "log_every": 1}  # no other start
     for run, own in zip(common, configured, strict=True):
         family = run.implementation.reference
         if family == "sgd":
             yield Case(run, "common", family)
-        if family != "sgd" or run.config.with_(**GIVEN_UP) != own.config.with_(**GIVEN_UP):
+        if family != "sgd" or run.config.with_(**free) != own.config.with_(**free):
             yield Case(own, "configured", family)
 
 
 def judge(case: Case, results: Sequence[dict[str, Any]], borrowed: str = "") -> Verdict:
-    """Hold what an implementation did (see `Case.requests`) against the reference.
+    """Hold what an implementation did (see `tasks.requests`) against the reference.
 
     `borrowed` says which work of twolayer's own it passes off as its own, if any.
     """
-    trained = Trained.of(results)
-    verdict, findings = _held(case, trained)
+    verdict, findings = _held(case, Trained.of(results))
     if findings and verdict.reasons and not _cause(case, findings):
         verdict.reasons = [*_other_reference(case, findings), *verdict.reasons]
-    if borrowed:
-        verdict.reasons.insert(0, borrowed)
+    verdict.reasons = [borrowed] * bool(borrowed) + verdict.reasons
     verdict.equivalent = not verdict.reasons
     return verdict
 
@@ -65,7 +58,7 @@ def _held(case: Case, trained: Trained) -> tuple[Verdict, Findings | None]:
         kind = "" if error["type"] == "ContractError" else f"{error['type']}: "
         verdict.reasons = [f"does not train: {kind}{error['message']}", *own]
         return verdict, None
-    verdict.at_zero = slope_at_zero(case, trained.zero_step)
+    verdict.at_zero = slope_at_zero(case, trained.zero_step.weights)
     slope = 1.0 if verdict.at_zero is None else verdict.at_zero
     exact, single = case.band(slope), case.band(slope, "float32")
     verdict.float64 = compare(exact, trained.full.losses)
@@ -78,46 +71,53 @@ def _held(case: Case, trained: Trained) -> tuple[Verdict, Findings | None]:
         verdict.weights_bound = max(FLOORS[exact.dtype], FACTOR * exact.weights.rounding)
     gates = verdict.float64, verdict.float32
     findings = Findings(case.config, verdict, *gates, first, trained)
-    verdict.reasons = own or findings.reasons()
+    verdict.reasons = own or list(findings.reasons())
     return verdict, None if own or not findings.whole else findings
 
 
 # --- why not
 
 
-def _other_reference(case: Case, findings: Findings) -> list[str]:
+def _other_reference(case: Case, findings: Findings) -> Iterator[str]:
     """What to write where the first update is another reference's."""
-    for family in REFERENCES if not findings.right_gradient else ():
-        other = replace(case, family=family)
-        error = one_step(other, 1.0).error(findings.trained.step.weights)
-        if family != case.family and error < LIKE:
-            return [
-                f'its first update is {family}\'s; if {family} is meant, add REFERENCE = "{family}"'
-            ]
-    return []
+    for family in () if findings.right_gradient else REFERENCES:
+        other = one_step(replace(case, family=family), 1.0)
+        if family != case.family and other.error(findings.trained.step.weights) < LIKE:
+            add = f'if {family} is meant, add REFERENCE = "{family}"'
+            yield f"its first update is {family}'s; {add}"
 
 
 def _cause(case: Case, findings: Findings) -> bool:
     """Put one sentence in place of the reasons, if a hypothesis explains all of them."""
-    verdict, ended = findings.verdict, findings.diverged_at
+    verdict, losses = findings.verdict, findings.trained.full.losses
     for family, hypothesis in possible(findings):
         altered = replace(case, family=family, hypothesis=hypothesis)
         if not _near(altered, findings.trained):
             continue
         held, left = _held(altered, findings.trained)
-        if left is None or held.at_zero is None or not set(held.reasons) <= {left.in_float32()}:
+        if left is None or held.at_zero is None or not set(held.reasons) <= {*left.in_float32()}:
             continue
         gate = left.float64
-        together = ended is not None and diverged_at(altered.band(held.at_zero).losses) == ended
+        finite = np.isfinite(altered.band(held.at_zero).losses).sum()
+        together = findings.diverged and finite == len(losses) - 1
         least = FIRST if together or hypothesis.dtype == "float32" else gate.epochs
         if gate.judged >= min(least, gate.epochs):
-            agrees_to = max(gate.deviations)
-            name, parameters = hypothesis.name, hypothesis.parameters
-            verdict.cause = {"name": name, "parameters": parameters, "agrees_to": agrees_to}
+            verdict.cause = {"name": hypothesis.name, "parameters": hypothesis.parameters}
+            verdict.cause["agrees_to"] = max(gate.deviations)
             verdict.at_zero = held.at_zero
-            verdict.reasons = [_sentence(hypothesis, gate, agrees_to, together), *held.reasons]
+            verdict.reasons = [_sentence(hypothesis, gate, together), *held.reasons]
             return True
     return False
+
+
+def _sentence(hypothesis: Hypothesis, gate: Gate, diverged: bool) -> str:
+    epochs = f"over all {gate.epochs} epochs"
+    if gate.judged < gate.epochs:
+        then = "it diverges with it" if diverged else "rounding decides from there on"
+        epochs = f"over {gate.judged} epochs; {then}"
+    worst = max(gate.deviations)
+    near = f"to {worst:.0e}" if worst else "exactly"
+    return f"{hypothesis.sentence}: with that it agrees {near} {epochs}"
 
 
 def _near(case: Case, trained: Trained) -> bool:
@@ -127,18 +127,9 @@ def _near(case: Case, trained: Trained) -> bool:
         return False
     losses = trained.full.losses[:FIRST]
     config = case.config.with_(epochs=len(losses))
-    done = reference.train(config, case.family, alter=case.hypothesis.alter)
-    deviations = relative(losses, case.hypothesis.scale * done.losses)
+    altered = reference.train(config, case.family, alter=case.hypothesis.alter)
+    deviations = relative(losses, case.hypothesis.scale * altered.losses)
     return bool(np.all(deviations < NEAR[case.hypothesis.dtype]))
-
-
-def _sentence(hypothesis: Hypothesis, gate: Gate, agrees_to: float, diverged: bool) -> str:
-    epochs = f"over all {gate.epochs} epochs"
-    if gate.judged < gate.epochs:
-        then = "it diverges with it" if diverged else "rounding decides from there on"
-        epochs = f"over {gate.judged} epochs; {then}"
-    near = f"to {agrees_to:.0e}" if agrees_to else "exactly"
-    return f"{hypothesis.sentence}: with that it agrees {near} {epochs}"
 
 
 # --- as a table
@@ -155,15 +146,15 @@ def table(verdicts: Sequence[Verdict]) -> Table:
 
 def _row(verdict: Verdict) -> list[str]:
     gate, single = verdict.float64, verdict.float32
+    errors = (verdict.weights, verdict.weights_bound, verdict.gradient, verdict.gradient_bound)
+    losses = (gate.deviation, gate.bound) if gate else (None, None)
+    part = f" to {single.judged}" if single and single.judged < single.epochs else ""
     return [
         *(verdict.impl, verdict.reference, verdict.start),
-        number(gate.deviation if gate else None, 1),
-        number(gate.bound if gate else None, 1),
-        *(number(verdict.weights, 1), number(verdict.weights_bound, 1)),
-        *(number(verdict.gradient, 1), number(verdict.gradient_bound, 1)),
+        *(number(value, 1) for value in (*losses, *errors)),
         "-" if gate is None else "none" if gate.inside else str(gate.departs),
         "?" if verdict.at_zero is None else f"{verdict.at_zero:.4g}",
-        "-" if single is None else single.words,
+        "-" if single is None else f"inside{part}" if single.inside else f"out at {single.departs}",
         "equivalent" if verdict.equivalent else "DIFFERENT",
     ]
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
@@ -33,21 +32,16 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 Arrays = list[np.ndarray]
 Gradients = list[np.ndarray | None]
+Betas = tuple[float, float]
 
 
 @dataclass
 class Trajectory:
-    """What a run of the reference came to.
+    """What a training came to."""
 
-    Attributes:
-        losses: (epochs,), each taken before its update.
-        weights: the final weights, in the order of `Config.problem`.
-        zeros: the epochs in which some z of a hidden layer was exactly 0.
-    """
-
-    losses: np.ndarray
-    weights: Arrays
-    zeros: list[int] = field(default_factory=list)
+    losses: np.ndarray  # (epochs,), each taken before its update
+    weights: Arrays  # the final ones, in the order of `Config.problem`
+    zeros: list[int] = field(default_factory=list)  # epochs where a z of a hidden layer was 0
 
 
 @dataclass(frozen=True)
@@ -98,51 +92,56 @@ def _add(gradients: Gradients, index: int, term: np.ndarray) -> None:
     gradients[index] = term if so_far is None else so_far + term
 
 
-class Optimizer(Protocol):
-    """Puts the weights of the next step in their list."""
+class Optimizer:
+    """Updates each weight that has a gradient; keeps what it needs of the steps before."""
 
-    def step(self, weights: Arrays, gradients: Gradients) -> None: ...
+    def step(self, weights: Arrays, gradients: Gradients) -> None:
+        """Put the weights of the next step in their list."""
+        for i, gradient in enumerate(gradients):
+            if gradient is not None:
+                weights[i] = self.updated(i, weights[i], gradient)
+
+    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """The weight of number `i` after a step."""
+        raise NotImplementedError
 
 
-class SGD:
+class SGD(Optimizer):
     """Gradient descent, with momentum as PyTorch defines it."""
 
     def __init__(self, lr: float, momentum: float = 0.0) -> None:
         self.lr, self.momentum = lr, momentum
         self.velocity: dict[int, np.ndarray] = {}
 
-    def step(self, weights: Arrays, gradients: Gradients) -> None:
-        for i, gradient in enumerate(gradients):
-            if gradient is None:
-                continue
-            if self.momentum:
-                if i in self.velocity:
-                    gradient = self.momentum * self.velocity[i] + gradient
-                self.velocity[i] = gradient
-            weights[i] = weights[i] - self.lr * gradient
+    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        if self.momentum:
+            if i in self.velocity:
+                gradient = self.momentum * self.velocity[i] + gradient
+            self.velocity[i] = gradient
+        return weight - self.lr * gradient
 
 
-class Adam:
-    """Adam with its published constants; epsilon is added after the bias correction."""
+class Adam(Optimizer):
+    """Adam as published: epsilon is added after the correction for bias.
 
-    def __init__(self, lr: float) -> None:
-        self.lr = lr
+    What programs make of it has another `epsilon`, adds that before the correction (`hat`: the
+    paper's epsilon-hat), or corrects for other `betas`: not at all where both are 0.
+    """
+
+    def __init__(
+        self, lr: float, epsilon: float = EPSILON, betas: Betas = (BETA1, BETA2), hat: bool = False
+    ) -> None:
+        self.lr, self.epsilon, self.betas, self.hat = lr, epsilon, betas, hat
         self.moments: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}
 
-    def step(self, weights: Arrays, gradients: Gradients) -> None:
-        for i, gradient in enumerate(gradients):
-            if gradient is None:
-                continue
-            t, m, v = self.moments.get(i, (0, np.zeros_like(gradient), np.zeros_like(gradient)))
-            t, m = t + 1, BETA1 * m + (1 - BETA1) * gradient
-            v = BETA2 * v + (1 - BETA2) * gradient**2
-            self.moments[i] = (t, m, v)
-            weights[i] = weights[i] - self.lr * self.direction(t, m, v)
-
-    def direction(self, t: int, m: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The update of step t, counted from 1, over the learning rate."""
-        m_hat, v_hat = m / (1 - BETA1**t), v / (1 - BETA2**t)
-        return np.asarray(m_hat / (np.sqrt(v_hat) + EPSILON))
+    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        t, m, v = self.moments.get(i, (0, np.zeros_like(gradient), np.zeros_like(gradient)))
+        t, m = t + 1, BETA1 * m + (1 - BETA1) * gradient
+        v = BETA2 * v + (1 - BETA2) * gradient**2
+        self.moments[i] = (t, m, v)
+        first, second = (1 - beta**t for beta in self.betas)
+        epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
+        return weight - self.lr * (m / first / (np.sqrt(v / second) + epsilon))
 
 
 def depths(cfg: Config) -> np.ndarray:

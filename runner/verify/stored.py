@@ -7,7 +7,7 @@ they were computed in, so only the reference is trained again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,20 +20,12 @@ from ..results.store import read_run
 from . import bounds
 from .evidence import Gate
 
-WORK = 6e11
-"""Floating-point operations that the reference may take in all: about half a minute."""
-
-STEP_WORK, NUMBER_WORK = 1e6, 1e3
-"""In the same unit, what a step costs however small it is, and each number to draw and to hold."""
-
-FEW = 2
-"""Permutations that are tried first. A run inside their band is inside that of all, too."""
-
+WORK = 6e11  # floating-point operations that the reference may take in all: about half a minute
+STEP_WORK, NUMBER_WORK = 1e6, 1e3  # the same of a step, however small, and of a number to draw
+FEW = 2  # permutations that are tried first: a run inside their band is inside that of all, too
 SLOPES = (1.0, 0.0, 0.5)
 
-LOWEST, HIGHEST = 1e-4, 1e6
-"""Deviations over their bounds are drawn within these."""
-
+LOWEST, HIGHEST = 1e-4, 1e6  # deviations over their bounds are drawn within these
 POINTS = 50
 
 TOO_LONG = "the reference would take too long here; see `twolayer verify`"
@@ -66,55 +58,45 @@ class Judged:
         return [(float(epoch), float(ratios[epoch])) for epoch in epochs]
 
 
-@dataclass(frozen=True)
-class _Case:
-    """A run and the reference it is held to: `config` is without what makes no difference."""
-
-    losses: list[float]
-    config: Config
-    family: str
-    changed: bool
-
-
 def judge(runs: Sequence[Stored]) -> list[Judged]:
     """Hold the losses of each run to the reference, as far as that takes no more than WORK."""
-    judged = [Judged(why_not=TOO_LONG)] * len(runs)
-    groups: dict[tuple[Config, str], list[tuple[int, _Case]]] = {}
-    for number, run in enumerate(runs):
-        case = _case(read_run(run.folder) or run.record)
-        if isinstance(case, str):
-            judged[number] = Judged(why_not=case)
-        else:
-            groups.setdefault((case.config, case.family), []).append((number, case))
     left = WORK
-    for (config, family), cases in sorted(groups.items(), key=lambda item: -len(item[1])):
-        longest = config.with_(epochs=max(len(case.losses) for _, case in cases))
-        work = (FEW + 1) * _work(longest, family)
-        if work <= left:
-            left -= work
-            for number, case in cases:
-                judged[number] = _judged(case, longest)
+    paid: set[tuple[Config, str]] = set()
+    judged = []
+    for run in runs:
+        record = read_run(run.folder) or run.record
+        verdict = _settings(record)
+        if not isinstance(verdict, Judged):
+            config, family, changed = verdict
+            work = 0.0 if (config, family) in paid else (FEW + 1) * _work(config, family)
+            verdict = Judged(why_not=TOO_LONG)
+            if work <= left:
+                left -= work
+                paid.add((config, family))
+                verdict = _judged(record.losses, config, family, changed=changed)
+        judged.append(verdict)
     return judged
 
 
-def _case(record: Record) -> _Case | str:
-    """What to hold to the reference, or why that can't be."""
+def _settings(record: Record) -> tuple[Config, str, bool] | Judged:
+    """What the reference has to do with, its family, and whether the source has changed since."""
     if not record.losses:
-        return "it has no losses"
+        return Judged(why_not="it has no losses")
     try:
-        found = catalogue.find(record.source if record.source.endswith(".py") else record.impl)
-        changed = found.sources.sha256 != record.source_sha256
+        name = record.source if record.source.endswith(".py") else record.impl
+        implementation = catalogue.find(name)
+        changed = implementation.sources.sha256 != record.source_sha256
         config = Config(**record.config)
     except UserError:
-        return "its source is not here any more"
+        return Judged(why_not="its source is not here any more")
     except (TypeError, ValueError):
-        return "its settings are not those of this twolayer"
+        return Judged(why_not="its settings are not those of this twolayer")
     try:
-        family = found.reference
+        family = implementation.reference
     except UserError as error:
-        return str(error)
-    same = config.with_(epochs=1, log_every=1, device="cpu", threads="auto")
-    return _Case(record.losses, same, family, changed)
+        return Judged(why_not=str(error))
+    alike = config.with_(log_every=1, device="cpu", threads="auto")  # these make no difference
+    return alike.with_(epochs=len(record.losses)), family, changed
 
 
 def _work(config: Config, family: str) -> float:
@@ -124,27 +106,28 @@ def _work(config: Config, family: str) -> float:
     return NUMBER_WORK * config.N * (config.D_in + config.D_out) + config.epochs * step
 
 
-def _judged(case: _Case, config: Config) -> Judged:
-    gate, at_zero = _gate(case, config, FEW)
-    if not gate.inside:
-        gate, at_zero = _gate(case, config, bounds.PERMUTATIONS)
-    if case.changed and not gate.inside:
+def _judged(losses: list[float], config: Config, family: str, *, changed: bool) -> Judged:
+    for permutations in (FEW, bounds.PERMUTATIONS):
+        gate, at_zero = _gate(np.asarray(losses), config, family, permutations)
+        if gate.inside:
+            break
+    if changed and not gate.inside:
         why = "its source has changed since, and with it perhaps its family"
-        return Judged(case.family, why_not=why)
+        return Judged(family, why_not=why)
     if not gate.judged:
-        return Judged(case.family, why_not="rounding alone decides its losses from the start")
-    return Judged(case.family, gate, at_zero)
+        return Judged(family, why_not="rounding alone decides its losses from the start")
+    return Judged(family, gate, at_zero)
 
 
-def _gate(case: _Case, config: Config, permutations: int) -> tuple[Gate, float | None]:
+def _gate(
+    losses: np.ndarray, config: Config, family: str, permutations: int
+) -> tuple[Gate, float | None]:
     """Against the slope at 0 that fits best; only where a 0 came up does it matter."""
     gates: list[tuple[Gate, float]] = []
     met = False
     for slope in SLOPES:
-        band = bounds.band(config, case.family, slope, permutations=permutations)
-        count = len(case.losses)
-        part = replace(band, losses=band.losses[:count], spread=band.spread[:count])
-        gate = bounds.compare(part, np.asarray(case.losses))
+        band = bounds.band(config, family, slope, permutations=permutations)
+        gate = bounds.compare(band, losses)
         gates.append((gate, slope))
         met = met or any(epoch < gate.judged for epoch in band.zeros)
         if gate.inside or not any(epoch < (gate.departs or 0) for epoch in band.zeros):
