@@ -83,7 +83,7 @@ def test_a_path_that_is_not_utf8_reaches_no_file_that_must_be(tmp_path):
         $T run --config "$PWD/small.yaml" --impl numpy_manual --results "$PWD/r" --quiet
         $T run --config "$PWD"/r/small/runs/*/config.yaml --results "$PWD/r2" --quiet
         $T bench --config small.yaml --impl numpy_manual --rounds 1 --results "$PWD/r" --quiet
-        $T report --results "$PWD/r"
+        $T report --results "$PWD/r" --quiet
         $T export small --results "$PWD/r" --to parquet --out "$PWD/all.parquet"
         $T run --impl ./plain_floats.py
         """,
