@@ -54,6 +54,12 @@ class Commands(TyperGroup):
         name, line, rest = super().resolve_command(ctx, args)
         return name, line and name and command(name, str(line.help)), rest
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end without a word
+            _end(INTERRUPTED, "interrupted; finished runs are kept")
+
 
 def command(name: str, summary: str) -> Any:
     """A command with its options."""
@@ -101,8 +107,6 @@ def main() -> None:
         app()
     except UserError as error:
         _end(USAGE, str(error))
-    except KeyboardInterrupt:
-        _end(INTERRUPTED, "interrupted; finished runs are kept")
     except BrokenPipeError:
         output.forget(sys.stdout)
     except OSError as error:

@@ -8,11 +8,11 @@ import typer
 from ..config import catalogue, frameworks, plan
 from ..config.settings import Config
 from ..engine.scheduler import perform_each
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..output import emit, printable
 from .inputs import seconds
 from .options import complete_impls
-from .printing import FAILED, OK, say, why
+from .printing import FAILED, OK, say
 
 
 def check(
@@ -25,7 +25,7 @@ def check(
         ),
     ],
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="TIME", help="Time that one check may take.")
+        str, typer.Option(metavar="TIME", help="Time that one check may take.")
     ] = "2m",
 ) -> None:
     from ..training.check import RULES  # imports NumPy, which help and completion do without
@@ -39,19 +39,19 @@ def check(
             raise UserError(f"{item.name}: {hints}")
         item.reference  # noqa: B018 (refuses one that there is no reference for)
     for note in plan.notes(implementations):
-        say(f"note: {note}", quiet=False)
+        say(f"note: {note}")
     task = {"task": "twolayer.training.tasks:rules"}
     work = [(plan.Run(item, Config()), task) for item in implementations]
     kept = True
     for (run, _), result in zip(work, perform_each(work, limit), strict=True):
         emit(printable(f"{run.name}: {run.implementation.origin}"))
-        verdicts = result.get("verdicts", {})
-        for rule in RULES if verdicts else ():
-            reason = verdicts[rule.name]
-            emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
-        if borrowed := result.get("borrowed"):
-            emit(f"  broken  the work is its own: {borrowed}")
+        verdicts, borrowed = result.get("verdicts"), result.get("borrowed")
+        judged = {rule.text: verdicts[rule.name] for rule in RULES if verdicts}
+        if borrowed:
+            judged["the work is its own"] = borrowed
+        for text, reason in judged.items():
+            emit(f"  {'broken' if reason else 'ok':<6}  {text}{reason and f': {reason}'}")
         if not verdicts:
-            emit(f"  broken  {why(result, limit)}")
-        kept &= bool(verdicts) and not any(verdicts.values()) and not borrowed
+            emit(f"  broken  {one_line(result['error'])}")
+        kept &= bool(verdicts) and not any(judged.values())
     raise typer.Exit(OK if kept else FAILED)

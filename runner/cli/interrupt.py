@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def stoppable(*events: threading.Event | None) -> Iterator[None]:
+def stoppable(*events: threading.Event) -> Iterator[None]:
     """Each Ctrl-C or SIGTERM sets the next event, the gentlest first; after the last it ends all.
 
     A session stops beginning runs at its first event, and stops the runs under way at its second.
@@ -15,7 +15,7 @@ def stoppable(*events: threading.Event | None) -> Iterator[None]:
 
     def stop(*_: object) -> None:
         for event in events:
-            if event is not None and not event.is_set():
+            if not event.is_set():
                 event.set()
                 return
         raise KeyboardInterrupt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -211,7 +211,7 @@ def perform_each(
     work: list[tuple[Run, dict[str, Any]]],
     timeout_s: float | None = None,
     memory_limit: float | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """Do other tasks than a training, one after the other; yields the results.
 
     Each is a run with the task and its arguments.
