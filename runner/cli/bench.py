@@ -39,15 +39,10 @@ def bench(
     warmup: Annotated[str, Option(metavar="TIME", help="The most that warm-up may take.")] = "2s",
     over: Annotated[
         str | None,
-        Option(
-            metavar="NAME",
-            help="Implementation that the ratios compare to.",
-            show_default="the first",
-        ),
+        Option(metavar="NAME", help="Implementation to compare with.", show_default="the first"),
     ] = None,
     scale: Annotated[
-        str | None,
-        Option(metavar="SIZES", help="Measure at growing sizes: N=15..960, H=…, D_in=…."),
+        str | None, Option(metavar="SIZES", help="Measure at sizes: N=15..960, H=…, D_in=….")
     ] = None,
     against: Annotated[
         str | None, Option(metavar="REV", help="Measure a git revision in the same rounds.")
@@ -56,8 +51,7 @@ def bench(
         Path | None, Option(metavar="FILE", help="Compare with an earlier bench.")
     ] = None,
     max_slowdown: Annotated[
-        float | None,
-        Option(metavar="RATIO", help="Slower than this is exit 5.", show_default="1.10"),
+        float | None, Option(metavar="RATIO", help="Slower is exit 5.", show_default="1.10")
     ] = None,
     other_machine: Annotated[
         bool, Option("--other-machine", help="Accept a baseline from another machine.")

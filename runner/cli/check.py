@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Exit, Option
 
 from ..config import catalogue, frameworks, plan
 from ..config.settings import Config
@@ -18,15 +18,13 @@ from .printing import FAILED, OK, say
 def check(
     impls: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             metavar="NAME|FILE…",
             help="Implementations, by name or as ./path.py.",
             autocompletion=complete_impls,
         ),
     ],
-    timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="Time that one check may take.")
-    ] = "2m",
+    timeout: Annotated[str, Option(metavar="TIME", help="Time that one check may take.")] = "2m",
 ) -> None:
     from ..training.check import RULES  # imports NumPy, which help and completion do without
 
@@ -54,4 +52,4 @@ def check(
         if not verdicts:
             emit(f"  broken  {one_line(result['error'])}")
         kept &= bool(verdicts) and not any(judged.values())
-    raise typer.Exit(OK if kept else FAILED)
+    raise Exit(OK if kept else FAILED)

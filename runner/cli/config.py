@@ -3,7 +3,7 @@
 import json
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from ..config import plan
 from ..config.experiment import Assignment, json_schema
@@ -19,7 +19,7 @@ def config(
     impl: Impls = None,
     config: ConfigFile = "notebook",
     schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")
+        bool, Option("--schema", help="Print the JSON schema of a config, for editors.")
     ] = False,
 ) -> None:
     if schema:

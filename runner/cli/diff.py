@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 from ..errors import UserError
 from ..results import compare
@@ -14,8 +14,8 @@ from .printing import FormatOption, say, show_results
 
 
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="An experiment, or a run of one.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="What to compare it with.")],
+    a: Annotated[str, Argument(metavar="A", help="An experiment, or a run of one.")],
+    b: Annotated[str, Argument(metavar="B", help="What to compare it with.")],
     results: Results = Path("results"),
     format: FormatOption = "table",
 ) -> None:

@@ -73,10 +73,13 @@ def sweep(
     on_dask = scheduler is not None or scheduler_file is not None
     inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else inputs.seconds("--wait", wait)
+    path = find_config(file, FOLDER, option="")
+    experiment = load(path, assignments, options, split_names(impl), KEYS)
     with patience(f"checking every combination of {file} …", quiet):
-        requested = _load(file, assignments, options, impl, jobs)
+        requested = make(experiment, cores=max(1, usable_cores() // jobs))
+    _check_seed(assignments, requested)
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
-    store = Store(results, requested.experiment.name)
+    store = Store(results, experiment.name)
     implementations = [implementation for implementation, _ in requested.implementations]
     with patience(f"checking which of {requested.size:,} runs are finished …", quiet):
         runs = requested.runs(condition)
@@ -91,7 +94,7 @@ def sweep(
     say(_summary(campaign, jobs), quiet)
     progress = watcher(total=len(campaign.todo), quiet=quiet)
     stop = {"cancel": threading.Event(), "keep_interrupted": False}
-    session = inputs.session(requested.experiment, store, progress, jobs=jobs, **stop)
+    session = inputs.session(experiment, store, progress, jobs=jobs, **stop)
     remarks: dict[str, None] = {}
     here = contextlib.nullcontext()
     dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else here
@@ -106,23 +109,14 @@ def sweep(
     raise Exit(_conclude(session, campaign, quiet))
 
 
-def _load(
-    file: str,
-    assignments: list[Assignment],
-    options: list[Assignment],
-    impl: list[str] | None,
-    jobs: int,
-) -> Sweep:
-    path = find_config(file, FOLDER, option="")
-    experiment = load(path, assignments, options, split_names(impl), KEYS)
-    requested = make(experiment, cores=max(1, usable_cores() // jobs))
+def _check_seed(assignments: list[Assignment], requested: Sweep) -> None:
     for assignment in assignments:
         if assignment.key == "seed" and requested.repeat > 1:
+            file, repeat = requested.experiment.path.name, requested.repeat
             raise UserError(
                 f"{assignment.origin}: would give every repetition the same seed; "
-                f"{path.name} has repeat: {requested.repeat}, so set its first seed there"
+                f"{file} has repeat: {repeat}, so set its first seed there"
             )
-    return requested
 
 
 def _outlook(campaign: Campaign, jobs: int) -> Table:

@@ -36,17 +36,14 @@ def verify(
     printing.say_notes(configured, quiet)
     cases = list(judging.cases(plan.make(replace(experiment, overrides={})), configured))
     work = [(case.run, case.job() | {"tf32": tf32}) for case in cases]
-    imports = {name for host in plan.hosts_needed(run for run, _ in work) for name in host[0]}
     verdicts: list[Verdict] = []
-    results = perform_each(work, **inputs.limits(experiment))
-    with watcher(cells=len(cases), quiet=quiet) as progress, closing(results):
-        progress.importing(sorted(imports))
+    progress = watcher(cells=len(cases), quiet=quiet)
+    limits = inputs.limits(experiment)
+    with progress, closing(perform_each(work, **limits, importing=progress.importing)) as results:
         for case in cases:
             done, title = len(verdicts), f"{case.run.name} ({case.start})"
-            progress.step(done, len(cases), title, f"[{done + 1:2}/{len(cases)}] {title}")
-            result = next(results)
-            progress.importing([])
-            verdicts.append(_verdict(case, result))
+            progress.step(done, len(cases), title, f"[{done + 1}/{len(cases)}] {title}")
+            verdicts.append(_verdict(case, next(results)))
     table = judging.table(verdicts)
     printing.show_results(
         format,
