@@ -14,11 +14,10 @@ def stoppable(*events: threading.Event) -> Iterator[None]:
     """
 
     def stop(*_: object) -> None:
-        for event in events:
-            if not event.is_set():
-                event.set()
-                return
-        raise KeyboardInterrupt
+        event = next((event for event in events if not event.is_set()), None)
+        if event is None:
+            raise KeyboardInterrupt
+        event.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

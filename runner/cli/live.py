@@ -39,7 +39,7 @@ class State(ProgressColumn):
 
 
 class Live(Lines):
-    """A bar for each of `runs`; else one for the whole, over those of runs under way."""
+    """A bar for each of `runs`; else one for the whole, and those of runs under way."""
 
     def __init__(self, runs: Sequence[Run], total: int, cells: int) -> None:
         super().__init__(runs, total, cells)

@@ -36,7 +36,10 @@ def watcher(
 
 
 class Lines:
-    """Lines on standard error, for pipes and logs; none if `quiet`. See `watcher`."""
+    """Lines on standard error, for pipes and logs; none if `quiet`.
+
+    Sessions and benches call its methods, as their Watcher says.
+    """
 
     def __init__(
         self, runs: Sequence[Run] = (), total: int = 0, cells: int = 0, quiet: bool = False
@@ -59,21 +62,18 @@ class Lines:
             emit(text, sys.stderr)
 
     def importing(self, modules: list[str]) -> None:
-        """Frameworks are being imported; an empty list: they all are."""
         if modules:
             self.note(f"importing {', '.join(modules)}")
         self.begun = self.tallied = time.monotonic()
 
     def started(self, run: Run) -> None:
-        """A run begins."""
+        """Nothing for a line yet."""
 
     def event(self, run: Run, event: dict[str, Any]) -> None:
-        """A run reports that it trains, or how far it is."""
         if event["event"] == "progress" and time.monotonic() - self.printed > HEARTBEAT_S:
             self._tell(run, f"epoch {event['epoch']}/{run.config.epochs}  loss {loss(event)}")
 
     def finished(self, run: Run, record: Record) -> None:
-        """A run has ended and is saved."""
         self.outcomes[record.outcome] += 1
         if self.runs:
             self._tell(run, result_line(record))
@@ -85,7 +85,6 @@ class Lines:
         self.step(self.outcomes.total(), self.total, self.tally(), self.tally() if due else "")
 
     def measuring(self, number: int, of: int | None, label: str) -> None:
-        """A bench measures a cell in a round."""
         line = f"round {number + 1}{f' of {of}' if of else ''}"
         self.step(self.turns, of and of * self.cells, f"{line}  {label}", line)
         self.turns += 1
