@@ -97,7 +97,7 @@ def bench(
                 slowdowns = gate.confirmed(measuring, before, limit, lambda text: say(text, quiet))
     printing.show_results(
         format,
-        lambda: _parts(new, slowdowns, against or str(baseline)),
+        lambda: _shown(new, slowdowns, against or str(baseline)),
         whole=lambda: asdict(new),
         csv=lambda: tables.flat(new).csv(),
     )
@@ -118,7 +118,7 @@ def _limit(max_slowdown: float | None, compared: bool) -> float:
     return limit
 
 
-def _parts(bench: Bench, slowdowns: list[gate.Slowdown], against: str) -> Iterator[Table | str]:
+def _shown(bench: Bench, slowdowns: list[gate.Slowdown], against: str) -> Iterator[Table | str]:
     for make in (tables.growth, tables.fits) if bench.axis else (tables.comparison, tables.costs):
         yield make(bench)
     warnings = (f"warning: {warning}" for warning in bench.warnings)

@@ -43,11 +43,11 @@ class Live(Lines):
 
     def __init__(self, runs: Sequence[Run], total: int, cells: int) -> None:
         super().__init__(runs, total, cells)
-        console, whole = Console(stderr=True, highlight=False, markup=False), Column(no_wrap=True)
+        console, uncut = Console(stderr=True, highlight=False, markup=False), Column(no_wrap=True)
         self.display = Progress(
-            TextColumn("{task.description}", markup=False, table_column=whole),
-            BarColumn(20 if console.width >= 100 else 8, table_column=whole),
-            Figure(whole),
+            TextColumn("{task.description}", markup=False, table_column=uncut),
+            BarColumn(20 if console.width >= 100 else 8, table_column=uncut),
+            Figure(uncut),
             State(),
             console=console,
             refresh_per_second=4,  # drawing takes time from a run on a small machine

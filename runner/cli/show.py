@@ -69,13 +69,13 @@ def _show_latest(store: Store, format: Format, published: bool) -> None:
     if len(runs) > MOST_RUNS and not beside and format in ("table", "markdown"):
         rows = [stored.row(run) for run in runs]
         more = fenced(_more(store.folder.name, rows), format)
-        printing.show_parts([*_summary(rows), more], format)
+        printing.show_parts([*_overview(rows), more], format)
     else:
         records = [record for run in runs if (record := read_run(run.folder))]
         printing.show_records(records, format, beside)
 
 
-def _summary(rows: list[Row]) -> Iterator[Table | str]:
+def _overview(rows: list[Row]) -> Iterator[Table | str]:
     outcomes = Counter(row["outcome"] for row in rows).most_common()
     yield f"{len(rows):,} runs: {', '.join(f'{count:,} {outcome}' for outcome, count in outcomes)}"
     yield stored.spread(rows)
