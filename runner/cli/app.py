@@ -113,21 +113,17 @@ def main() -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):  # no room for the help
             output.forget(sys.stdout)
             _end(INTERNAL, f"output can't be written: {error.strerror}")
-        _end(USAGE, _explained(error))
+        from ..machine import lacking  # not needed for help
+
+        reason = lacking()
+        if not reason and error.errno in _REFUSALS and error.filename is not None:
+            reason = f"{error.filename}: {error.strerror}"
+        if not reason:  # ours to mend
+            raise
+        _end(USAGE, printable(reason))
 
 
 def _end(code: int, message: str) -> NoReturn:
     """End with a message, without the middle of names so long that they would hide the rest."""
     emit(re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", message), sys.stderr)
     sys.exit(code)
-
-
-def _explained(error: OSError) -> str:
-    """What a user can do about an error of the system; raises one that is ours to mend."""
-    from ..machine import lacking
-
-    if reason := lacking():
-        return printable(reason)
-    if error.errno in _REFUSALS and error.filename is not None:
-        return printable(f"{error.filename}: {error.strerror}")
-    raise error
