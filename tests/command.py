@@ -1,6 +1,7 @@
 """`twolayer` as people run it: a process of its own, in a folder of its own."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -84,7 +85,8 @@ def look(*words, cwd, **env):
 
     That is as alone as a process of its own, and saves its start: Python and the imports.
     """
-    import_module("twolayer.cli.app").build()  # imports all commands
+    for name in itertools.chain(*import_module("twolayer.cli.app").COMMANDS.values()):
+        import_module(f"twolayer.cli.{name}")
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         with warnings.catch_warnings(action="ignore"):  # that this process has threads
             pid = os.fork()

@@ -17,12 +17,15 @@ from twolayer.cli import printing
 from twolayer.config import catalogue, document, settings
 from twolayer.config import experiment as config
 from twolayer.training import check
-from typer.main import get_command
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
-COMMANDS = get_command(cli.build(*itertools.chain(*cli.COMMANDS.values()))).commands
+COMMANDS = {
+    name: cli.command(name, summary)
+    for group in cli.COMMANDS.values()
+    for name, summary in group.items()
+}
 
 
 def commands(page: str) -> list[str]:

@@ -1,22 +1,19 @@
-"""The command line: `twolayer x` is the function `x` of the module `x` beside this one.
-
-Only the module of the command that is called is imported, so that the others cost nothing.
-"""
+"""The command line: `twolayer x` is the function `x` of the module `x` beside this one."""
 
 import errno
-import os
 import re
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__, output
 from ..errors import UserError
 from ..output import emit, printable
 from .options import HelpfulCommand
-from .printing import INTERNAL, INTERRUPTED, OK, USAGE
+from .printing import INTERNAL, INTERRUPTED, USAGE
 
 COMMANDS = {
     "Train": {
@@ -50,12 +47,50 @@ _REFUSALS = {
 """Errors of the system about a path that are the user's to mend."""
 
 
+class Commands(TyperGroup):
+    """Lines of help, until one is called: only then is its module imported."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name, line, rest = super().resolve_command(ctx, args)
+        return name, line and name and command(name, str(line.help)), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end without a word
+            _end(INTERRUPTED, "interrupted; finished runs are kept")
+
+
+def command(name: str, summary: str) -> Any:
+    """A command with its options."""
+    alone = typer.Typer(add_completion=False)
+    function = getattr(import_module(f".{name}", __package__), name)
+    alone.command(name, help=summary, cls=HelpfulCommand)(function)
+    return typer.main.get_command(alone)
+
+
+app = typer.Typer(
+    name="twolayer",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train one two-layer ReLU network in many implementations and compare them.",
+    epilog="Exit codes: 0 all good, 2 bad usage or config, 3 a run failed, 4 diverged or not "
+    "equivalent, 5 slower than the baseline, 6 too noisy to say, 130 interrupted.",
+)
+for _group, _commands in COMMANDS.items():
+    for _name, _summary in _commands.items():
+        app.command(_name, help=_summary, rich_help_panel=_group)(lambda: None)
+
+
 def _version(requested: bool) -> None:
     if requested:
         emit(f"twolayer {__version__}")
         raise typer.Exit
 
 
+@app.callback()
 def _root(
     version: Annotated[
         bool,
@@ -65,71 +100,30 @@ def _root(
     pass
 
 
-def build(*loaded: str) -> typer.Typer:
-    """The app; commands that are not to be `loaded` are only a line in its help."""
-    app = typer.Typer(
-        name="twolayer",
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-        help="Train one two-layer ReLU network in many implementations and compare them.",
-        epilog="Exit codes: 0 all good, 2 bad usage or config, 3 a run failed, 4 diverged or not "
-        "equivalent, 5 slower than the baseline, 6 too noisy to say, 130 interrupted.",
-    )
-    app.callback()(_root)
-    for group, commands in COMMANDS.items():
-        for name, summary in commands.items():
-            module = import_module(f".{name}", __package__) if name in loaded else None
-            function = getattr(module, name, _unloaded)
-            app.command(name, help=summary, rich_help_panel=group, cls=HelpfulCommand)(function)
-    return app
-
-
-def _unloaded() -> None:
-    raise AssertionError("a command that is called is loaded")
-
-
-def _command_word() -> list[str]:
-    """The first word of the command line, also of one that a shell completes."""
-    typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
-    words = typed.split()[1:] if "_TWOLAYER_COMPLETE" in os.environ else sys.argv[1:]
-    return [word for word in words if not word.startswith("-")][:1]
-
-
-def _cut(text: str) -> str:
-    """A message without the middle of names so long that they would hide the rest."""
-    return re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", text)
-
-
 def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
     output.prepare()
     try:
-        build(*_command_word())()
+        app()
     except UserError as error:
-        emit(_cut(str(error)), sys.stderr)
-        sys.exit(USAGE)
-    except KeyboardInterrupt:
-        emit("interrupted; what was finished is kept", sys.stderr)
-        sys.exit(INTERRUPTED)
+        _end(USAGE, str(error))
     except BrokenPipeError:
         output.forget(sys.stdout)
-        sys.exit(OK)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):  # no room for the help
             output.forget(sys.stdout)
-            emit(f"output can't be written: {error.strerror}", sys.stderr)
-            sys.exit(INTERNAL)
-        emit(_explained(error), sys.stderr)
-        sys.exit(USAGE)
+            _end(INTERNAL, f"output can't be written: {error.strerror}")
+        from ..machine import lacking  # not needed for help
+
+        reason = lacking()
+        if not reason and error.errno in _REFUSALS and error.filename is not None:
+            reason = f"{error.filename}: {error.strerror}"
+        if not reason:  # ours to mend
+            raise
+        _end(USAGE, printable(reason))
 
 
-def _explained(error: OSError) -> str:
-    """What a user can do about an error of the system; raises one that is ours to mend."""
-    from ..machine import lacking
-
-    if reason := lacking():
-        return printable(reason)
-    if error.errno in _REFUSALS and error.filename is not None:
-        return printable(_cut(f"{error.filename}: {error.strerror}"))
-    raise error
+def _end(code: int, message: str) -> NoReturn:
+    """End with a message, without the middle of names so long that they would hide the rest."""
+    emit(re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", message), sys.stderr)
+    sys.exit(code)

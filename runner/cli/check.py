@@ -3,30 +3,28 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Exit, Option
 
 from ..config import catalogue, plan
 from ..config.settings import Config
 from ..engine.scheduler import perform_each
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..output import emit, printable
 from .inputs import seconds
 from .options import complete_impls
-from .printing import FAILED, OK, say, why
+from .printing import FAILED, OK, say
 
 
 def check(
     impls: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             metavar="NAME|FILE…",
             help="Implementations, by name or as ./path.py.",
             autocompletion=complete_impls,
         ),
     ],
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="TIME", help="Time that one check may take.")
-    ] = "2m",
+    timeout: Annotated[str, Option(metavar="TIME", help="Time that one check may take.")] = "2m",
 ) -> None:
     from ..training.check import RULES  # imports NumPy, which help and completion do without
 
@@ -39,19 +37,19 @@ def check(
             raise UserError(f"{item.name}: {hints}")
         item.reference  # noqa: B018 (refuses one that there is no reference for)
     for note in plan.notes(implementations):
-        say(f"note: {note}", quiet=False)
+        say(f"note: {note}")
     task = {"task": "twolayer.training.tasks:rules"}
     work = [(plan.Run(item, Config()), task) for item in implementations]
     kept = True
     for (run, _), result in zip(work, perform_each(work, limit), strict=True):
         emit(printable(f"{run.name}: {run.implementation.origin}"))
-        verdicts = result.get("verdicts", {})
-        for rule in RULES if verdicts else ():
-            reason = verdicts[rule.name]
-            emit(f"  {'broken' if reason else 'ok':<6}  {rule.text}{reason and f': {reason}'}")
-        if borrowed := result.get("borrowed"):
-            emit(f"  broken  the work is its own: {borrowed}")
+        verdicts, borrowed = result.get("verdicts"), result.get("borrowed")
+        judged = {rule.text: verdicts[rule.name] for rule in RULES if verdicts}
+        if borrowed:
+            judged["the work is its own"] = borrowed
+        for text, reason in judged.items():
+            emit(f"  {'broken' if reason else 'ok':<6}  {text}{reason and f': {reason}'}")
         if not verdicts:
-            emit(f"  broken  {why(result, limit)}")
-        kept &= bool(verdicts) and not any(verdicts.values()) and not borrowed
-    raise typer.Exit(OK if kept else FAILED)
+            emit(f"  broken  {one_line(result['error'])}")
+        kept &= bool(verdicts) and not any(judged.values())
+    raise Exit(OK if kept else FAILED)

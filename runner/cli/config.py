@@ -3,11 +3,12 @@
 import json
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from ..config import plan
 from ..config.experiment import Assignment, json_schema
 from ..output import emit, printable
+from ..tables import exact
 from .inputs import load_experiment
 from .options import ConfigFile, Impls, with_settings
 
@@ -19,7 +20,7 @@ def config(
     impl: Impls = None,
     config: ConfigFile = "notebook",
     schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")
+        bool, Option("--schema", help="Print the JSON schema of a config, for editors.")
     ] = False,
 ) -> None:
     if schema:
@@ -29,11 +30,7 @@ def config(
     for run in plan.make(experiment):
         emit(f"{run.name}:")
         settings = experiment.settings(run.name)
-        lines = {f"{name}: {_yaml(a.value)}": a.origin for name, a in settings.items()}
+        lines = {f"{name}: {exact(a.value)}": a.origin for name, a in settings.items()}
         width = max(map(len, lines))
         for line, origin in lines.items():
             emit(printable(f"  {line:<{width}}  # {origin}"))
-
-
-def _yaml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

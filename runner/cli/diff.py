@@ -1,32 +1,28 @@
 """`twolayer diff`: what differs between two experiments or runs."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 from ..errors import UserError
-from ..output import emit
 from ..results import compare
 from ..results.rows import as_csv
 from .inputs import note_skipped
 from .options import Results
-from .printing import Format, FormatOption, show_results
+from .printing import FormatOption, say, show_results
 
 
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="An experiment, or a run of one.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="What to compare it with.")],
+    a: Annotated[str, Argument(metavar="A", help="An experiment, or a run of one.")],
+    b: Annotated[str, Argument(metavar="B", help="What to compare it with.")],
     results: Results = Path("results"),
-    format: FormatOption = Format.table,
+    format: FormatOption = "table",
 ) -> None:
-    sides = []
-    for text in (a, b):
-        runs, skipped = compare.side(text, results)
-        note_skipped(skipped, text)
-        sides.append(runs)
-    pairs, *alone = compare.pairs(*sides)
+    (runs_a, skipped_a), (runs_b, skipped_b) = (compare.side(text, results) for text in (a, b))
+    note_skipped(skipped_a, a)
+    note_skipped(skipped_b, b)
+    pairs, *alone = compare.pairs(runs_a, runs_b)
     if not pairs:
         raise UserError(f"{a} and {b}: no implementation is in both with the same settings")
     differences = [compare.compared(pair) for pair in pairs]
@@ -39,6 +35,6 @@ def diff(
         csv=lambda: as_csv(differences, compare.NUMBERS),
     )
     for folders, name in ((only_a, a), (only_b, b)):
-        if folders and format in (Format.table, Format.markdown):
+        if folders and format in ("table", "markdown"):
             more = f" and {len(folders) - 5} more" if len(folders) > 5 else ""
-            emit(f"only in {name}: {', '.join(folders[:5])}{more}", sys.stderr)
+            say(f"only in {name}: {', '.join(folders[:5])}{more}")

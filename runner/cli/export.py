@@ -21,6 +21,5 @@ def export(
     results: Results = Path("results"),
     where: Where = None,
 ) -> None:
-    fits = condition(where)
-    count = write(named(results, experiment), fits, to, out)
-    say(f"{count} {'run is' if count == 1 else 'runs are'} in {out}", quiet=False)
+    count = write(named(results, experiment), condition(where), to, out)
+    say(f"{count} {'run is' if count == 1 else 'runs are'} in {out}")

@@ -1,27 +1,26 @@
-"""From words of the command line to configs, stored experiments, columns and durations."""
+"""From words of the command line to configs, sessions, stored experiments and durations."""
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from ..config import published
 from ..config.catalogue import configs_folder
 from ..config.document import scalar
 from ..config.experiment import Assignment, Experiment, find_config, load
-from ..config.published import Published as PublishedLosses
-from ..config.published import read_published
 from ..config.rules import DURATION
+from ..engine.scheduler import Session, Watcher
 from ..errors import UserError
-from ..output import emit, printable
+from ..output import printable
 from ..results.query import Condition, parse
 from ..results.rows import COLUMNS, Stored, known_experiments, named, read
 from ..results.store import Store, experiments
 from .options import split_names
-
-if TYPE_CHECKING:
-    from ..engine.scheduler import Session
+from .printing import say
 
 Published = Annotated[
     bool, Option("--published", help="Show the losses printed in the notebook beside ours.")
@@ -75,7 +74,7 @@ def load_experiment(
 
 
 def limits(experiment: Experiment) -> dict[str, Any]:
-    """What one run may take, as arguments of a session."""
+    """The time in seconds and memory in bytes of one run, as arguments."""
     memory = experiment.option("memory_limit")
     return {
         "timeout_s": experiment.option("timeout"),
@@ -83,20 +82,27 @@ def limits(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def keep_call(session: "Session", file: Path) -> None:
-    """Keep in a session's records, and beside them, the command and the file that it runs."""
-    session.command = printable(shlex.join(["twolayer", *sys.argv[1:]]))
-    if configs_folder() not in file.resolve().parents:
-        session.config_file = str(file)
-        session.store.keep_config(session.invocation, file)
+def session(experiment: Experiment, store: Store, watcher: Watcher, **options: Any) -> Session:
+    """A session within an experiment's limits, which keeps the command and the file that it ran."""
+    session = Session(store, watcher, **options, **limits(experiment))
+    session.command = command_line()
+    if configs_folder() not in experiment.path.resolve().parents:
+        session.config_file = str(experiment.path)
+        store.keep_config(session.invocation, experiment.path)
+    return session
 
 
-def published_beside(experiment: Experiment) -> PublishedLosses:
+def command_line() -> str:
+    """The call of `twolayer` under way, as a line for a shell."""
+    return printable(shlex.join(["twolayer", *sys.argv[1:]]))
+
+
+def published_beside(experiment: Experiment) -> published.Published:
     """The losses that a config names, for `--published`."""
     if experiment.published is None:
         name = f"--published: {experiment.path.name} names no published losses"
         raise UserError(f"{name}; the notebook preset does (leave out --config)")
-    return read_published(Path(str(experiment.published.value)))
+    return published.read_published(Path(str(experiment.published.value)))
 
 
 def seconds(option: str, text: str) -> float:
@@ -110,34 +116,27 @@ def seconds(option: str, text: str) -> float:
 # --- stored experiments
 
 
-def find_stores(name: str | None, results: Path) -> list[Store]:
-    """The experiment of that name, or all."""
-    if name is not None:
-        return [named(results, name)]
-    return [Store(results, known) for known in known_experiments(results)]
-
-
 def latest_store(name: str | None, results: Path) -> Store:
     """The experiment of that name, or the one that was run last."""
-    stores = find_stores(name, results)
-    return max(stores, key=_last_run) if len(stores) > 1 else stores[0]
+    return _chosen(name, results, _last_run)
 
 
 def charted_store(name: str | None, results: Path) -> Store:
-    """The same of what can be drawn, which a bench without runs can be, too."""
+    """The experiment of that name, or the one that was run or measured last."""
     from ..bench.measurement import stored
 
-    benches = {path.name: [b.stem for b in stored(path)] for path in results.glob("*")}
-    last = {folder: stems[-1] for folder, stems in benches.items() if stems}
-    if name in last:
-        return Store(results, str(name))
-    if name is not None or not last:
-        return latest_store(name, results)
-    used = {
-        folder: max(_last_run(Store(results, folder)).replace(":", "-"), last.get(folder, ""))
-        for folder in {*experiments(results), *last}
-    }
-    return Store(results, max(used, key=lambda folder: used[folder]))
+    def last_use(store: Store) -> str:
+        benches = [path.stem for path in stored(store.folder)]
+        return max(_last_run(store).replace(":", "-"), *benches[-1:], "")
+
+    return _chosen(name, results, last_use)
+
+
+def _chosen(name: str | None, results: Path, last_use: Callable[[Store], str]) -> Store:
+    if name is not None:
+        return named(results, name)
+    stores = [Store(results, known) for known in known_experiments(results)]
+    return max(stores, key=last_use) if len(stores) > 1 else stores[0]
 
 
 def _last_run(store: Store) -> str:
@@ -157,8 +156,7 @@ def note_skipped(count: int, where: object) -> None:
     """Print how many folders were left out because they are no whole runs."""
     if count:
         several = f"{count} folders that are no whole runs"
-        what = "1 folder that is not a whole run" if count == 1 else several
-        emit(f"{where}: left out {what}", sys.stderr)
+        say(f"{where}: left out {'1 folder that is not a whole run' if count == 1 else several}")
 
 
 def condition(where: str | None) -> Condition | None:

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def stoppable(*events: threading.Event | None) -> Iterator[None]:
+def stoppable(*events: threading.Event) -> Iterator[None]:
     """Each Ctrl-C or SIGTERM sets the next event, the gentlest first; after the last it ends all.
 
     A session stops beginning runs at its first event, and stops the runs under way at its second.
     """
 
     def stop(*_: object) -> None:
-        for event in events:
-            if event is not None and not event.is_set():
-                event.set()
-                return
-        raise KeyboardInterrupt
+        event = next((event for event in events if not event.is_set()), None)
+        if event is None:
+            raise KeyboardInterrupt
+        event.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -2,25 +2,23 @@
 
 import contextlib
 import json
-import math
 import os
 import shutil
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Option
 
-from ..errors import listed, one_line
+from ..errors import listed
 from ..output import emit, printable
+from ..results.record import FAILURES
 
 if TYPE_CHECKING:
     from ..config.plan import Run
     from ..config.published import Published
-    from ..engine.scheduler import Session
     from ..results.record import Record
     from ..results.rows import Row
     from ..tables import Table
@@ -30,17 +28,23 @@ PATIENCE_S = 3.0
 
 OK, INTERNAL, USAGE, FAILED, DIVERGED, SLOWER, UNSURE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
+_CODES = {
+    **dict.fromkeys(FAILURES, FAILED),
+    "diverged": DIVERGED,
+    "slower": SLOWER,
+    "unsure": UNSURE,
+}
+"""Exit codes of what may happen, the worst first."""
 
-class Format(StrEnum):
-    """How results are printed."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
+Format = Literal["table", "json", "csv", "markdown"]
+FormatOption = Annotated[Format, Option("--format", "-f", help="How to print the results.")]
 
 
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the results.")]
+def exit_code(happened: Collection[str], *, interrupted: bool = False, broken: str = "") -> int:
+    """Interrupted or given up, or else the worst that happened."""
+    if interrupted or broken:
+        return INTERRUPTED if interrupted else FAILED
+    return next((code for what, code in _CODES.items() if what in happened), OK)
 
 
 # --- results
@@ -54,56 +58,67 @@ def show_results(
     csv: Callable[[], str],
 ) -> None:
     """Print results: `parts` as tables or Markdown, `whole` as JSON, or `csv`."""
-    if format is Format.json:
-        emit(json.dumps(finite(whole()), indent=1, allow_nan=False))
-    elif format is Format.csv:
+    if format == "json":
+        # JSON has no infinity and no NaN: they become null.
+        finite = json.loads(json.dumps(whole()), parse_constant=lambda _: None)
+        emit(json.dumps(finite, indent=1))
+    elif format == "csv":
         emit(csv())
     else:
         show_parts(parts(), format)
 
 
-def show_parts(parts: "Iterable[Table | str]", format: Format = Format.table) -> None:
+def show_parts(parts: "Iterable[Table | str]", format: Format = "table") -> None:
     """Print tables and text, those that are not empty, for the terminal or as Markdown."""
-    if texts := [formatted(part, format) for part in parts if part]:
+    if texts := [_formatted(part, format) for part in parts if part]:
         emit("\n\n".join(texts))
 
 
-def show_rows(rows: "Sequence[Row]", columns: Sequence[str], format: Format) -> None:
+def _formatted(part: "Table | str", format: Format) -> str:
+    if isinstance(part, str):
+        return part
+    return part.markdown() if format == "markdown" else part.text(terminal_size()[0])
+
+
+def show_rows(
+    rows: "Sequence[Row]",
+    columns: Sequence[str],
+    format: Format,
+    parts: "Callable[[], Iterable[Table | str]] | None" = None,
+) -> None:
+    """Print rows as a table, or people `parts` in its place."""
     from ..results.rows import as_csv, table
 
     show_results(
         format,
-        lambda: [table(rows, columns)],
+        parts or (lambda: [table(rows, columns)]),
         whole=lambda: [{name: row[name] for name in columns} for row in rows],
         csv=lambda: as_csv(rows, columns),
     )
 
 
 def show_records(records: "list[Record]", format: Format, published: "Published | None") -> None:
+    """Print runs: losses, beside `published` ones, a summary, and what there is to say of them."""
     from ..results import tables
 
-    def parts() -> "list[Table | str]":
-        texts = [fenced(text, format) for text in (tables.notes(records), tables.failures(records))]
-        return [tables.losses(records, published), tables.summary(records), *texts]
+    def parts() -> "Iterator[Table | str]":
+        if records:
+            yield tables.losses(records, published)
+            yield tables.summary(records)
+            yield fenced(tables.notes(records), format)
+            yield fenced(tables.failures(records), format)
 
     show_results(
         format,
-        lambda: parts() if records else [],
+        parts,
         whole=lambda: [record.full() for record in records],
         csv=lambda: tables.losses(records, published, exact=True).csv(),
     )
 
 
-def formatted(part: "Table | str", format: Format) -> str:
-    """A table for the terminal or as Markdown; text stays as it is."""
-    if isinstance(part, str):
-        return part
-    return part.markdown() if format is Format.markdown else part.text(terminal_size()[0])
-
-
 def fenced(text: str, format: Format) -> str:
     """Text whose lines and columns Markdown must keep."""
-    return f"```text\n{text}\n```" if text and format is Format.markdown else text
+    return f"```text\n{text}\n```" if text and format == "markdown" else text
 
 
 def paragraphs(texts: Iterable[str]) -> str:
@@ -120,31 +135,11 @@ def terminal_size(columns: int = 150) -> tuple[int, int]:
     return shutil.get_terminal_size((columns, 40))
 
 
-def finite(value: Any) -> Any:
-    """A value for JSON, which has no infinity and no NaN: they become null."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def exit_code(session: "Session", outcomes: Iterable[str]) -> int:
-    """Given up, interrupted, or the worst that happened to runs."""
-    from ..results.record import FAILURES
-
-    outcomes = set(outcomes)
-    if session.interrupted:
-        return INTERRUPTED
-    if session.broken or not outcomes.isdisjoint(FAILURES):
-        return FAILED
-    return DIVERGED if "diverged" in outcomes else OK
-
-
 # --- messages
 
 
-def say(text: str, quiet: bool) -> None:
+def say(text: str, quiet: bool = False) -> None:
+    """Print a line to standard error, unless `quiet`."""
     if not quiet:
         emit(printable(text), sys.stderr)
 
@@ -171,14 +166,6 @@ def also_loaded(record: "Record") -> list[str]:
         f"warning: {record.impl} also loaded {listed(record.also_loaded)}, which its source does "
         "not show: a sweep sees when they change, but Dask workers don't get them"
     ]
-
-
-def why(result: dict[str, Any], timeout_s: float = float("inf")) -> str:
-    """Why a process returned an error instead of a result, in one line."""
-    error = result["error"]
-    if error is None:
-        return f"it did not end within {timeout_s:g} s"
-    return one_line(error)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Progress of runs and benches: lines in a pipe, or a live display on a terminal."""
+"""Progress of runs, benches and proofs: lines in a pipe, or a live display on a terminal."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ TALLY_S = 5.0
 def watcher(
     runs: Sequence[Run] = (), *, total: int = 0, cells: int = 0, quiet: bool = False
 ) -> Lines:
-    """The view that fits standard error, of `runs`, a sweep of `total` or a bench of `cells`."""
-    if not quiet and (sys.stderr.isatty() or "FORCE_COLOR" in os.environ):
-        from .live import Live, terminal  # imports rich, which takes time that a pipe saves
+    """The view that fits standard error: of `runs`, or of a whole with one bar.
 
-        if console := terminal():
-            return Live(console, runs, total, cells)
+    That is a sweep of `total` runs, or rounds of `cells` turns.
+    """
+    if not quiet and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
+        from .live import Live  # imports rich, which takes time that a pipe saves
+
+        return Live(runs, total, cells)
     return Lines(runs, total, cells, quiet)
 
 
 class Lines:
-    """Lines on standard error, for pipes and logs: of each of `runs`, or of a sweep of `total`.
+    """Lines on standard error, for pipes and logs; none if `quiet`.
 
-    Also the rounds of a bench of `cells`; and nothing if `quiet`.
+    Sessions and benches call its methods, as their Watcher says.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Lines:
         self.runs, self.total, self.cells, self.quiet = runs, total or len(runs), cells, quiet
         self.outcomes: Counter[str] = Counter()
         self.begun = self.printed = self.tallied = time.monotonic()
-        self.title = ""
+        self.line, self.turns = "", 0
 
     def __enter__(self) -> Self:
         return self
@@ -60,42 +62,40 @@ class Lines:
             emit(text, sys.stderr)
 
     def importing(self, modules: list[str]) -> None:
-        """Frameworks are being imported; an empty list: they all are."""
         if modules:
             self.note(f"importing {', '.join(modules)}")
         self.begun = self.tallied = time.monotonic()
 
     def started(self, run: Run) -> None:
-        """A run begins."""
+        """Nothing for a line yet."""
 
     def event(self, run: Run, event: dict[str, Any]) -> None:
-        """A run reports that it trains, or how far it is."""
         if event["event"] == "progress" and time.monotonic() - self.printed > HEARTBEAT_S:
-            self.line(run, f"epoch {event['epoch']}/{run.config.epochs}  loss {loss(event)}")
+            self._tell(run, f"epoch {event['epoch']}/{run.config.epochs}  loss {loss(event)}")
 
     def finished(self, run: Run, record: Record) -> None:
-        """A run has ended and is saved."""
         self.outcomes[record.outcome] += 1
         if self.runs:
-            self.line(run, result_line(record))
+            self._tell(run, result_line(record))
             return
         if record.outcome in FAILURES:
             self.note(f"{run.key}  {result_line(record)}", style="red")
-        self.tell()
-
-    def tell(self) -> None:
-        """Show how many runs are done."""
-        if time.monotonic() - self.tallied > TALLY_S:
+        if due := time.monotonic() - self.tallied > TALLY_S:
             self.tallied = time.monotonic()
-            self.note(self.tally())
+        self.step(self.outcomes.total(), self.total, self.tally(), self.tally() if due else "")
 
     def measuring(self, number: int, of: int | None, label: str) -> None:
-        """A bench measures a cell in a round."""
-        before, self.title = self.title, round_of(number, of)
-        if self.title != before:
-            self.note(self.title)
+        line = f"round {number + 1}{f' of {of}' if of else ''}"
+        self.step(self.turns, of and of * self.cells, f"{line}  {label}", line)
+        self.turns += 1
 
-    def line(self, run: Run, text: str) -> None:
+    def step(self, done: int, total: int | None, title: str, line: str) -> None:
+        """Show how far the whole is: a bar and its `title`, or else the `line`, if it is new."""
+        if line and line != self.line:
+            self.line = line
+            self.note(line)
+
+    def _tell(self, run: Run, text: str) -> None:
         name = run.name.ljust(max(len(r.name) for r in self.runs)) if self.runs else run.key
         digits = len(str(self.total))
         self.note(f"[{self.outcomes.total():{digits}}/{self.total}] {name}  {text}")
@@ -114,10 +114,6 @@ def result_line(record: Record, *, brief: bool = False) -> str:
         return f"{record.outcome}: {record.reason}"
     work = f"{record.epochs_done} epochs  loss {number(record.final_loss)}  "
     return f"ok  {'' if brief else work}{record.train_s:.2f} s"
-
-
-def round_of(number: int, of: int | None) -> str:
-    return f"round {number + 1}{f' of {of}' if of else ''}"
 
 
 def loss(event: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """`twolayer results`: list experiments, or the runs of one, or what can be deleted."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,13 +7,13 @@ from typer import Option
 
 from ..config.plan import human_bytes
 from ..errors import UserError
-from ..output import emit
+from ..results import rows as stored
 from ..results.housekeeping import Waste, delete, leftovers, superseded
-from ..results.rows import COLUMNS, check_column, default_columns, ordered, overview, row
+from ..results.rows import COLUMNS, check_column, known_experiments, named, row
 from ..results.store import Store
 from . import inputs
 from .options import Results
-from .printing import Format, FormatOption, show_rows
+from .printing import Format, FormatOption, say, show_rows
 
 
 def results(
@@ -26,7 +25,7 @@ def results(
     columns: Annotated[
         str | None, Option(metavar="A,B,…", help="Columns to show, separated by commas.")
     ] = None,
-    format: FormatOption = Format.table,
+    format: FormatOption = "table",
     results: Results = Path("results"),
     prune: Annotated[
         bool, Option("--prune", help="List leftovers of killed runs and superseded runs.")
@@ -35,10 +34,11 @@ def results(
 ) -> None:
     inputs.needs("--prune", prune, {"--yes": yes})
     picking = {"--where": where, "--sort": sort, "--columns": columns}
-    if prune and (names := inputs.given(picking)):
-        raise UserError(f"{names[0]}: can't be used with --prune")
+    if prune and (refused := inputs.given(picking)):
+        raise UserError(f"{refused[0]}: can't be used with --prune")
     inputs.needs("the name of an experiment", experiment is not None, picking)
-    stores = inputs.find_stores(experiment, results)
+    names = known_experiments(results) if experiment is None else [experiment]
+    stores = [named(results, name) for name in names]
     if prune:
         _prune(stores, format, yes)
     elif experiment is None:
@@ -50,9 +50,9 @@ def results(
 def _list_experiments(stores: list[Store], format: Format) -> None:
     rows = []
     for store in stores:
-        experiment, skipped = overview(store)
+        experiment, skipped = stored.overview(store)
         inputs.note_skipped(skipped, store.runs)
-        if format in (Format.table, Format.markdown):
+        if format in ("table", "markdown"):
             experiment["bytes"] = human_bytes(experiment["bytes"])
         rows.append(experiment)
     show_rows(rows, list(rows[0]), format)
@@ -61,17 +61,17 @@ def _list_experiments(stores: list[Store], format: Format) -> None:
 def _list_runs(
     store: Store, format: Format, where: str | None, sort: str | None, columns: str | None
 ) -> None:
-    fits = inputs.condition(where)
-    by = None if sort is None else check_column(sort.removeprefix("-"), "--sort")
-    names = [] if columns is None else [name.strip() for name in columns.split(",")]
-    chosen = dict.fromkeys(check_column(name, "--columns") for name in names)
+    fits = inputs.condition(where) or (lambda run: True)
+    names = [] if columns is None else columns.split(",")
+    chosen = dict.fromkeys(check_column(name.strip(), "--columns") for name in names)
     runs = [row(run) for run in inputs.stored_runs(store, needed=False)]
-    rows = [run for run in runs if fits is None or fits(run)]
-    if by is not None:
-        rows = ordered(rows, by, descending=str(sort).startswith("-"))
+    rows = [run for run in runs if fits(run)]
+    if sort is not None:
+        by = check_column(sort.removeprefix("-"), "--sort")
+        rows = stored.ordered(rows, by, descending=sort.startswith("-"))
     if not rows:
-        emit("no run fits" if runs else "no runs", sys.stderr)
-    usual = COLUMNS if format in (Format.json, Format.csv) else default_columns(rows)
+        say("no run fits" if runs else "no runs")
+    usual = COLUMNS if format in ("json", "csv") else stored.default_columns(rows)
     show_rows(rows, list(chosen) or usual, format)
 
 
@@ -81,13 +81,13 @@ def _prune(stores: list[Store], format: Format, yes: bool) -> None:
         dead, kept = leftovers(store)
         waste += [*dead, *superseded(store)]
         for item in kept:
-            emit(f"{item.path}: stays: {item.reason}", sys.stderr)
+            say(f"{item.path}: stays: {item.reason}")
     rows = [{"path": str(w.path), "reason": w.reason, "bytes": w.bytes} for w in waste]
-    if rows or format is Format.json:
+    if rows or format == "json":
         show_rows(rows, ["path", "reason", "bytes"], format)
     if yes:
         delete(waste)
     total = human_bytes(sum(item.bytes for item in waste))
     what = "1 folder or file" if len(waste) == 1 else f"{len(waste)} folders and files"
     done = f"deleted {what}, {total}" if yes else f"would delete {what}, {total}; --yes does it"
-    emit(done if waste else "nothing to delete", sys.stderr)
+    say(done if waste else "nothing to delete")

@@ -1,8 +1,8 @@
 """`twolayer show`: an experiment's latest run, averages, best runs, or curves."""
 
-import sys
 import textwrap
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from ..results.store import Store, read_run
 from ..tables import Table
 from . import inputs, printing
 from .options import Results
-from .printing import Format, FormatOption, fenced
+from .printing import Format, FormatOption, fenced, say
 
 MOST_RUNS = 40
 """With more runs than this, a summary is shown."""
@@ -29,7 +29,7 @@ BEST = 5
 def show(
     experiment: Annotated[str | None, inputs.experiment_argument("the latest")] = None,
     results: Results = Path("results"),
-    format: FormatOption = Format.table,
+    format: FormatOption = "table",
     published: inputs.Published = False,
     rows: Annotated[
         str | None, Option(metavar="COLUMN", help="Average: a row for each value of COLUMN.")
@@ -48,7 +48,7 @@ def show(
 ) -> None:
     inputs.one_of({"--rows": rows, "--best": best, "--published": published, "--plot": plot})
     inputs.needs("--rows", rows is not None, {"--cols": cols, "--value": value})
-    if plot and format in (Format.json, Format.csv):
+    if plot and format in ("json", "csv"):
         raise UserError(f"--plot: can't be printed as {format}; leave out --format")
     store = inputs.latest_store(experiment, results)
     if plot:
@@ -66,34 +66,35 @@ def show(
 def _show_latest(store: Store, format: Format, published: bool) -> None:
     runs = stored.latest(inputs.stored_runs(store))
     beside = inputs.published_beside(load(find_config("notebook"))) if published else None
-    if len(runs) > MOST_RUNS and not beside and format in (Format.table, Format.markdown):
-        _show_summary(store, [stored.row(run) for run in runs], format)
+    if len(runs) > MOST_RUNS and not beside and format in ("table", "markdown"):
+        rows = [stored.row(run) for run in runs]
+        more = fenced(_more(store.folder.name, rows), format)
+        printing.show_parts([*_overview(rows), more], format)
     else:
         records = [record for run in runs if (record := read_run(run.folder))]
         printing.show_records(records, format, beside)
 
 
-def _show_summary(store: Store, rows: list[Row], format: Format) -> None:
-    """A summary of many runs, and the commands that show more of them."""
+def _overview(rows: list[Row]) -> Iterator[Table | str]:
     outcomes = Counter(row["outcome"] for row in rows).most_common()
-    lowest, columns = stored.best(rows, BEST), [*stored.default_columns(rows), "folder"]
-    name, by = store.folder.name, next(iter(stored.differing(rows)), "outcome")
-    more = {
+    yield f"{len(rows):,} runs: {', '.join(f'{count:,} {outcome}' for outcome, count in outcomes)}"
+    yield stored.spread(rows)
+    if lowest := stored.best(rows, BEST):
+        yield "the lowest final losses:"
+        yield stored.table(lowest, [*stored.default_columns(rows), "folder"])
+
+
+def _more(name: str, rows: list[Row]) -> str:
+    """The commands that show more of many runs."""
+    by = next(iter(stored.differing(rows)), "outcome")
+    commands = {
         f"twolayer results {name}": "all of them; --where picks some",
         f"twolayer show {name} --best 20": "more of the best",
         f"twolayer show {name} --rows {by} --cols impl": "averages",
         f"twolayer show {name} --format csv": "the losses of all",
     }
-    width = max(map(len, more))
-    parts: list[Table | str] = [
-        f"{len(rows):,} runs: {', '.join(f'{count:,} {outcome}' for outcome, count in outcomes)}",
-        stored.spread(rows),
-    ]
-    if lowest:
-        parts += ["the lowest final losses:", stored.table(lowest, columns)]
-    lines = (f"{command:{width}}  # {what}" for command, what in more.items())
-    parts.append(fenced("\n".join(lines), format))
-    printing.show_parts(parts, format)
+    width = max(map(len, commands))
+    return "\n".join(f"{command:{width}}  # {what}" for command, what in commands.items())
 
 
 def _show_averages(store: Store, format: Format, rows: str, cols: str | None, value: str) -> None:
@@ -101,25 +102,22 @@ def _show_averages(store: Store, format: Format, rows: str, cols: str | None, va
     across = None if cols is None else check_column(cols, "--cols")
     value = check_column(value, "--value")
     pivot = stored.pivot(_current_rows(store), down, across, value)
-    if format in (Format.json, Format.csv):
-        names, cells = pivot.long()
-        printing.show_rows(cells, names, format)
-    else:
-        caption = pivot.caption()
-        if format is Format.table:
-            caption = textwrap.fill(caption, printing.terminal_size()[0])
-        printing.show_parts([pivot.table(), caption], format)
+    names, cells = pivot.long()
+    caption = pivot.caption()
+    if format == "table":
+        caption = textwrap.fill(caption, printing.terminal_size()[0])
+    printing.show_rows(cells, names, format, lambda: [pivot.table(), caption])
 
 
 def _show_plot(store: Store, format: Format) -> None:
     from ..report import data, terminal  # slow to import
 
     chart = data.chart("losses", store, None)
-    width, height = printing.terminal_size(80) if format is Format.table else (80, 40)
-    colour = format is Format.table and in_colour()
+    width, height = printing.terminal_size(80) if format == "table" else (80, 40)
+    colour = format == "table" and in_colour()
     emit(fenced(terminal.text(chart, width, height, colour=colour), format), styled=colour)
-    if chart.note:
-        emit(textwrap.fill(chart.note, width), sys.stderr)
+    for line in textwrap.wrap(chart.note, width):
+        say(line)
 
 
 def _current_rows(store: Store) -> list[Row]:

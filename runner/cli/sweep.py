@@ -1,19 +1,18 @@
 """`twolayer sweep`: many runs from one file, each done once, continued where they were left."""
 
 import contextlib
-import shlex
-import sys
 import threading
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from typer import Argument, Exit, Option
 
 from ..config.experiment import Assignment, config_names, find_config, load
 from ..config.plan import hosts_needed
 from ..config.settings import RULES
+from ..config.sweep import KEYS, Sweep, make
 from ..engine.campaign import Campaign
 from ..engine.cluster import connect
 from ..engine.scheduler import Session
@@ -23,14 +22,11 @@ from ..output import emit
 from ..results.query import parse
 from ..results.store import Store
 from ..tables import Table
-from .inputs import Quiet, keep_call, limits, needs, seconds
+from . import inputs, printing
 from .interrupt import stoppable
 from .options import Impls, Results, complete_files, split_names, with_settings
-from .printing import also_loaded, exit_code, patience, say, say_notes, show_parts
+from .printing import patience, say
 from .progress import duration, watcher
-
-if TYPE_CHECKING:
-    from ..config.sweep import Sweep
 
 FOLDER = "sweeps"
 
@@ -72,37 +68,33 @@ def sweep(
         str | None,
         Option(metavar="DURATION", help="Longest wait for Dask workers.", show_default="no limit"),
     ] = None,
-    quiet: Quiet = False,
+    quiet: inputs.Quiet = False,
 ) -> None:
     on_dask = scheduler is not None or scheduler_file is not None
-    needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
-    wait_s = float("inf") if wait is None else seconds("--wait", wait)
+    inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
+    wait_s = float("inf") if wait is None else inputs.seconds("--wait", wait)
+    path = find_config(file, FOLDER, option="")
+    experiment = load(path, assignments, options, split_names(impl), KEYS)
     with patience(f"checking every combination of {file} …", quiet):
-        requested = _load(file, assignments, options, split_names(impl), jobs)
+        requested = make(experiment, cores=max(1, usable_cores() // jobs))
+    _check_seed(assignments, requested)
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
-    store = Store(results, requested.experiment.name)
+    store = Store(results, experiment.name)
     implementations = requested.implementations
     with patience(f"checking which of {requested.size:,} runs are finished …", quiet):
         runs = requested.runs(condition)
         campaign = Campaign(store, runs, implementations, retry=retry is not None, fresh=fresh)
     if plan:
-        show_parts([_outlook(campaign, jobs), _summary(campaign, jobs)])
+        printing.show_parts([_outlook(campaign, jobs), _summary(campaign, jobs)])
         return
     store.prepare()
-    say_notes(campaign.todo, quiet)
+    printing.say_notes(campaign.todo, quiet)
     for note in campaign.notes():
         say(f"note: {note}", quiet)
     say(_summary(campaign, jobs), quiet)
     progress = watcher(total=len(campaign.todo), quiet=quiet)
-    session = Session(
-        store,
-        progress,
-        jobs=jobs,
-        keep_interrupted=False,
-        cancel=threading.Event(),
-        **limits(requested.experiment),
-    )
-    keep_call(session, requested.experiment.path)
+    stop = {"cancel": threading.Event(), "keep_interrupted": False}
+    session = inputs.session(experiment, store, progress, jobs=jobs, **stop)
     remarks: dict[str, None] = {}
     here = contextlib.nullcontext()
     dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else here
@@ -111,43 +103,29 @@ def sweep(
         run_all = cluster.run_all if cluster else partial(session.run_here, needed=needed)
         for record in campaign.run(session, run_all):
             notes = [f"note: {record.impl}: {note}" for note in record.notes]
-            remarks |= dict.fromkeys([*notes, *also_loaded(record)])
+            remarks |= dict.fromkeys([*notes, *printing.also_loaded(record)])
     for remark in remarks:
         say(remark, quiet)
     raise Exit(_conclude(session, campaign, quiet))
 
 
-def _load(
-    file: str,
-    assignments: list[Assignment],
-    options: list[Assignment],
-    impls: list[str] | None,
-    jobs: int,
-) -> "Sweep":
-    from ..config import sweep as sweeps  # imports NumPy, which help and completion do without
-
-    path = find_config(file, FOLDER, option="")
-    experiment = load(path, assignments, options, impls, sweeps.KEYS)
-    requested = sweeps.make(experiment, cores=max(1, usable_cores() // jobs))
+def _check_seed(assignments: list[Assignment], requested: Sweep) -> None:
     for assignment in assignments:
         if assignment.key == "seed" and requested.repeat > 1:
+            file, repeat = requested.experiment.path.name, requested.repeat
             raise UserError(
                 f"{assignment.origin}: would give every repetition the same seed; "
-                f"{path.name} has repeat: {requested.repeat}, so set its first seed there"
+                f"{file} has repeat: {repeat}, so set its first seed there"
             )
-    return requested
 
 
 def _outlook(campaign: Campaign, jobs: int) -> Table:
     """What is planned, by implementation."""
     todo, seconds = Counter(run.name for run in campaign.todo), campaign.seconds()
-    rows = [
-        [
-            *(name, str(count), str(count - todo[name]), str(todo[name])),
-            duration(seconds[name] / jobs) if name in seconds else "-",
-        ]
-        for name, count in campaign.planned.items()
-    ]
+    rows = []
+    for name, count in campaign.planned.items():
+        time = duration(seconds[name] / jobs) if name in seconds else "-"
+        rows.append([name, str(count), str(count - todo[name]), str(todo[name]), time])
     return Table(("implementation", "runs", "finished", "to do", "time"), rows, frozenset({0}))
 
 
@@ -165,16 +143,17 @@ def _summary(campaign: Campaign, jobs: int) -> str:
 def _conclude(session: Session, campaign: Campaign, quiet: bool) -> int:
     """Print how the sweep ended; returns the exit code."""
     outcomes, planned = campaign.finished(), campaign.planned.total()
+    finished = f"{outcomes.total()} of {planned} runs finished"
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-    emit(f"{outcomes.total()} of {planned} runs finished: {counts or 'none'}")
+    emit(f"{finished}: {counts or 'none'}")
     if session.jobs > 1:
         say("runs shared the machine: their times do not compare with those of others", quiet)
-    unfinished = ["failed"] if outcomes.total() < planned else []
     if session.broken:
-        kept = f"{outcomes.total()} of {planned} runs finished and kept"
-        emit(f"{session.broken}; {kept}", sys.stderr)
+        say(f"{session.broken}; {finished} and kept")
     elif session.interrupted:
-        say(f"interrupted; to go on: {shlex.join(['twolayer', *sys.argv[1:]])}", quiet)
+        say(f"interrupted; to go on: {inputs.command_line()}", quiet)
     else:
         say(f"results are in {session.store.folder}", quiet)
-    return exit_code(session, [*outcomes, *unfinished])
+    unfinished = {"failed"} if outcomes.total() < planned else set()
+    happened = {*outcomes, *unfinished}
+    return printing.exit_code(happened, interrupted=session.interrupted, broken=session.broken)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -211,13 +211,17 @@ def perform_each(
     work: list[tuple[Run, dict[str, Any]]],
     timeout_s: float | None = None,
     memory_limit: float | None = None,
-) -> Iterator[dict[str, Any]]:
+    importing: Callable[[list[str]], None] = lambda _: None,
+) -> Generator[dict[str, Any]]:
     """Do other tasks than a training, one after the other; yields the results.
 
-    Each is a run with the task and its arguments.
+    Each is a run with the task and its arguments. `importing` is as in Watcher.
     """
-    with Hosts(hosts_needed(run for run, _ in work)) as hosts:
+    needed = hosts_needed(run for run, _ in work)
+    with Hosts(needed) as hosts:
+        importing(sorted({framework for frameworks, _ in needed for framework in frameworks}))
         hosts.wait_ready()
+        importing([])
         for run, task in work:
             job = Job.of(run, timeout_s=timeout_s, memory_limit=memory_limit, **task)
             yield perform(job, hosts)

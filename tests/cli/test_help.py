@@ -4,7 +4,7 @@ import re
 
 import pytest
 from command import twolayer
-from twolayer.cli.app import COMMANDS, build
+from twolayer.cli.app import COMMANDS, app
 from typer.testing import CliRunner
 
 SUMMARIES = {name: text for group in COMMANDS.values() for name, text in group.items()}
@@ -21,7 +21,7 @@ def test_help_shows_each_command_in_its_group_on_one_line(tmp_path):
 
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_a_command_says_in_its_help_what_it_does(name):
-    done = CliRunner().invoke(build(name), [name, "--help"])
+    done = CliRunner().invoke(app, [name, "--help"])
     assert (done.exit_code, SUMMARIES[name] in done.stdout) == (0, True)
 
 
