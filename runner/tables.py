@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,31 +42,22 @@ class Table:
         first, *others = self._widths()
         first = min(first, max(width // 2, width - len(GAP) - max(others, default=0)))
         limits = [first, *(max(1, width - len(GAP) - first) for _ in others)]
-        rows = [
-            [
-                shortened(cell, limits[column]) if column in self.left else cell
-                for column, cell in enumerate(cells)
-            ]
-            for cells in (self.header, *self.rows)
-        ]
+        rows = [list(cells) for cells in (self.header, *self.rows)]
+        for cells, column in itertools.product(rows, self.left.intersection(range(len(limits)))):
+            cells[column] = shortened(cells[column], limits[column])
         return replace(self, header=rows[0], rows=rows[1:])
 
     def _blocks(self, width: int) -> list[list[int]]:
         """Column numbers, first one included, in blocks that fit into `width` characters."""
-        groups: list[list[int]] = []
-        for column in range(1, len(self.header)):
-            if column in self.glued:
-                groups[-1].append(column)
-            else:
-                groups.append([column])
         widths = self._widths()
+        starts = [column for column in range(1, len(widths)) if column not in self.glued]
         blocks, used = [[0]], widths[0]
-        for group in groups:
-            needed = sum(len(GAP) + widths[column] for column in group)
+        for start, end in itertools.pairwise([*starts, len(widths)]):
+            needed = sum(len(GAP) + column for column in widths[start:end])
             if used + needed > width and len(blocks[-1]) > 1:
                 blocks.append([0])
                 used = widths[0]
-            blocks[-1] += group
+            blocks[-1] += range(start, end)
             used += needed
         return blocks
 

@@ -21,11 +21,9 @@ def diff(
     results: Results = Path("results"),
     format: FormatOption = Format.table,
 ) -> None:
-    sides = []
-    for text in (a, b):
-        runs, skipped = compare.side(text, results)
-        note_skipped(skipped, text)
-        sides.append(runs)
+    sides = [compare.side(text, results) for text in (a, b)]
+    for text, side in zip((a, b), sides, strict=True):
+        note_skipped(side.skipped, text)
     pairs, *alone = compare.pairs(*sides)
     if not pairs:
         raise UserError(f"{a} and {b}: no implementation is in both with the same settings")
@@ -36,7 +34,7 @@ def diff(
         format,
         lambda: [table for table in tables if table.rows],
         whole=lambda: {"a": a, "b": b, "pairs": differences, "only_a": only_a, "only_b": only_b},
-        csv=lambda: as_csv(differences, compare.NUMBERS),
+        csv=lambda: as_csv(differences, [n for n in differences[0] if n != "differences"]),
     )
     for folders, name in ((only_a, a), (only_b, b)):
         if folders and format in (Format.table, Format.markdown):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from ..results.export import export as write
-from ..results.rows import named
+from ..results.store import find_stores
 from .inputs import Where, condition, experiment_argument
 from .options import Results
 from .printing import say
@@ -22,5 +22,6 @@ def export(
     where: Where = None,
 ) -> None:
     fits = condition(where)
-    count = write(named(results, experiment), fits, to, out)
+    (store,) = find_stores(experiment, results)
+    count = write(store, fits, to, out)
     say(f"{count} {'run is' if count == 1 else 'runs are'} in {out}", quiet=False)

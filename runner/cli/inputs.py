@@ -16,8 +16,9 @@ from ..config.rules import DURATION
 from ..errors import UserError
 from ..output import emit, printable
 from ..results.query import Condition, parse
-from ..results.rows import COLUMNS, Stored, known_experiments, named, read
-from ..results.store import Store, experiments
+from ..results.record import Record
+from ..results.rows import COLUMNS, read
+from ..results.store import Store, experiments, find_stores
 from .options import split_names
 
 if TYPE_CHECKING:
@@ -110,13 +111,6 @@ def seconds(option: str, text: str) -> float:
 # --- stored experiments
 
 
-def find_stores(name: str | None, results: Path) -> list[Store]:
-    """The experiment of that name, or all."""
-    if name is not None:
-        return [named(results, name)]
-    return [Store(results, known) for known in known_experiments(results)]
-
-
 def latest_store(name: str | None, results: Path) -> Store:
     """The experiment of that name, or the one that was run last."""
     stores = find_stores(name, results)
@@ -141,10 +135,10 @@ def charted_store(name: str | None, results: Path) -> Store:
 
 
 def _last_run(store: Store) -> str:
-    return max((run.record.invocation for run in read(store)[0]), default="")
+    return max((run.invocation for run in read(store)[0]), default="")
 
 
-def stored_runs(store: Store, *, needed: bool = True) -> list[Stored]:
+def stored_runs(store: Store, *, needed: bool = True) -> list[Record]:
     """The runs of an experiment. Raises UserError if there are none and they are `needed`."""
     runs, skipped = read(store)
     note_skipped(skipped, store.runs)

@@ -9,9 +9,9 @@ from typer import Option
 from ..config.plan import human_bytes
 from ..errors import UserError
 from ..output import emit
-from ..results.housekeeping import Waste, delete, leftovers, superseded
-from ..results.rows import COLUMNS, check_column, default_columns, ordered, overview, row
-from ..results.store import Store
+from ..results.prune import delete, leftovers, superseded
+from ..results.rows import COLUMNS, Row, check_column, default_columns, ordered, overview, row
+from ..results.store import Store, find_stores
 from . import inputs
 from .options import Results
 from .printing import Format, FormatOption, show_rows
@@ -38,7 +38,7 @@ def results(
     if prune and (names := inputs.given(picking)):
         raise UserError(f"{names[0]}: can't be used with --prune")
     inputs.needs("the name of an experiment", experiment is not None, picking)
-    stores = inputs.find_stores(experiment, results)
+    stores = find_stores(experiment, results)
     if prune:
         _prune(stores, format, yes)
     elif experiment is None:
@@ -76,18 +76,17 @@ def _list_runs(
 
 
 def _prune(stores: list[Store], format: Format, yes: bool) -> None:
-    waste: list[Waste] = []
+    waste: list[Row] = []
     for store in stores:
         dead, kept = leftovers(store)
         waste += [*dead, *superseded(store)]
         for item in kept:
-            emit(f"{item.path}: stays: {item.reason}", sys.stderr)
-    rows = [{"path": str(w.path), "reason": w.reason, "bytes": w.bytes} for w in waste]
-    if rows or format is Format.json:
-        show_rows(rows, ["path", "reason", "bytes"], format)
+            emit(f"{item['path']}: stays: {item['reason']}", sys.stderr)
+    if waste or format is Format.json:
+        show_rows(waste, ["path", "reason", "bytes"], format)
     if yes:
         delete(waste)
-    total = human_bytes(sum(item.bytes for item in waste))
+    total = human_bytes(sum(item["bytes"] for item in waste))
     what = "1 folder or file" if len(waste) == 1 else f"{len(waste)} folders and files"
     done = f"deleted {what}, {total}" if yes else f"would delete {what}, {total}; --yes does it"
     emit(done if waste else "nothing to delete", sys.stderr)

@@ -15,8 +15,7 @@ from ..config import catalogue
 from ..config.settings import Config
 from ..errors import UserError
 from ..results.record import Record
-from ..results.rows import Stored
-from ..results.store import read_run
+from ..results.store import whole
 from . import bounds
 from .evidence import Gate
 
@@ -76,12 +75,12 @@ class _Case:
     changed: bool
 
 
-def judge(runs: Sequence[Stored]) -> list[Judged]:
+def judge(runs: Sequence[Record]) -> list[Judged]:
     """Hold the losses of each run to the reference, as far as that takes no more than WORK."""
     judged = [Judged(why_not=TOO_LONG)] * len(runs)
     groups: dict[tuple[Config, str], list[tuple[int, _Case]]] = {}
     for number, run in enumerate(runs):
-        case = _case(read_run(run.folder) or run.record)
+        case = _case(whole(run))
         if isinstance(case, str):
             judged[number] = Judged(why_not=case)
         else:
