@@ -1,7 +1,5 @@
 """Errors for users, and words for them."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Where a run took place: the machine, the system, the state of the source tree."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

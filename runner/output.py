@@ -1,7 +1,5 @@
 """Standard output and error: any encoding, closed streams, readers that have gone."""
 
-from __future__ import annotations
-
 import codecs
 import os
 import sys

@@ -4,8 +4,6 @@ importlib.metadata says the same, and is asked where this finds nothing; but imp
 third of the time of `twolayer list`.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable

@@ -1,14 +1,12 @@
 """A table: for a terminal of any width, as Markdown and as CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from .output import printable
 
@@ -37,7 +35,7 @@ class Table:
     def _widths(self) -> list[int]:
         return [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
 
-    def _cut(self, width: int) -> Table:
+    def _cut(self, width: int) -> Self:
         """The table with words shortened where a column would not fit beside the first."""
         first, *others = self._widths()
         first = min(first, max(width // 2, width - len(GAP) - max(others, default=0)))

@@ -1,7 +1,5 @@
 """What differs between two runs, or between the runs of two experiments."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ CSV and Parquet hold one tidy table: a row for each run and epoch, with all that
 run beside the loss. A run without a loss has one row, whose epoch and loss are missing.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -146,7 +144,7 @@ def _some(runs: Iterator[Record]) -> Iterator[Record]:
         yield run
 
 
-def _arrow(runs: list[Record], schema: pyarrow.Schema) -> pyarrow.Table:
+def _arrow(runs: list[Record], schema: "pyarrow.Schema") -> "pyarrow.Table":
     import pyarrow
 
     losses: list[list[Any]] = [run.losses or [None] for run in runs]

@@ -1,7 +1,5 @@
 """What may be deleted from results: leftovers of killed commands, and runs made again since."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ The grammar is a part of Python's: comparisons (also chained, and `in` a list), 
 names, numbers, words in quotes, true, false and null.
 """
 
-from __future__ import annotations
-
 import ast
 import operator
 import warnings

@@ -1,14 +1,12 @@
 """What is kept of one run: the fields of result.json, and the losses beside it."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from ..errors import one_line
 
@@ -66,7 +64,7 @@ class Record:
         return self.summary() | {"losses": losses}
 
     @classmethod
-    def parse(cls, text: str) -> Record:
+    def parse(cls, text: str) -> Self:
         """The record in the text of a result.json. Raises ValueError if there is none.
 
         Fields that are missing have their defaults; unknown ones are left out.

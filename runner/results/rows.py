@@ -1,7 +1,5 @@
 """Stored runs as flat rows: read, sorted, averaged over seeds, and laid out as tables."""
 
-from __future__ import annotations
-
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

@@ -6,8 +6,6 @@ A later run of the same settings and source lands beside the first as `<impl>-<h
 so nothing is ever replaced. Everything else under an experiment can be made again from here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import json

@@ -1,7 +1,5 @@
 """The tables of records: losses, summary, and why a run is not ok."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 
