@@ -16,16 +16,12 @@ GAP = "  "
 
 @dataclass(frozen=True)
 class Table:
-    """Cells in rows under a header; the first column names the row and is never split off.
-
-    `left` are the columns with words, which align left; numbers align right. `glued` are those
-    that are never split from the column before them.
-    """
+    """Cells in rows under a header; the first column names the row and is never split off."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    left: frozenset[int] = frozenset()
-    glued: frozenset[int] = frozenset()
+    left: frozenset[int] = frozenset()  # columns with words, which align left, not right
+    glued: frozenset[int] = frozenset()  # columns never split from the one before them
 
     def text(self, width: int) -> str:
         """The table for people, split into blocks where it is wider than `width`."""

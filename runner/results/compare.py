@@ -17,14 +17,11 @@ from .store import RUNS, Store, find_stores, read_run, whole
 
 @dataclass(frozen=True)
 class Side:
-    """A run, or the runs of an experiment that were not made again since.
-
-    `skipped` is how many folders hold no run.
-    """
+    """A run, or the runs of an experiment that were not made again since."""
 
     runs: list[Record]
     single: bool = False
-    skipped: int = 0
+    skipped: int = 0  # folders that hold no run
 
 
 def side(text: str, results: Path) -> Side:
@@ -56,7 +53,6 @@ def _experiment(store: Store) -> Side:
 
 
 Pair = tuple[Record, Record]
-"""Two runs to be compared."""
 
 
 def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
@@ -76,8 +72,7 @@ def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
             paired.append((ours[0], theirs[0]))
         else:
             same = {settings_of(run): run for run in theirs}
-            partners = ((run, same.get(settings_of(run))) for run in ours)
-            paired += [(run, partner) for run, partner in partners if partner]
+            paired += [(run, same[key]) for run in ours if (key := settings_of(run)) in same]
     folders = {run.folder for pair in paired for run in pair}
     alone = [[run for run in side.runs if run.folder not in folders] for side in (a, b)]
     return paired, alone[0], alone[1]

@@ -40,15 +40,12 @@ _MLFLOW_STATUS = {"ok": "FINISHED", "interrupted": "KILLED", "timeout": "KILLED"
 
 @dataclass(frozen=True)
 class Export:
-    """An experiment, its runs with their losses, and the file or folder to make of them.
-
-    It is made at `path` and moved to `out`.
-    """
+    """An experiment and the file or folder to make of it."""
 
     experiment: str
-    runs: Iterator[Record]
-    path: Path
-    out: Path
+    runs: Iterator[Record]  # with their losses
+    path: Path  # where it is made
+    out: Path  # where it is moved then
 
 
 def export(store: Store, condition: Condition | None, to: str, out: Path) -> int:
@@ -117,11 +114,9 @@ def _jsonl(export: Export) -> None:
 
 
 def _parquet(export: Export) -> None:
-    """The tidy table in one file.
+    """The tidy table, which `pandas.read_parquet` gives ready to be grouped and plotted.
 
-    One file rather than a table of runs beside one of losses: `pandas.read_parquet(file)` then
-    gives what can be grouped and plotted at once. What repeats in every row of a run costs next
-    to nothing there, since Parquet stores each value once and counts it.
+    What repeats in every row of a run costs next to nothing: Parquet stores it once.
     """
     import pyarrow.parquet
 
@@ -177,9 +172,8 @@ def _timeline(run: Record) -> tuple[float, list[float]]:
 def _tensorboard(export: Export) -> None:
     """A folder of event files for each run, with its settings for the HParams page.
 
-    By tensorboardX, which needs no framework. The others, tensorboard.summary.Writer (experimental,
-    by its own word, and without settings) and torch.utils.tensorboard (on the same event writer),
-    need all of TensorBoard and import TensorFlow wherever it is installed.
+    By tensorboardX, which needs no framework: tensorboard.summary.Writer (without settings) and
+    torch.utils.tensorboard import TensorFlow wherever it is installed.
     """
     from tensorboardX import SummaryWriter
     from tensorboardX.summary import hparams
@@ -200,11 +194,7 @@ def _tensorboard(export: Export) -> None:
 
 
 def _mlflow(export: Export) -> None:
-    """An MLflow store in SQLite, `mlflow.db`: its file store is no longer supported.
-
-    The client of mlflow-skinny is MLflow's own; it lacks what the database needs, which the
-    extra adds.
-    """
+    """An MLflow store in SQLite, `mlflow.db`: its file store is no longer supported."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read at import: it would call home
     import alembic  # noqa: F401 (MLflow imports it when it makes the database)
     import sqlalchemy  # noqa: F401

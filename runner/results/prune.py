@@ -46,14 +46,11 @@ def _waste(path: Path, reason: str) -> Row:
 
 
 def delete(waste: Iterable[Row]) -> None:
-    """Delete for good. A run is renamed first, so that at no moment half of it is read.
-
-    Raises UserError, naming the first that can't be deleted.
-    """
+    """Delete for good. Raises UserError, naming the first that can't be deleted."""
     for path in (Path(row["path"]) for row in waste):
         try:
             with aside(path.parent) as temporary:
-                path.rename(temporary)
+                path.rename(temporary)  # first, so that at no moment half of a run is read
                 remove(temporary)
         except FileNotFoundError:
             continue  # another process was faster

@@ -171,16 +171,12 @@ def overview(store: Store) -> tuple[Row, int]:
 
 @dataclass(frozen=True)
 class Cell:
-    """The runs that agree in the row and column of a pivot.
+    """The runs that agree in the row and column of a pivot."""
 
-    `mean` and `sd` (of a sample; None for less than two) are over the `n` runs that ended as
-    ok and have the value; `others` counts the outcomes of the rest.
-    """
-
-    mean: float | None
-    sd: float | None
+    mean: float | None  # of the `n` runs that ended as ok and have the value
+    sd: float | None  # of a sample; None for less than two
     n: int
-    others: dict[str, int]
+    others: dict[str, int]  # counts of the outcomes of the rest
 
     def text(self) -> str:
         """`mean ± sd (n), 1 diverged`."""
@@ -191,10 +187,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Pivot:
-    """Cells by the values of a column down and of another across; without one it is all `[""]`.
-
-    `over` are the settings that differ among the runs of a cell.
-    """
+    """Cells by the values of a column down and of another across, `[""]` where there is none."""
 
     rows: str
     cols: str | None
@@ -202,7 +195,7 @@ class Pivot:
     down: list[Any]
     across: list[Any]
     cells: dict[tuple[Any, Any], Cell]
-    over: list[str]
+    over: list[str]  # the settings that differ among the runs of a cell
 
     def table(self) -> Table:
         prefix = "" if self.cols == "impl" else f"{self.cols}="
@@ -228,10 +221,7 @@ class Pivot:
 
 
 def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Pivot:
-    """The average of a column for each pair of values of two others.
-
-    Raises UserError if the column holds words.
-    """
+    """The average of a column, by two others. Raises UserError if it holds words."""
     if any(isinstance(row[value], str) for row in rows):
         raise UserError(f"--value: {value} has no mean; choose a column of numbers")
     groups = grouped(rows, lambda row: (row[down], row[across] if across else ""))
