@@ -1,7 +1,5 @@
 """Errors for users, and words for them."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -20,20 +18,16 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake in a config or on the command line.
+    """A mistake in a config or on the command line."""
 
-    `origin` is its place (`configs/x.yaml:8:5`, `--lr`), `key` the name of the setting.
-    `note` helps with every mistake of its kind: it is printed once, after all of them.
-    """
-
-    origin: str
-    key: str
+    origin: str  # its place, such as `configs/x.yaml:8:5` or `--lr`
+    key: str  # the name of the setting
     message: str
-    note: str = ""
+    note: str = ""  # helps with all mistakes of its kind: printed once, after them
 
     def __str__(self) -> str:
-        named = self.key and not self.origin.startswith("--")  # an option names itself
-        return printable(f"{self.origin}: {self.key + ': ' if named else ''}{self.message}")
+        key = "" if self.origin.startswith("--") else self.key  # an option names itself
+        return printable(": ".join(filter(None, (self.origin, key, self.message))))
 
 
 class ConfigError(UserError):

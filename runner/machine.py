@@ -1,11 +1,10 @@
 """Where a run took place: the machine, the system, the state of the source tree."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,12 +75,10 @@ def cache_bytes() -> int | None:
 
 
 def _cpu_model() -> str:
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 
@@ -96,24 +93,13 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit.decode().strip(), "dirty": bool(changes)}
 
 
-_KEPT = (
-    "GIT_CONFIG",
-    "GIT_EXEC_PATH",
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
-)
-
-
 def git(folder: Path, *words: str, timeout_s: float | None = None) -> bytes:
     """Output of git about the repository of a folder, also in a hook, which names its own.
 
     Raises FileNotFoundError without git, CalledProcessError if it refuses.
     """
-    own = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith(_KEPT)
-    }
+    kept = ("GIT_CONFIG", "GIT_EXEC_PATH", "GIT_CEILING_", "GIT_DISCOVERY_")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(kept)}
     command = ["git", "-C", str(folder), *words]
-    done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=True, env=own)
+    done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=True, env=env)
     return done.stdout

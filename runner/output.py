@@ -1,11 +1,14 @@
 """Standard output and error: any encoding, closed streams, readers that have gone."""
 
-from __future__ import annotations
-
 import codecs
 import os
 import sys
 from typing import TextIO
+
+COLOURS = {"ok": 32, "diverged": 33, "interrupted": 33} | dict.fromkeys(
+    ("failed", "crashed", "timeout", "out_of_memory"), 31
+)
+"""The outcomes' colours, where they are cells of a table."""
 
 PLAIN = dict(zip("─│└┴┤┬┼…·×→±–—≤≥µ²▁▂▃▄▅▆▇█", "-|+++++..X>~--<>u2_.-=+*%#", strict=True))  # noqa: RUF001
 """Replacements in encodings without a character: one for one, so that columns line up."""
@@ -48,15 +51,6 @@ def in_colour() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
-def _painted(text: str) -> str:
-    """The outcomes in colour, where they are cells of a table."""
-    styles = {"ok": 32, "diverged": 33, "interrupted": 33}
-    styles |= dict.fromkeys(("failed", "crashed", "timeout", "out_of_memory"), 31)
-    for word, colour in styles.items():
-        text = text.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
-    return text
-
-
 def emit(text: str, stream: TextIO | None = None, *, styled: bool = False) -> None:
     """Print lines, to standard output by default; what is not printable in them is replaced.
 
@@ -68,7 +62,8 @@ def emit(text: str, stream: TextIO | None = None, *, styled: bool = False) -> No
     stream = stream or sys.stdout
     shown = text if styled else "\n".join(map(printable, text.split("\n")))
     if stream is sys.stdout and in_colour():
-        shown = _painted(shown)
+        for word, colour in COLOURS.items():
+            shown = shown.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
     try:
         print(shown, file=stream, flush=True)
     except BrokenPipeError:

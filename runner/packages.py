@@ -4,13 +4,13 @@ importlib.metadata says the same, and is asked where this finds nothing; but imp
 third of the time of `twolayer list`.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+from . import __version__
 
 _END = ".dist-info"
 
@@ -67,9 +67,7 @@ def entry_points(group: str) -> list[tuple[str, str, str]]:
 
 def versions(imports: Iterable[str]) -> dict[str, str]:
     """Versions of Python, of twolayer, of NumPy and of what an implementation imports."""
-    import platform
-
-    from . import __version__
-
-    installed = {name: version(name) for name in dict.fromkeys([*imports, "numpy"])}
-    return {"python": platform.python_version(), "twolayer": __version__, **installed}
+    python = sys.version.partition(" ")[0]
+    return {"python": python, "twolayer": __version__} | {
+        name: version(name) for name in (*imports, "numpy")
+    }

@@ -1,13 +1,12 @@
 """A table: for a terminal of any width, as Markdown and as CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from .output import printable
 
@@ -17,16 +16,12 @@ GAP = "  "
 
 @dataclass(frozen=True)
 class Table:
-    """Cells in rows under a header; the first column names the row and is never split off.
-
-    `left` are the columns with words, which align left; numbers align right. `glued` are those
-    that are never split from the column before them.
-    """
+    """Cells in rows under a header; the first column names the row and is never split off."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    left: frozenset[int] = frozenset()
-    glued: frozenset[int] = frozenset()
+    left: frozenset[int] = frozenset()  # columns with words, which align left, not right
+    glued: frozenset[int] = frozenset()  # columns never split from the one before them
 
     def text(self, width: int) -> str:
         """The table for people, split into blocks where it is wider than `width`."""
@@ -36,36 +31,27 @@ class Table:
     def _widths(self) -> list[int]:
         return [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
 
-    def _cut(self, width: int) -> Table:
+    def _cut(self, width: int) -> Self:
         """The table with words shortened where a column would not fit beside the first."""
         first, *others = self._widths()
         first = min(first, max(width // 2, width - len(GAP) - max(others, default=0)))
         limits = [first, *(max(1, width - len(GAP) - first) for _ in others)]
-        rows = [
-            [
-                shortened(cell, limits[column]) if column in self.left else cell
-                for column, cell in enumerate(cells)
-            ]
-            for cells in (self.header, *self.rows)
-        ]
+        rows = [list(cells) for cells in (self.header, *self.rows)]
+        for cells, column in itertools.product(rows, self.left.intersection(range(len(limits)))):
+            cells[column] = shortened(cells[column], limits[column])
         return replace(self, header=rows[0], rows=rows[1:])
 
     def _blocks(self, width: int) -> list[list[int]]:
         """Column numbers, first one included, in blocks that fit into `width` characters."""
-        groups: list[list[int]] = []
-        for column in range(1, len(self.header)):
-            if column in self.glued:
-                groups[-1].append(column)
-            else:
-                groups.append([column])
         widths = self._widths()
+        starts = [column for column in range(1, len(widths)) if column not in self.glued]
         blocks, used = [[0]], widths[0]
-        for group in groups:
-            needed = sum(len(GAP) + widths[column] for column in group)
+        for start, end in itertools.pairwise([*starts, len(widths)]):
+            needed = sum(len(GAP) + column for column in widths[start:end])
             if used + needed > width and len(blocks[-1]) > 1:
                 blocks.append([0])
                 used = widths[0]
-            blocks[-1] += group
+            blocks[-1] += range(start, end)
             used += needed
         return blocks
 

@@ -19,10 +19,10 @@ def diff(
     results: Results = Path("results"),
     format: FormatOption = "table",
 ) -> None:
-    (runs_a, skipped_a), (runs_b, skipped_b) = (compare.side(text, results) for text in (a, b))
-    note_skipped(skipped_a, a)
-    note_skipped(skipped_b, b)
-    pairs, *alone = compare.pairs(runs_a, runs_b)
+    sides = [compare.side(text, results) for text in (a, b)]
+    for text, side in zip((a, b), sides, strict=True):
+        note_skipped(side.skipped, text)
+    pairs, *alone = compare.pairs(*sides)
     if not pairs:
         raise UserError(f"{a} and {b}: no implementation is in both with the same settings")
     differences = [compare.compared(pair) for pair in pairs]
@@ -32,7 +32,7 @@ def diff(
         format,
         lambda: [table for table in tables if table.rows],
         whole=lambda: {"a": a, "b": b, "pairs": differences, "only_a": only_a, "only_b": only_b},
-        csv=lambda: as_csv(differences, compare.NUMBERS),
+        csv=lambda: as_csv(differences, [n for n in differences[0] if n != "differences"]),
     )
     for folders, name in ((only_a, a), (only_b, b)):
         if folders and format in ("table", "markdown"):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from ..results.export import export as write
-from ..results.rows import named
+from ..results.store import find_stores
 from .inputs import Where, condition, experiment_argument
 from .options import Results
 from .printing import say
@@ -21,5 +21,7 @@ def export(
     results: Results = Path("results"),
     where: Where = None,
 ) -> None:
-    count = write(named(results, experiment), condition(where), to, out)
+    fits = condition(where)
+    (store,) = find_stores(experiment, results)
+    count = write(store, fits, to, out)
     say(f"{count} {'run is' if count == 1 else 'runs are'} in {out}")

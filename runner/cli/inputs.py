@@ -17,8 +17,9 @@ from ..engine.scheduler import Session, Watcher
 from ..errors import UserError
 from ..output import printable
 from ..results.query import Condition, parse
-from ..results.rows import COLUMNS, Stored, known_experiments, named, read
-from ..results.store import Store, experiments
+from ..results.record import Record
+from ..results.rows import COLUMNS, read
+from ..results.store import Store, experiments, find_stores
 from .options import split_names
 from .printing import say
 
@@ -133,17 +134,15 @@ def charted_store(name: str | None, results: Path) -> Store:
 
 
 def _chosen(name: str | None, results: Path, last_use: Callable[[Store], str]) -> Store:
-    if name is not None:
-        return named(results, name)
-    stores = [Store(results, known) for known in known_experiments(results)]
+    stores = find_stores(name, results)
     return max(stores, key=last_use) if len(stores) > 1 else stores[0]
 
 
 def _last_run(store: Store) -> str:
-    return max((run.record.invocation for run in read(store)[0]), default="")
+    return max((run.invocation for run in read(store)[0]), default="")
 
 
-def stored_runs(store: Store, *, needed: bool = True) -> list[Stored]:
+def stored_runs(store: Store, *, needed: bool = True) -> list[Record]:
     """The runs of an experiment. Raises UserError if there are none and they are `needed`."""
     runs, skipped = read(store)
     note_skipped(skipped, store.runs)

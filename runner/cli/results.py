@@ -8,9 +8,9 @@ from typer import Option
 from ..config.plan import human_bytes
 from ..errors import UserError
 from ..results import rows as stored
-from ..results.housekeeping import Waste, delete, leftovers, superseded
-from ..results.rows import COLUMNS, check_column, known_experiments, named, row
-from ..results.store import Store
+from ..results.prune import delete, leftovers, superseded
+from ..results.rows import COLUMNS, check_column, row
+from ..results.store import Store, find_stores
 from . import inputs
 from .options import Results
 from .printing import Format, FormatOption, say, show_rows
@@ -37,8 +37,7 @@ def results(
     if prune and (refused := inputs.given(picking)):
         raise UserError(f"{refused[0]}: can't be used with --prune")
     inputs.needs("the name of an experiment", experiment is not None, picking)
-    names = known_experiments(results) if experiment is None else [experiment]
-    stores = [named(results, name) for name in names]
+    stores = find_stores(experiment, results)
     if prune:
         _prune(stores, format, yes)
     elif experiment is None:
@@ -76,18 +75,17 @@ def _list_runs(
 
 
 def _prune(stores: list[Store], format: Format, yes: bool) -> None:
-    waste: list[Waste] = []
+    waste: list[stored.Row] = []
     for store in stores:
         dead, kept = leftovers(store)
         waste += [*dead, *superseded(store)]
         for item in kept:
-            say(f"{item.path}: stays: {item.reason}")
-    rows = [{"path": str(w.path), "reason": w.reason, "bytes": w.bytes} for w in waste]
-    if rows or format == "json":
-        show_rows(rows, ["path", "reason", "bytes"], format)
+            say(f"{item['path']}: stays: {item['reason']}")
+    if waste or format == "json":
+        show_rows(waste, ["path", "reason", "bytes"], format)
     if yes:
         delete(waste)
-    total = human_bytes(sum(item.bytes for item in waste))
+    total = human_bytes(sum(item["bytes"] for item in waste))
     what = "1 folder or file" if len(waste) == 1 else f"{len(waste)} folders and files"
     done = f"deleted {what}, {total}" if yes else f"would delete {what}, {total}; --yes does it"
     say(done if waste else "nothing to delete")

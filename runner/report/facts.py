@@ -17,8 +17,9 @@ from ..errors import listed
 from ..results import tables as record_tables
 from ..results.record import FAILURES, Record
 from ..results.rows import best
+from ..results.store import whole
 from ..tables import Table
-from .material import Material, whole
+from .material import Material
 from .parity import Held
 from .times import comparable, compared
 
@@ -52,7 +53,7 @@ def verdict(material: Material, judged: Held) -> Verdict:
 
 
 def _mood(material: Material, judged: Held) -> str:
-    outcomes = {run.record.outcome for run in material.runs} or {"ok"}
+    outcomes = {run.outcome for run in material.runs} or {"ok"}
     if outcomes & set(FAILURES) or any(each.outside for _, each in judged):
         return "bad"
     return "good" if outcomes == {"ok"} else "mixed"
@@ -62,7 +63,7 @@ def _outcomes(material: Material) -> str:
     count = len(material.runs)
     if not count and material.bench:
         return _bench_size(material.bench)
-    outcomes = Counter(run.record.outcome.replace("_", " ") for run in material.runs)
+    outcomes = Counter(run.outcome.replace("_", " ") for run in material.runs)
     if set(outcomes) == {"ok"}:
         return f"{_count(count, 'run')}, {'ok' if count == 1 else 'all ok'}."
     words = listed(f"{number} {outcome}" for outcome, number in outcomes.most_common())
@@ -158,8 +159,8 @@ class Trouble:
 
 def troubles(material: Material) -> tuple[list[Trouble], Table | None]:
     """Runs that are not ok: those with something to read, and a table of all."""
-    bad = [run for run in material.runs if run.record.outcome != "ok"]
-    bad.sort(key=lambda run: run.record.outcome == "diverged")
+    bad = [run for run in material.runs if run.outcome != "ok"]
+    bad.sort(key=lambda run: run.outcome == "diverged")
     told = []
     for run in bad[:MOST_LOGS]:
         record = whole(run)
@@ -167,7 +168,7 @@ def troubles(material: Material) -> tuple[list[Trouble], Table | None]:
         if lines:
             label = material.label(run)
             told.append(Trouble(label, record.outcome, record.reason, [line[4:] for line in lines]))
-    rows = [[material.label(r), r.record.outcome, r.record.reason] for r in bad]
+    rows = [[material.label(r), r.outcome, r.reason] for r in bad]
     table = Table(("run", "outcome", "reason"), rows, frozenset({0, 1, 2}))
     return told, table if bad else None
 
@@ -200,7 +201,7 @@ def _places(material: Material) -> list[Record]:
     """Records that say where it ran; of a bench without runs, one made up from it."""
     bench = material.bench
     if material.runs or not bench:
-        return [run.record for run in material.runs]
+        return material.runs
     record = Record("", "ok", {}, started_at=bench.started_at, threads=bench.threads)
     record.machine, record.versions, record.git = bench.machine, bench.versions, bench.git
     return [record]
@@ -244,7 +245,7 @@ def commands(material: Material) -> str:
 
 def _calls(material: Material) -> Iterator[str]:
     """The commands that made the runs, each once, after the files that they ran."""
-    calls = {run.record.invocation: run.record for run in material.runs if run.record.command}
+    calls = {run.invocation: run for run in material.runs if run.command}
     shown: dict[str, None] = {}
     for invocation, record in sorted(calls.items())[:MOST_COMMANDS]:
         text = material.store.config_text(invocation) if record.config_file else ""
@@ -264,7 +265,7 @@ def _written(file: str, text: str) -> str:
 
 def _older(material: Material) -> list[str]:
     """For runs whose records hold no command, the config that is kept of each."""
-    folders = [run.folder for run in material.runs if not run.record.command]
+    folders = [run.folder for run in material.runs if not run.command]
     options = ["twolayer", "run", "--name", material.name, "--config"]
     lines = [shlex.join([*options, f"{each}/config.yaml"]) for each in folders[:MOST_COMMANDS]]
     if len(folders) > MOST_COMMANDS:

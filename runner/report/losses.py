@@ -11,9 +11,9 @@ from ..errors import listed
 from ..output import printable
 from ..results import tables as record_tables
 from ..results.record import Record
-from ..results.rows import Stored
+from ..results.store import whole
 from .chart import Chart, Look, Series, looks
-from .material import Material, whole
+from .material import Material
 
 MOST_CURVES = 12
 """More can't be told apart."""
@@ -92,7 +92,7 @@ def _thinned(values: Sequence[float]) -> list[tuple[int, float | None]]:
 class Chosen:
     """A run that is drawn: what it is called at its curve, and in tables, where there is room."""
 
-    run: Stored
+    run: Record
     name: str
     label: str
 
@@ -102,7 +102,7 @@ def select(material: Material) -> tuple[list[Chosen], str]:
     runs = material.runs
     if len(runs) <= MOST_CURVES:
         return [Chosen(run, name := material.label(run), name) for run in runs], ""
-    groups = [[r for r in runs if r.record.impl == impl] for impl in material.impls]
+    groups = [[r for r in runs if r.impl == impl] for impl in material.impls]
     words = WORDS[min(3, max(1, MOST_CURVES // len(groups))) - 1]
     chosen = [each for group in groups for each in _picked(material, group, words)]
     note = f"{len(chosen)} of {len(runs)} runs: the {listed(words)} of each implementation"
@@ -113,23 +113,22 @@ def select(material: Material) -> tuple[list[Chosen], str]:
     return chosen, f"{note}, by final loss; diverged ones come last."
 
 
-def _picked(material: Material, runs: Sequence[Stored], words: Sequence[str]) -> list[Chosen]:
+def _picked(material: Material, runs: Sequence[Record], words: Sequence[str]) -> list[Chosen]:
     ranked = sorted(runs, key=_by_loss)
     if len(ranked) <= len(words):
         return [Chosen(run, name := material.label(run), name) for run in ranked]
     places = {"best": 0, "middle": (len(ranked) - 1) // 2, "worst": -1}
-    picked = [(f"{printable(runs[0].record.impl)} {word}", ranked[places[word]]) for word in words]
+    picked = [(f"{printable(runs[0].impl)} {word}", ranked[places[word]]) for word in words]
     return [Chosen(run, name, f"{name}: {material.settings(run)}") for name, run in picked]
 
 
-def _by_loss(run: Stored) -> tuple[bool, float]:
+def _by_loss(run: Record) -> tuple[bool, float]:
     """Sorts runs: ok ones by final loss, then those that got farther before they ended."""
-    record = run.record
-    if record.outcome == "ok" and record.final_loss is not None:
-        return False, record.final_loss
-    return True, -float(record.epochs_done)
+    if run.outcome == "ok" and run.final_loss is not None:
+        return False, run.final_loss
+    return True, -float(run.epochs_done)
 
 
 def drawn_as(chosen: Sequence[Chosen]) -> dict[str, Look]:
     """How they are drawn, by their names."""
-    return looks({each.name: each.run.record.framework for each in chosen})
+    return looks({each.name: each.run.framework for each in chosen})

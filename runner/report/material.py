@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +10,8 @@ from ..bench.measurement import Bench
 from ..config import catalogue
 from ..output import printable
 from ..results.record import Record
-from ..results.rows import Row, Stored, current, differing, read, row, shown
-from ..results.store import Store, read_run
+from ..results.rows import Row, by_impl, current, differing, read, row, shown
+from ..results.store import Store
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Material:
     """
 
     store: Store
-    runs: list[Stored]
+    runs: list[Record]
     earlier: int = 0
     skipped: int = 0
     bench: Bench | None = None
@@ -45,7 +44,7 @@ class Material:
     def labels(self) -> dict[str, str]:
         """What each run is called, by its folder: `sgd`, or `sgd lr=1e-05` among several."""
         names = {
-            run.folder.name: f"{printable(run.record.impl)} {self.settings(run)}".strip()
+            run.folder.name: f"{printable(run.impl)} {self.settings(run)}".strip()
             for run in self.runs
         }
         counts = Counter(names.values())
@@ -54,13 +53,13 @@ class Material:
             for folder, label in names.items()
         }
 
-    def label(self, run: Stored) -> str:
+    def label(self, run: Record) -> str:
         return self.labels[run.folder.name]
 
-    def settings(self, run: Stored) -> str:
+    def settings(self, run: Record) -> str:
         """Those in which a run differs from others of its implementation: `lr=1e-05 seed=2`."""
         own = row(run)
-        return " ".join(f"{n}={shown(n, own[n])}" for n in self._varying[run.record.impl])
+        return " ".join(f"{n}={shown(n, own[n])}" for n in self._varying[run.impl])
 
     @cached_property
     def _varying(self) -> dict[str, list[str]]:
@@ -75,7 +74,7 @@ class Material:
     @cached_property
     def impls(self) -> dict[str, str]:
         """The implementations and their frameworks."""
-        return {run.record.impl: run.record.framework for run in self.runs}
+        return {run.impl: run.framework for run in self.runs}
 
 
 def gather(store: Store, bench: Bench | None) -> Material:
@@ -83,9 +82,9 @@ def gather(store: Store, bench: Bench | None) -> Material:
     attempts, skipped = read(store)
     runs = current(attempts)
     lesson = [each.name for each in catalogue.installed()]
-    places = dict.fromkeys([*lesson, *(run.record.impl for run in runs)])
+    places = dict.fromkeys([*lesson, *(run.impl for run in runs)])
     order = {name: place for place, name in enumerate(places)}
-    runs.sort(key=lambda run: (order[run.record.impl], _sortable(run.record)))
+    runs.sort(key=lambda run: (order[run.impl], _sortable(run)))
     return Material(store, runs, len(attempts) - len(runs), skipped, bench)
 
 
@@ -95,15 +94,3 @@ def _sortable(record: Record) -> list[tuple[bool, float, str]]:
         (False, float(value), "") if isinstance(value, int | float) else (True, 0.0, str(value))
         for value in record.config.values()
     ]
-
-
-def whole(run: Stored) -> Record:
-    """A run with its losses and its log; without, should they have gone meanwhile."""
-    return read_run(run.folder) or run.record
-
-
-def by_impl(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for each in rows:
-        groups.setdefault(each["impl"], []).append(each)
-    return groups

@@ -22,12 +22,12 @@ from ..errors import UserError
 from ..files import appearing
 from ..results import rows as results
 from ..results import tables as record_tables
-from ..results.store import Store
+from ..results.store import Store, whole
 from ..tables import Table
 from . import facts as report_facts
 from .chart import DASHES, MARKERS, Chart, Series
 from .data import charts
-from .material import Material, gather, whole
+from .material import Material, gather
 from .parity import judged, parity
 from .spec import DARK, Frame, standalone, views
 

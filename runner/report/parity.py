@@ -73,7 +73,7 @@ def _note(material: Material, held: Held, series: list[Series]) -> str:
 
 def _verdict_row(chosen: Chosen, verdict: Judged) -> list[str]:
     """Where a run came nearest to its bound, or why it was not judged."""
-    config, gate = chosen.run.record.config, verdict.gate
+    config, gate = chosen.run.config, verdict.gate
     first = [chosen.label, verdict.family or "-", str(config.get("dtype", "-"))]
     if gate is None:
         return [*first, *"------", f"not judged: {verdict.why_not}"]

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import listed
 from ..results import rows as results
-from ..results.rows import Cell, Row, default_columns, pivot, shown
+from ..results.rows import Cell, Row, by_impl, default_columns, ok_values, pivot, shown
 from ..tables import Table, number
 from .chart import Axis, Chart, Grid, Series, looks
-from .material import Material, by_impl
+from .material import Material
 from .scales import Scale, around, brief, distinct_texts
 
 FILLED = 0.5
@@ -50,8 +50,7 @@ def _wide(values: Iterable[Any]) -> bool:
 
 
 def _finals(rows: Iterable[Row]) -> list[float]:
-    """The final losses of runs that ended as ok."""
-    return [r["final_loss"] for r in rows if r["outcome"] == "ok" and r["final_loss"] is not None]
+    return ok_values(rows, "final_loss")
 
 
 # --- one setting

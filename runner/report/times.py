@@ -9,10 +9,10 @@ from dataclasses import replace
 from ..bench import tables as bench_tables
 from ..bench.measurement import Bench, Cell, Interval
 from ..errors import listed
-from ..results.rows import Row, pivot
+from ..results.rows import Row, by_impl, pivot
 from ..tables import Table
 from .chart import Chart, Look, Series, looks
-from .material import Material, by_impl
+from .material import Material
 
 SIZES = ("N", "H", "D_in", "D_out")
 MOST_ROWS = 24
@@ -87,9 +87,9 @@ def _from_runs(material: Material) -> Chart | None:
     if len(alone) <= MOST_ROWS:
         folders = {row["folder"] for row in alone}
         times = [
-            (material.label(r), r.record.framework, Interval(us["median"], us["p10"], us["p90"]))
+            (material.label(r), r.framework, Interval(us["median"], us["p10"], us["p90"]))
             for r in material.runs
-            if r.folder.name in folders and (us := r.record.step_us)
+            if r.folder.name in folders and (us := r.step_us)
         ]
         header = ("run", "µs/step", "p10", "p90")
         note = (

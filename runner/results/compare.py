@@ -1,10 +1,7 @@
 """What differs between two runs, or between the runs of two experiments."""
 
-from __future__ import annotations
-
 import math
 import os
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,57 +11,51 @@ from ..errors import UserError, nearest
 from ..output import printable
 from ..tables import Table, exact, number
 from .record import Record
-from .rows import Row, Stored, current, differing, grouped, named, read, row, settings_of, whole
-from .store import RUNS, Store, read_run
+from .rows import Row, current, differing, grouped, read, row, settings_of
+from .store import RUNS, Store, find_stores, read_run, whole
 
 
 @dataclass(frozen=True)
 class Side:
     """A run, or the runs of an experiment that were not made again since."""
 
-    runs: list[Stored]
-    single: bool
+    runs: list[Record]
+    single: bool = False
+    skipped: int = 0  # folders that hold no run
 
 
-def side(text: str, results: Path) -> tuple[Side, int]:
+def side(text: str, results: Path) -> Side:
     """What a word means: an experiment, `experiment/key`, or a folder of either kind.
 
-    Also how many folders hold no run. Raises UserError if it means nothing, or nothing whole.
+    Raises UserError if it means nothing, or nothing whole.
     """
     text = text.rstrip("/")
     experiment, _, key = text.partition("/")
+    if not key:
+        return _experiment(*find_stores(text, results))
     runs = results / experiment / RUNS
-    if key and "/" not in key and os.path.isdir(runs / key):
-        return _one_run(text, runs / key), 0
-    if "/" not in text:
-        return _experiment(named(results, text))
-    path = Path(text)
-    if os.path.isdir(path / RUNS):
-        return _experiment(Store(path.parent, path.name))
-    if os.path.isdir(path):
-        return _one_run(text, path), 0
-    known = os.listdir(runs) if os.path.isdir(runs) else []
-    raise UserError(f"{printable(text)}: is neither a run nor an experiment{nearest(key, known)}")
-
-
-def _one_run(name: str, folder: Path) -> Side:
+    folder = runs / key if "/" not in key and os.path.isdir(runs / key) else Path(text)
+    if os.path.isdir(folder / RUNS):
+        return _experiment(Store(folder.parent, folder.name))
+    if not os.path.isdir(folder):
+        hint = nearest(key, os.listdir(runs) if os.path.isdir(runs) else [])
+        raise UserError(f"{printable(text)}: is neither a run nor an experiment{hint}")
     if record := read_run(folder):
-        return Side([Stored(folder, record)], single=True)
-    raise UserError(f"{printable(name)}: is not the folder of a whole run")
+        return Side([record], single=True)
+    raise UserError(f"{printable(text)}: is not the folder of a whole run")
 
 
-def _experiment(store: Store) -> tuple[Side, int]:
+def _experiment(store: Store) -> Side:
     runs, skipped = read(store)
     if not runs:
         raise UserError(f"{store.folder}: holds no finished run")
-    return Side(current(runs), single=False), skipped
+    return Side(current(runs), skipped=skipped)
 
 
-Pair = tuple[Stored, Stored]
-"""Two runs to be compared."""
+Pair = tuple[Record, Record]
 
 
-def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Stored], list[Stored]]:
+def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
     """Which runs belong together, and those of either side that have no partner.
 
     Two single runs do. Of experiments, runs of the same implementation and settings do, and
@@ -73,46 +64,43 @@ def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Stored], list[Stored]]:
     """
     if a.single and b.single:
         return [(a.runs[0], b.runs[0])], [], []
-    left, right = (grouped(side.runs, lambda run: run.record.impl) for side in (a, b))
-    found: list[Pair] = []
+    left, right = (grouped(side.runs, lambda run: run.impl) for side in (a, b))
+    paired: list[Pair] = []
     for impl, ours in left.items():
         theirs = right.get(impl, [])
         if len(ours) == len(theirs) == 1:
-            found.append((ours[0], theirs[0]))
+            paired.append((ours[0], theirs[0]))
         else:
-            same = {settings_of(run.record): run for run in theirs}
-            partners = ((run, same.get(settings_of(run.record))) for run in ours)
-            found += [(run, partner) for run, partner in partners if partner]
-    paired = {run.folder for pair in found for run in pair}
-    alone = [[run for run in side.runs if run.folder not in paired] for side in (a, b)]
-    return found, alone[0], alone[1]
+            same = {settings_of(run): run for run in theirs}
+            paired += [(run, same[key]) for run in ours if (key := settings_of(run)) in same]
+    folders = {run.folder for pair in paired for run in pair}
+    alone = [[run for run in side.runs if run.folder not in folders] for side in (a, b)]
+    return paired, alone[0], alone[1]
 
 
-def facts(record: Record) -> dict[tuple[str, str], Any]:
+def _facts(run: Record) -> dict[tuple[str, str], Any]:
     """Everything recorded of a run but its times and losses, by section and name."""
-    files = record.source_sha256 | record.also_loaded
-    hashes = {f"sha256 of {name}": value[:10] for name, value in files.items()}
-    gpu = {f"gpu {name}": value for name, value in (record.gpu or {}).items()}
-    git = {f"git {name}": value for name, value in (record.git or {}).items()}
-    got = {name: getattr(record, name) for name in ("device", "threads", "neighbours")}
-    sections = {
-        "settings": record.config,
-        "versions": record.versions,
-        "machine": record.machine | gpu,
-        "got": got,
-        "outcome": {"": record.outcome},
-        "source": {"implementation": record.impl, "file": record.source} | hashes | git,
+    files = run.source_sha256 | run.also_loaded
+    sections: dict[str, dict[str, Any]] = {
+        "settings": run.config,
+        "versions": run.versions,
+        "machine": run.machine | {f"gpu {name}": value for name, value in (run.gpu or {}).items()},
+        "got": {name: getattr(run, name) for name in ("device", "threads", "neighbours")},
+        "outcome": {"": run.outcome},
+        "source": {"implementation": run.impl, "file": run.source}
+        | {f"sha256 of {name}": value[:10] for name, value in files.items()}
+        | {f"git {name}": value for name, value in (run.git or {}).items()},
     }
-    return {(place, name): own[name] for place, own in sections.items() for name in own}
+    return {(section, name): own[name] for section, own in sections.items() for name in own}
 
 
-def differences(a: Record, b: Record) -> list[Row]:
+def _differing_facts(a: Record, b: Record) -> list[Row]:
     """The facts that differ: section, name, and the value of either side."""
-    left, right = facts(a), facts(b)
+    left, right = _facts(a), _facts(b)
     return [
-        {"section": place[0], "name": place[1], "a": left.get(place), "b": right.get(place)}
-        for place in left | right
-        if left.get(place) != right.get(place)
+        {"section": fact[0], "name": fact[1], "a": left.get(fact), "b": right.get(fact)}
+        for fact in left | right
+        if left.get(fact) != right.get(fact)
     ]
 
 
@@ -122,19 +110,20 @@ def compare_losses(a: Sequence[float], b: Sequence[float]) -> Row:
     `first_apart` is the first epoch where they are not the same float64, or where one of them
     ends; `largest_deviation` that of |a - b| / max(|a|, |b|) where both are finite.
     """
-    bits = zip(*(array("Q", array("d", losses).tobytes()) for losses in (a, b)), strict=False)
-    parted = next((epoch for epoch, (x, y) in enumerate(bits) if x != y), None)
-    if parted is None and len(a) != len(b):
-        parted = min(len(a), len(b))
-    both = ((x, y) for x, y in zip(a, b, strict=False) if math.isfinite(x) and math.isfinite(y))
-    deviation = max((_deviation(x, y) for x, y in both), default=None)
-    equal = bool(a) and parted is None
-    return {"bit_equal": equal, "first_apart": parted, "largest_deviation": deviation}
+    both = list(zip(a, b, strict=False))
+    end = None if len(a) == len(b) else len(both)
+    apart = next((epoch for epoch, (x, y) in enumerate(both) if x.hex() != y.hex()), end)
+    deviations = (_deviation(x, y) for x, y in both if math.isfinite(x) and math.isfinite(y))
+    return {
+        "bit_equal": bool(a) and apart is None,
+        "first_apart": apart,
+        "largest_deviation": max(deviations, default=None),
+    }
 
 
 def _deviation(x: float, y: float) -> float:
     scale = max(abs(x), abs(y))
-    return abs(x / scale - y / scale) if scale else 0.0
+    return abs(x / scale - y / scale) if scale else 0.0  # x - y might overflow
 
 
 def _quotient(a: float | None, b: float | None) -> float | None:
@@ -144,48 +133,39 @@ def _quotient(a: float | None, b: float | None) -> float | None:
 def compared(pair: Pair) -> Row:
     """A comparison of two runs, in plain values. Reads the losses of both."""
     a, b = map(whole, pair)
-    left, right = map(row, pair)
     return {
         "impl": a.impl,
-        "a": left["folder"],
-        "b": right["folder"],
+        "a": a.folder.name,
+        "b": b.folder.name,
         "outcome_a": a.outcome,
         "outcome_b": b.outcome,
         "final_loss_a": a.final_loss,
         "final_loss_b": b.final_loss,
         **compare_losses(a.losses, b.losses),
-        "step_ratio": _quotient(left["step_us"], right["step_us"]),
-        "train_ratio": _quotient(left["train_s"], right["train_s"]),
-        "differences": differences(a, b),
+        "step_ratio": _quotient(a.step_median, b.step_median),
+        "train_ratio": _quotient(a.train_s, b.train_s),
+        "differences": _differing_facts(a, b),
     }
 
 
-NUMBERS = (
-    *("impl", "a", "b", "outcome_a", "outcome_b", "final_loss_a", "final_loss_b", "bit_equal"),
-    *("first_apart", "largest_deviation", "step_ratio", "train_ratio"),
-)
-"""The columns of a comparison as CSV."""
-
-
-def table(found: Sequence[Pair], about: Sequence[Row]) -> Table:
+def table(pairs: Sequence[Pair], comparisons: Sequence[Row]) -> Table:
     """A row for each pair; what tells the pairs apart follows the implementation."""
-    rows_a, rows_b = (list(map(row, runs)) for runs in zip(*found, strict=True))
+    rows_a, rows_b = (list(map(row, runs)) for runs in zip(*pairs, strict=True))
     telling = [name for name in differing(rows_a) if name in differing(rows_b)]
     header = ["implementation", *telling, "outcomes", "losses", "parted at", "largest deviation"]
     header += ["final loss A", "final loss B", "µs/step B/A", "train s B/A"]
     body = [
         [pair["impl"], *(exact(first[name]) for name in telling), *_compared_cells(pair)]
-        for first, pair in zip(rows_a, about, strict=True)
+        for first, pair in zip(rows_a, comparisons, strict=True)
     ]
     return Table(header, body, frozenset({0, len(telling) + 1, len(telling) + 2}))
 
 
 def _compared_cells(pair: Row) -> list[str]:
-    outcomes = dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])
     losses = "none" if pair["first_apart"] is None else "differ"
     ratios = (pair["step_ratio"], pair["train_ratio"])
     return [
-        " → ".join(outcomes),
+        " → ".join(dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])),
         "bit-equal" if pair["bit_equal"] else losses,
         exact(pair["first_apart"]),
         number(pair["largest_deviation"], 1),
@@ -195,15 +175,16 @@ def _compared_cells(pair: Row) -> list[str]:
     ]
 
 
-def difference_table(about: Sequence[Row]) -> Table:
+def difference_table(comparisons: Sequence[Row]) -> Table:
     """A row for each difference, and which pairs have it."""
     impls: dict[tuple[str, ...], list[str]] = {}
-    for pair in about:
-        for one in pair["differences"]:
-            what = f"{one['section']}: {one['name']}" if one["name"] else one["section"]
-            values = ("(none)" if v is None else printable(exact(v)) for v in (one["a"], one["b"]))
+    for pair in comparisons:
+        for fact in pair["differences"]:
+            what = f"{fact['section']}: {fact['name']}" if fact["name"] else fact["section"]
+            sides = (fact["a"], fact["b"])
+            values = ("(none)" if v is None else printable(exact(v)) for v in sides)
             impls.setdefault((what, *values), []).append(pair["impl"])
-    body = [[*difference, _pairs(own, len(about))] for difference, own in impls.items()]
+    body = [[*fact, _pairs(own, len(comparisons))] for fact, own in impls.items()]
     return Table(["what differs", "A", "B", "in"], body, frozenset(range(4)))
 
 

@@ -4,15 +4,13 @@ CSV and Parquet hold one tidy table: a row for each run and epoch, with all that
 run beside the loss. A run without a loss has one row, whose epoch and loss are missing.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ from ..files import aside, writing
 from ..tables import exact
 from .query import Condition
 from .record import Record
-from .rows import COLUMNS, SETTINGS, TYPES, Stored, as_csv, read, row
+from .rows import COLUMNS, SETTINGS, TYPES, as_csv, read, row
 from .store import Store, read_losses
 
 if TYPE_CHECKING:
@@ -33,13 +31,8 @@ TIDY = TYPES | {"epoch": int, "loss": float}
 _BATCH = 100_000
 """Rows of a table that are in memory at once."""
 
-_COSTS = ("import_s", "setup_s", "train_s", "step_us", "peak_bytes")
-
-_MLFLOW_BATCH = 1000
-"""The most metrics that MLflow takes at once."""
-
-_MLFLOW_LONGEST = 5000
-"""Characters of a tag's value, which MLflow limits."""
+_MLFLOW_BATCH, _MLFLOW_LONGEST = 1000, 5000
+"""The most metrics that MLflow takes at once, and characters in a tag."""
 
 _MLFLOW_STATUS = {"ok": "FINISHED", "interrupted": "KILLED", "timeout": "KILLED"}
 """What MLflow calls an outcome; every other is FAILED."""
@@ -47,17 +40,12 @@ _MLFLOW_STATUS = {"ok": "FINISHED", "interrupted": "KILLED", "timeout": "KILLED"
 
 @dataclass(frozen=True)
 class Export:
-    """Runs of one experiment, at least one, and the file or folder that they go to."""
+    """An experiment and the file or folder to make of it."""
 
     experiment: str
-    runs: list[Stored]
-    out: Path
-
-    def whole(self) -> Iterator[Stored]:
-        """The runs with their losses, one in memory at a time."""
-        for run in self.runs:
-            if (losses := read_losses(run.folder)) is not None:
-                yield replace(run, record=replace(run.record, losses=losses))
+    runs: Iterator[Record]  # with their losses
+    path: Path  # where it is made
+    out: Path  # where it is moved then
 
 
 def export(store: Store, condition: Condition | None, to: str, out: Path) -> int:
@@ -74,13 +62,20 @@ def export(store: Store, condition: Condition | None, to: str, out: Path) -> int
     real = Path(os.path.realpath(out))  # a symbolic link stays one
     with writing(f"--out {out}"), aside(real.parent) as path:
         try:
-            WRITERS[to](Export(store.folder.name, runs, out), path)
+            WRITERS[to](Export(store.folder.name, with_losses(runs), path, out))
         except ImportError as error:
             name = (error.name or to).partition(".")[0]
             raise UserError(f"--to {to} needs {name}; pip install 'twolayer[{to}]'") from None
         _check_free(out, to)
         path.rename(real)
     return len(runs)
+
+
+def with_losses(runs: list[Record]) -> Iterator[Record]:
+    """Runs whose losses can be read, one in memory at a time."""
+    for run in runs:
+        if (losses := read_losses(run.folder)) is not None:
+            yield replace(run, losses=losses)
 
 
 def _check_free(out: Path, to: str) -> None:
@@ -93,179 +88,156 @@ def _check_free(out: Path, to: str) -> None:
     if present and not empty:
         raise UserError(f"--out {out}: is there already; nothing is written over")
     if present and folder == (to in FILES):
-        kinds = ("file", "folder") if folder else ("folder", "file")
-        raise UserError(f"--out {out}: is a {kinds[1]}; --to {to} makes a {kinds[0]}")
+        is_a, makes = ("folder", "file") if folder else ("file", "folder")
+        raise UserError(f"--out {out}: is a {is_a}; --to {to} makes a {makes}")
 
 
 # --- tables
 
 
-def _csv(export: Export, path: Path) -> None:
+def _csv(export: Export) -> None:
     """As `twolayer results --format csv`; a loss has every digit, or is nan, inf or -inf."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with export.path.open("w", encoding="utf-8", newline="") as file:
         file.write(",".join(TIDY) + "\n")
-        for run in export.whole():
+        for run in export.runs:
             same = as_csv([row(run)], COLUMNS).partition("\n")[2]  # in all rows of the run
-            lines = (f"{same},{i},{loss!r}\n" for i, loss in enumerate(run.record.losses))
-            file.writelines(lines if run.record.losses else [f"{same},,\n"])
+            lines = [f"{same},{epoch},{loss!r}\n" for epoch, loss in enumerate(run.losses)]
+            file.writelines(lines or [f"{same},,\n"])
 
 
-def _jsonl(export: Export, path: Path) -> None:
+def _jsonl(export: Export) -> None:
     """As `twolayer run --format json`, one record a line, and the name of its folder."""
-    with path.open("w", encoding="utf-8") as file:
-        for run in export.whole():
-            record = {"folder": run.folder.name} | run.record.full()
+    with export.path.open("w", encoding="utf-8") as file:
+        for run in export.runs:
+            record = {"folder": run.folder.name} | run.full()
             file.write(json.dumps(record, allow_nan=False) + "\n")
 
 
-def _parquet(export: Export, path: Path) -> None:
-    """The tidy table in one file.
+def _parquet(export: Export) -> None:
+    """The tidy table, which `pandas.read_parquet` gives ready to be grouped and plotted.
 
-    One file rather than a table of runs beside one of losses: `pandas.read_parquet(file)` then
-    gives what can be grouped and plotted at once. What repeats in every row of a run costs next
-    to nothing there, since Parquet stores each value once and counts it.
+    What repeats in every row of a run costs next to nothing: Parquet stores it once.
     """
-    import pyarrow
     import pyarrow.parquet
 
-    schema, runs = _schema(TIDY), export.whole()
+    names = {str: "string", int: "int64", float: "float64", bool: "bool"}
+    schema = pyarrow.schema([(name, names[kind]) for name, kind in TIDY.items()])
     try:
-        with path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
-            while batch := list(_some(runs)):
-                writer.write_table(_arrow(batch).cast(schema))
+        with export.path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
+            while batch := list(_some(export.runs)):
+                writer.write_table(_arrow(batch, schema))
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError, UnicodeError) as error:
         # A seed beyond 64 bits, say, or a result.json that was edited.
         raise UserError(f"--to parquet: can't be said in this format: {error}") from None
 
 
-def _some(runs: Iterator[Stored]) -> Iterator[Stored]:
+def _some(runs: Iterator[Record]) -> Iterator[Record]:
     """The next runs, until they have _BATCH rows."""
     rows = 0
     while rows < _BATCH and (run := next(runs, None)):
-        rows += max(1, len(run.record.losses))
+        rows += max(1, len(run.losses))
         yield run
 
 
-def _arrow(runs: list[Stored]) -> pyarrow.Table:
+def _arrow(runs: list[Record], schema: "pyarrow.Schema") -> "pyarrow.Table":
     import pyarrow
 
-    losses: list[list[Any]] = [run.record.losses or [None] for run in runs]
+    losses: list[list[Any]] = [run.losses or [None] for run in runs]
+    epochs = (range(len(run.losses)) or [None] for run in runs)
     rows = [{n: None if v == "auto" else v for n, v in row(run).items()} for run in runs]
-    once = pyarrow.Table.from_pylist(rows, _schema(TYPES))
-    tidy = once.take([number for number, own in enumerate(losses) for _ in own])
-    epochs = [None if loss is None else epoch for own in losses for epoch, loss in enumerate(own)]
-    tidy = tidy.append_column("epoch", pyarrow.array(epochs, pyarrow.int64()))
-    return tidy.append_column("loss", pyarrow.array(chain(*losses), pyarrow.float64()))
-
-
-def _schema(types: dict[str, type]) -> pyarrow.Schema:
-    import pyarrow
-
-    names = {str: "string", int: "int64", float: "float64", bool: "bool"}
-    fields = ((name, pyarrow.type_for_alias(names[kind])) for name, kind in types.items())
-    return pyarrow.schema(fields)
+    tidy = pyarrow.Table.from_pylist(rows, schema)  # a row for each run
+    tidy = tidy.take([number for number, own in enumerate(losses) for _ in own])
+    for name, values in (("epoch", epochs), ("loss", losses)):
+        column = pyarrow.array(chain(*values), schema.field(name).type)
+        tidy = tidy.set_column(schema.get_field_index(name), name, column)
+    return tidy
 
 
 # --- trackers
 
 
-def _epoch_times(record: Record) -> list[float]:
-    """About when each epoch was, in seconds since 1970: train_s divided evenly.
+def _timeline(run: Record) -> tuple[float, list[float]]:
+    """When a run began (0 if unknown), and about when each epoch was, in seconds since 1970.
 
-    Single steps are timed, but only their quantiles are kept.
+    It divides train_s evenly: single steps are timed, but only their quantiles are kept.
     """
-    begun = _begun(record) + (record.setup_s or 0)
-    step_s = (record.train_s or 0) / max(len(record.losses), 1)
-    return [begun + epoch * step_s for epoch in range(len(record.losses))]
-
-
-def _begun(record: Record) -> float:
-    """When a run began, in seconds since 1970; 0 if that is not known."""
     try:
-        return datetime.fromisoformat(record.started_at).timestamp()
+        begun = datetime.fromisoformat(run.started_at).timestamp()
     except ValueError:
-        return 0.0
+        begun = 0.0
+    first, step_s = begun + (run.setup_s or 0), (run.train_s or 0) / max(len(run.losses), 1)
+    return begun, [first + epoch * step_s for epoch in range(len(run.losses))]
 
 
-def _tensorboard(export: Export, path: Path) -> None:
+def _tensorboard(export: Export) -> None:
     """A folder of event files for each run, with its settings for the HParams page.
 
-    By tensorboardX, which needs no framework. The others, tensorboard.summary.Writer (experimental,
-    by its own word, and without settings) and torch.utils.tensorboard (on the same event writer),
-    need all of TensorBoard and import TensorFlow wherever it is installed.
+    By tensorboardX, which needs no framework: tensorboard.summary.Writer (without settings) and
+    torch.utils.tensorboard import TensorFlow wherever it is installed.
     """
     from tensorboardX import SummaryWriter
     from tensorboardX.summary import hparams
 
     logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # warns of every nan and inf
-    for run in export.whole():
-        values = row(run)
-        settings = {n: _number_or_text(values[n]) for n in ("impl", *SETTINGS, "outcome")}
-        with SummaryWriter(str(path / run.folder.name)) as writer:
+    for run in export.runs:
+        begun, times = _timeline(run)
+        settings = {name: row(run)[name] for name in ("impl", *SETTINGS, "outcome")}
+        for name, value in settings.items():
+            if isinstance(value, int) and abs(value) > 2**53:
+                settings[name] = str(value)  # all its numbers are float64
+        with SummaryWriter(str(export.path / run.folder.name)) as writer:
             # Not by writer.add_hparams, which puts them into a second run.
             for summary in hparams(settings, {"loss": None}):
-                writer.file_writer.add_summary(summary, walltime=_begun(run.record))
-            times = _epoch_times(run.record)
-            for epoch, (loss, time_s) in enumerate(zip(run.record.losses, times, strict=True)):
+                writer.file_writer.add_summary(summary, walltime=begun)
+            for epoch, (loss, time_s) in enumerate(zip(run.losses, times, strict=True)):
                 writer.add_scalar("loss", loss, epoch, walltime=time_s)
 
 
-def _number_or_text(value: Any) -> Any:
-    """A setting as TensorBoard can keep it: all its numbers are float64."""
-    return str(value) if isinstance(value, int) and abs(value) > 2**53 else value
-
-
-def _mlflow(export: Export, path: Path) -> None:
-    """An MLflow store in SQLite, `mlflow.db`: its file store is no longer supported.
-
-    The client of mlflow-skinny is MLflow's own; it lacks what the database needs, which the
-    extra adds.
-    """
+def _mlflow(export: Export) -> None:
+    """An MLflow store in SQLite, `mlflow.db`: its file store is no longer supported."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read at import: it would call home
     import alembic  # noqa: F401 (MLflow imports it when it makes the database)
     import sqlalchemy  # noqa: F401
     from mlflow import MlflowClient
 
-    if "?" in str(path):
+    if "?" in str(export.path):
         raise UserError(f"--out {export.out}: MLflow can't keep a database where a ? is in a name")
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # says that it makes one
-    path.mkdir()
-    artifacts = Path(os.path.realpath(export.out)) / "artifacts"  # where they would go: none do
-    place = f"sqlite:///{path}/mlflow.db"
+    export.path.mkdir()
+    place = f"sqlite:///{export.path}/mlflow.db"
     client = MlflowClient(place, registry_uri=place)
-    present = client.get_experiment_by_name(export.experiment)  # MLflow makes one called Default
-    experiment = (
-        present.experiment_id
-        if present
-        else client.create_experiment(export.experiment, artifacts.as_uri())
-    )
-    for run in export.whole():
+    if default := client.get_experiment_by_name(export.experiment):  # MLflow makes one called so
+        experiment = default.experiment_id
+    else:
+        artifacts = Path(os.path.realpath(export.out), "artifacts").as_uri()  # there are none
+        experiment = client.create_experiment(export.experiment, artifacts)
+    for run in export.runs:
         _mlflow_run(client, experiment, run)
 
 
-def _mlflow_run(client: Any, experiment: str, run: Stored) -> None:
+def _mlflow_run(client: Any, experiment: str, run: Record) -> None:
     """A run's settings as params, its losses and costs as metrics, the rest as tags."""
     from mlflow.entities import Metric, Param
 
-    values, record = row(run), run.record
-    times = [round(1000 * time_s) for time_s in _epoch_times(record)]
-    begun = round(1000 * _begun(record))
+    values, (begun, times) = row(run), _timeline(run)
+    begun_ms, *times_ms = (round(1000 * time_s) for time_s in (begun, *times))
     tags = {n: values[n] for n in ("outcome", "key", "framework", "version", "host", "error")}
-    tags["source_sha256"] = json.dumps(record.source_sha256)
+    tags["source_sha256"] = json.dumps(run.source_sha256)
     tags = {name: str(value)[:_MLFLOW_LONGEST] for name, value in tags.items() if value}
-    run_id = client.create_run(experiment, begun, tags, run.folder.name).info.run_id
+    run_id = client.create_run(experiment, begun_ms, tags, run.folder.name).info.run_id
     params = [Param(name, exact(values[name])) for name in ("impl", *SETTINGS)]
-    costs = [Metric(n, values[n], begun, 0) for n in _COSTS if values[n] is not None]
-    client.log_batch(run_id, costs, params)
-    losses = zip(record.losses, times, range(len(times)), strict=True)
-    metrics = (Metric("loss", loss, time_ms, epoch) for loss, time_ms, epoch in losses)
-    while batch := list(islice(metrics, _MLFLOW_BATCH)):
-        client.log_batch(run_id, batch)
-    status = _MLFLOW_STATUS.get(record.outcome, "FAILED")
-    client.set_terminated(run_id, status, times[-1] if times else begun)
+    costs = ("import_s", "setup_s", "train_s", "step_us", "peak_bytes")
+    measured = [Metric(n, values[n], begun_ms, 0) for n in costs if values[n] is not None]
+    client.log_batch(run_id, measured, params)
+    losses = zip(run.losses, times_ms, strict=True)
+    metrics = [Metric("loss", loss, time_ms, epoch) for epoch, (loss, time_ms) in enumerate(losses)]
+    for start in range(0, len(metrics), _MLFLOW_BATCH):
+        client.log_batch(run_id, metrics[start : start + _MLFLOW_BATCH])
+    status = _MLFLOW_STATUS.get(run.outcome, "FAILED")
+    client.set_terminated(run_id, status, [begun_ms, *times_ms][-1])
 
 
-WRITERS: dict[str, Callable[[Export, Path], None]] = {
+WRITERS: dict[str, Callable[[Export], None]] = {
     "csv": _csv,
     "jsonl": _jsonl,
     "parquet": _parquet,

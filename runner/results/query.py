@@ -4,12 +4,11 @@ The grammar is a part of Python's: comparisons (also chained, and `in` a list), 
 names, numbers, words in quotes, true, false and null.
 """
 
-from __future__ import annotations
-
 import ast
 import operator
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from ..errors import UserError
@@ -29,8 +28,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.NotIn: lambda value, values: value not in values,
 }
 _WORDS = {"true": True, "false": False, "null": None}
-_LONGEST = 2000
-_SHOWN = 200
+_LONGEST, _SHOWN = 2000, 200
 
 
 def parse(text: str, known: list[str], option: str) -> Condition:
@@ -75,9 +73,9 @@ def _condition(node: ast.expr) -> Condition:
             return lambda row: not inner(row)
         case ast.Compare(ops=ops) if _COMPARISONS.keys() >= {type(op) for op in ops}:
             sides = [_value(side) for side in (node.left, *node.comparators)]
-            steps = list(
-                zip([_COMPARISONS[type(op)] for op in ops], sides, sides[1:], strict=False)
-            )
+            steps = [
+                (_COMPARISONS[type(op)], *two) for op, two in zip(ops, pairwise(sides), strict=True)
+            ]
             return lambda row: all(_holds(test, a(row), b(row)) for test, a, b in steps)
         case ast.Name():
             value = _value(node)
@@ -86,22 +84,17 @@ def _condition(node: ast.expr) -> Condition:
 
 
 def _value(node: ast.expr) -> Callable[[Mapping[str, Any]], Any]:
-    constant: Any
     match node:
-        case ast.Name(id=name) if name not in _WORDS:
-            return lambda row: row.get(name)
+        case ast.Name(id=name):
+            return lambda row: _WORDS[name] if name in _WORDS else row.get(name)
         case ast.List(elts=items) | ast.Tuple(elts=items):
             values = list(map(_value, items))
             return lambda row: [value(row) for value in values]
-        case ast.Name(id=word):
-            constant = _WORDS[word]
         case ast.Constant(value=int() | float() | str() | None as constant):
-            pass
+            return lambda row: constant
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-            constant = -number
-        case _:
-            raise _RefusedError(node)
-    return lambda row: constant
+            return lambda row: -number
+    raise _RefusedError(node)
 
 
 def _holds(test: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:

@@ -1,13 +1,12 @@
 """What is kept of one run: the fields of result.json, and the losses beside it."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from ..errors import one_line
 
@@ -18,69 +17,46 @@ ERROR = {"type", "message", "traceback"}
 
 @dataclass
 class Record:
-    """One run, finished one way or another. Times in seconds, sizes in bytes.
-
-    Attributes:
-        outcome: ok, diverged, failed, timeout, crashed, out_of_memory or interrupted.
-        error: None, or type, message, traceback and signal.
-        config: the resolved settings.
-        epochs_done: steps whose loss was finite.
-        final_loss: the last finite loss, taken before that step's update.
-        import_s: import of its frameworks and of its own file.
-        setup_s: from the call of train(cfg) to its first step.
-        train_s: from the first step until the final weights are on the host.
-        step_us: median, p10 and p90 of the time of a step, in µs; None if no step was timed.
-        computed_dtype: the type that it computed in, if that is not the one in `config`.
-        notes: sentences to be shown beside the numbers above.
-        peak_bytes: most memory resident at once; start_bytes of it before train(cfg).
-        source_sha256: the hash of each local file that it executes, by its path from the first.
-        also_loaded: the same of files that it loaded although its source does not show it.
-        neighbours: how many other runs were under way; times with and without don't compare.
-        invocation: which call of twolayer it was part of.
-        command: that call, as a line for a shell.
-        config_file: the file that it ran, as it was given; empty if it comes with twolayer.
-        losses: one per epoch; a diverged run's end with the one that is not finite.
-        log: what it printed (its beginning and end, if that was much).
-    """
+    """One run, finished one way or another. Times in seconds, sizes in bytes."""
 
     impl: str
-    outcome: str
-    config: dict[str, Any]
-    error: dict[str, Any] | None = None
-    epochs_done: int = 0
-    final_loss: float | None = None
-    import_s: float | None = None
-    setup_s: float | None = None
-    train_s: float | None = None
-    step_us: dict[str, float] | None = None
-    peak_bytes: int | None = None
-    start_bytes: int | None = None
+    outcome: str  # ok, diverged, failed, timeout, crashed, out_of_memory or interrupted
+    config: dict[str, Any]  # the resolved settings
+    error: dict[str, Any] | None = None  # type, message, traceback and signal
+    epochs_done: int = 0  # steps whose loss was finite
+    final_loss: float | None = None  # the last finite loss, taken before that step's update
+    import_s: float | None = None  # of its frameworks and of its own file
+    setup_s: float | None = None  # from the call of train(cfg) to its first step
+    train_s: float | None = None  # from the first step until the final weights are on the host
+    step_us: dict[str, float] | None = None  # median, p10 and p90; None if no step was timed
+    peak_bytes: int | None = None  # most memory resident at once
+    start_bytes: int | None = None  # of it before train(cfg)
     device: str | None = None
     threads: int | None = None
-    computed_dtype: str | None = None
-    notes: list[str] = field(default_factory=list)
+    computed_dtype: str | None = None  # the type it computed in, if it is not that in `config`
+    notes: list[str] = field(default_factory=list)  # sentences to show beside the numbers above
     gpu: dict[str, str] | None = None
     framework: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     git: dict[str, Any] | None = None
     source: str = ""
-    source_sha256: dict[str, str] = field(default_factory=dict)
-    also_loaded: dict[str, str] = field(default_factory=dict)
+    source_sha256: dict[str, str] = field(default_factory=dict)  # of local files that it executes
+    also_loaded: dict[str, str] = field(default_factory=dict)  # of others, that no import shows
     key: str = ""
-    neighbours: int | None = None
-    invocation: str = ""
-    command: str = ""
-    config_file: str = ""
+    neighbours: int | None = None  # other runs under way: times with and without don't compare
+    invocation: str = ""  # which call of twolayer it was part of
+    command: str = ""  # that call, as a line for a shell
+    config_file: str = ""  # the file it ran, as given; empty if it comes with twolayer
     started_at: str = ""
     schema: int = SCHEMA
-    losses: list[float] = field(default_factory=list)
-    log: str = ""
+    losses: list[float] = field(default_factory=list)  # one per epoch; the last may not be finite
+    log: str = ""  # what it printed (its beginning and end, if that was much)
+    folder: Path = Path()  # where it is stored
 
     def summary(self) -> dict[str, Any]:
         """The fields of result.json."""
-        values = {name: getattr(self, name) for name in _types()}
-        return {"schema": values.pop("schema"), **values}
+        return {"schema": self.schema} | {name: getattr(self, name) for name in _types()}
 
     def full(self) -> dict[str, Any]:
         """The fields of result.json and the losses; one that is not finite is None."""
@@ -88,7 +64,7 @@ class Record:
         return self.summary() | {"losses": losses}
 
     @classmethod
-    def parse(cls, text: str) -> Record:
+    def parse(cls, text: str) -> Self:
         """The record in the text of a result.json. Raises ValueError if there is none.
 
         Fields that are missing have their defaults; unknown ones are left out.
@@ -103,6 +79,17 @@ class Record:
         if not typed or (known.get("error") and not known["error"].keys() >= ERROR):
             raise ValueError("is not a record")
         return cls(**known)
+
+    @property
+    def age(self) -> tuple[str, int, str]:
+        """Sorts attempts from the oldest to the newest."""
+        name = self.folder.name
+        return self.started_at, len(name), name
+
+    @property
+    def step_median(self) -> float | None:
+        """The median time of a step in µs."""
+        return (self.step_us or {}).get("median")
 
     @property
     def fell(self) -> bool:
@@ -124,8 +111,8 @@ def _types() -> dict[str, tuple[type, ...]]:
     for name, hint in get_type_hints(Record).items():
         parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
         classes = {get_origin(part) or part for part in parts}
-        types[name] = tuple(classes | {int} if float in classes else classes)
-    del types["losses"], types["log"]
+        if name not in ("losses", "log", "folder"):
+            types[name] = tuple(classes | {int} if float in classes else classes)
     return types
 
 

@@ -6,16 +6,17 @@ A later run of the same settings and source lands beside the first as `<impl>-<h
 so nothing is ever replaced. Everything else under an experiment can be made again from here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from ..errors import UserError, nearest
 from ..files import aside, put, sync, write, writing
+from ..output import printable
 from ..tables import Table, exact
 from .record import Record
 
@@ -29,10 +30,7 @@ _COLUMNS = (
 
 
 class Store:
-    """The results of one experiment.
-
-    Raises UserError where the folder can't be written.
-    """
+    """The results of one experiment. Raises UserError where they can't be written."""
 
     def __init__(self, results: Path, experiment: str) -> None:
         self.folder = results / experiment
@@ -68,12 +66,11 @@ class Store:
         attempt = 1
         while True:
             final = self.runs / (key if attempt == 1 else f"{key}.{attempt}")
-            if not final.exists():
-                try:
-                    return temporary.rename(final)  # fails if another process took it just now
-                except OSError:
-                    if not final.exists():
-                        raise
+            try:
+                return temporary.rename(final)
+            except OSError:
+                if not final.exists():  # else the name is taken
+                    raise
             attempt += 1
 
     def folders(self) -> list[Path]:
@@ -105,7 +102,7 @@ class Store:
         """Write results.csv, one row a run: derived, so it may be deleted at any time."""
         rows = []
         for record in records:
-            values = vars(record) | {"step_us_median": (record.step_us or {}).get("median")}
+            values = vars(record) | {"step_us_median": record.step_median}
             rows.append([exact(values[column]) for column in _COLUMNS])
         write(self.folder / "results.csv", Table(_COLUMNS, rows).csv() + "\n", self.folder)
 
@@ -116,16 +113,37 @@ def experiments(results: Path) -> list[str]:
     return sorted({path.parent.name for path in folders if path.is_dir()})
 
 
+def find_stores(name: str | None, results: Path) -> list[Store]:
+    """The experiment of that name, or all. Raises UserError if there is none."""
+    known = experiments(results)
+    if not known:
+        raise UserError(f"{results}: holds no experiments yet; `twolayer run` makes one")
+    if name is not None and name not in known:
+        hint = nearest(name, known) or f"; there are {', '.join(known)}"
+        raise UserError(f"{results}: has no experiment {printable(name)}{hint}")
+    return [Store(results, each) for each in (known if name is None else [name])]
+
+
+def read_summary(folder: Path) -> Record | None:
+    """A run without losses and log: all that lists need, from one file. None if it is not whole."""
+    try:
+        with open(f"{folder}/result.json", encoding="utf-8") as file:
+            record = Record.parse(file.read())
+    except (OSError, ValueError, RecursionError):
+        return None
+    record.folder = folder
+    return record
+
+
 def read_run(folder: Path) -> Record | None:
-    """The record in a run's folder; None if it is not one (any more)."""
+    """A run with its losses and log; None if any of its files is not whole."""
     record, losses = read_summary(folder), read_losses(folder)
     if record is None or losses is None:
         return None
-    try:
-        record.losses, record.log = losses, (folder / "log.txt").read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return None
-    return record
+    with contextlib.suppress(OSError, ValueError):
+        log = (folder / "log.txt").read_text(encoding="utf-8")
+        return replace(record, losses=losses, log=log)
+    return None
 
 
 def read_losses(folder: Path) -> list[float] | None:
@@ -139,13 +157,9 @@ def read_losses(folder: Path) -> list[float] | None:
         return None
 
 
-def read_summary(folder: Path) -> Record | None:
-    """The same without losses and log: all that lists need, from one file instead of three."""
-    try:
-        with open(f"{folder}/result.json", encoding="utf-8") as file:
-            return Record.parse(file.read())
-    except (OSError, ValueError, RecursionError):
-        return None
+def whole(run: Record) -> Record:
+    """A stored run with its losses and log; without, if they can't be read any more."""
+    return read_run(run.folder) or run
 
 
 def _config_yaml(record: Record) -> str:

@@ -1,9 +1,7 @@
 """The tables of records: losses, summary, and why a run is not ok."""
 
-from __future__ import annotations
-
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..config.published import Published
 from ..output import printable
@@ -24,23 +22,27 @@ def losses(
 
     `exact` writes every digit of a loss, else five significant ones.
     """
-    epochs = _epochs(records)
-    columns = [("epoch", [str(epoch) for epoch in epochs])]
+    columns: list[tuple[str, Mapping[int, float]]] = []
     for record in records:
-        own = dict(enumerate(record.losses))
-        columns.append((record.impl, [_loss(own.get(epoch), exact) for epoch in epochs]))
+        columns.append((record.impl, dict(enumerate(record.losses))))
         if record.impl in (published or {}):
             name = f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK
-            theirs = (published or {})[record.impl]
-            columns.append((name, [_loss(theirs.get(epoch), exact) for epoch in epochs]))
-    header, cells = zip(*columns, strict=True)
+            columns.append((name, (published or {})[record.impl]))
+    text = repr if exact else number
+    rows = [
+        [str(epoch), *(text(own[epoch]) if epoch in own else "" for _, own in columns)]
+        for epoch in _epochs(records)
+    ]
+    header = ["epoch", *(name for name, _ in columns)]
     beside = (column for column, name in enumerate(header) if name.endswith(NOTEBOOK))
-    return Table(header, list(zip(*cells, strict=True)), glued=frozenset(beside))
+    return Table(header, rows, glued=frozenset(beside))
 
 
 def _epochs(records: Sequence[Record]) -> list[int]:
     """The epochs that any record prints: each `log_every`th of its own, and its last."""
-    auto = _stride(max((len(record.losses) for record in records), default=0))
+    longest = max((len(record.losses) for record in records), default=0)
+    strides = (factor * 10**power for power in itertools.count() for factor in (1, 2, 5))
+    auto = next(stride for stride in strides if stride * 10 >= longest)  # about ten rows
     epochs: set[int] = set()
     for record in records:
         every = record.config.get("log_every", "auto")
@@ -49,49 +51,31 @@ def _epochs(records: Sequence[Record]) -> list[int]:
     return sorted(epochs)
 
 
-def _stride(epochs: int) -> int:
-    """The first of 1, 2, 5, 10, 20, … that makes about ten rows of so many epochs."""
-    steps = (int(factor * 10**power) for power in itertools.count() for factor in (1, 2, 5))
-    return next(step for step in steps if step * 10 >= epochs)
-
-
-def _loss(loss: float | None, exact: bool) -> str:
-    if loss is None:
-        return ""
-    return repr(loss) if exact else number(loss)
-
-
 def summary(records: Sequence[Record]) -> Table:
     """One row a run: how it ended, what it came to, what it cost."""
     header = (
         *("implementation", "outcome", "final loss", "log loss", "import s", "set-up s"),
         *("train s", "µs/step", "peak MB", "device", "threads"),
     )
-    return Table(header, [_summary_row(record) for record in records], frozenset({0, 1, 3, 9}))
-
-
-def _summary_row(record: Record) -> list[str]:
-    times = ("import_s", "setup_s", "train_s")
-    return [
-        record.impl,
-        record.outcome,
-        number(record.final_loss),
-        sparkline(record.losses),
-        *(shown(name, getattr(record, name)) for name in times),
-        shown("step_us", (record.step_us or {}).get("median")),
-        f"{record.peak_bytes / 1e6:.0f}" if record.peak_bytes else "-",
-        record.device or "-",
-        str(record.threads or "-"),
+    rows = [
+        [
+            *(record.impl, record.outcome, number(record.final_loss), sparkline(record.losses)),
+            *(shown(name, getattr(record, name)) for name in ("import_s", "setup_s", "train_s")),
+            shown("step_us", record.step_median),
+            f"{record.peak_bytes / 1e6:.0f}" if record.peak_bytes else "-",
+            *(str(value or "-") for value in (record.device, record.threads)),
+        ]
+        for record in records
     ]
+    return Table(header, rows, frozenset({0, 1, 3, 9}))
 
 
 def failures(records: Sequence[Record]) -> str:
     """Why each run that is not ok is not, with the lines that tell most."""
     lines: list[str] = []
-    for record in records:
-        if record.outcome != "ok":
-            lines.append(f"{record.impl} {record.outcome}: {record.reason}")
-            lines += (f"    {printable(line)}" for line in _telling(record))
+    for record in (record for record in records if record.outcome != "ok"):
+        lines.append(f"{record.impl} {record.outcome}: {record.reason}")
+        lines += (f"    {printable(line)}" for line in _telling(record))
     return "\n".join(lines)
 
 

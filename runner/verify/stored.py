@@ -15,8 +15,7 @@ from ..config import catalogue
 from ..config.settings import Config
 from ..errors import UserError
 from ..results.record import Record
-from ..results.rows import Stored
-from ..results.store import read_run
+from ..results.store import whole
 from . import bounds
 from .evidence import Gate
 
@@ -58,13 +57,13 @@ class Judged:
         return [(float(epoch), float(ratios[epoch])) for epoch in epochs]
 
 
-def judge(runs: Sequence[Stored]) -> list[Judged]:
+def judge(runs: Sequence[Record]) -> list[Judged]:
     """Hold the losses of each run to the reference, as far as that takes no more than WORK."""
     left = WORK
     paid: set[tuple[Config, str]] = set()
     judged = []
     for run in runs:
-        record = read_run(run.folder) or run.record
+        record = whole(run)
         verdict = _settings(record)
         if not isinstance(verdict, Judged):
             config, family, changed = verdict
