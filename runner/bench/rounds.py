@@ -74,9 +74,7 @@ class Measuring:
         rng = random.Random(f"{self.bench.order_seed} {first}")
         begun = time.monotonic()
         with Hosts(needed) as hosts, self.watch(len(entries)) as watcher:
-            watcher.importing(sorted({name for key in needed for name in key[0]}))
-            hosts.wait_ready(self.stop)
-            watcher.importing([])
+            hosts.wait_ready(self.stop, watcher.importing)
             for done in itertools.count():
                 able = [entry for entry in entries if entry.cell.failure is None]
                 if not able or not self._another(done, time.monotonic() - begun):
@@ -117,5 +115,4 @@ class Measuring:
                 self.rates.setdefault(result["by"], []).append(result["rates"])
 
     def _perform(self, hosts: Hosts, run: Run, **task: Any) -> dict[str, Any]:
-        job = Job.of(run, timeout_s=self.timeout_s, memory_limit=self.memory_limit, **task)
-        return perform(job, hosts, self.stop)
+        return perform(Job.of(run, self.timeout_s, self.memory_limit, **task), hosts, self.stop)

@@ -43,6 +43,7 @@ def run(
     store.prepare()
     with watcher(runs, quiet=quiet) as progress:
         session = Session(store, progress, fail_fast=fail_fast, **limits(experiment))
+        session.cancel = session.stop  # the first Ctrl-C stops the run under way, too
         keep_call(session, experiment.path)
         with stoppable(session.stop):
             records = list(session.run_here(runs, plan.hosts_needed(runs)))

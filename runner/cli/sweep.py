@@ -3,7 +3,6 @@
 import contextlib
 import shlex
 import sys
-import threading
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -99,7 +98,6 @@ def sweep(
         progress,
         jobs=jobs,
         keep_interrupted=False,
-        cancel=threading.Event(),
         **limits(requested.experiment),
     )
     keep_call(session, requested.experiment.path)

@@ -7,10 +7,12 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 from .. import machine, packages
 from ..config.catalogue import Implementation
 from ..config.plan import Run
+from ..config.sources import Sources
 from ..errors import listed
 from ..results.record import FAILURES, Record
 from ..results.store import Store, read_summary
@@ -22,6 +24,8 @@ POLL_S = 0.5
 
 RunAll = Callable[[Iterable[Run]], Iterator[Record]]
 
+_hash_beside = cache(Sources.hash_beside)  # many runs may have loaded the same file
+
 
 class Campaign:
     """Runs of one experiment, each to be done once, and what its folder holds already.
@@ -32,7 +36,6 @@ class Campaign:
         outcomes: the outcome that counts, by run key: ok if any attempt was.
         step_s: seconds per epoch of finished runs, by implementation.
         made_with: how many were made by each version of a framework and on each machine.
-        beside: the hashes of files that runs loaded besides, as they are now.
         changed: how many, by implementation, were made from files that have changed since.
     """
 
@@ -50,7 +53,6 @@ class Campaign:
         self.outcomes: dict[str, str] = {}
         self.step_s: dict[str, list[float]] = defaultdict(list)
         self.made_with: Counter[tuple[str, str]] = Counter()
-        self.beside: dict[str, dict[str, str]] = defaultdict(dict)
         self.changed: dict[str, Counter[str]] = defaultdict(Counter)
         for folder in store.folders():
             if record := read_summary(folder):
@@ -81,14 +83,11 @@ class Campaign:
         """The files of a run that are no longer as it executed them."""
         if record.impl not in self.implementations:
             return []
-        sources = self.implementations[record.impl].sources
-        beside, now, then = self.beside[record.impl], sources.sha256, record.source_sha256
-        for name in record.also_loaded.keys() - beside.keys():
-            beside[name] = sources.hash_beside(name)
-        known = {name for name in {*now, *then} if now.get(name) != then.get(name)}
+        sources, loaded = self.implementations[record.impl].sources, record.also_loaded
+        names = {name for name, _ in sources.sha256.items() ^ record.source_sha256.items()}
         # A file that is not here tells nothing: another machine may have it.
-        loaded = {n for n, was in record.also_loaded.items() if beside[n] not in ("", was)}
-        return sorted(known | loaded)
+        names |= {n for n, was in loaded.items() if _hash_beside(sources, n) not in ("", was)}
+        return sorted(names)
 
     def notes(self) -> Iterator[str]:
         """What may surprise about finished runs: other files, versions or machines than here."""

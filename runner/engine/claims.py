@@ -29,11 +29,11 @@ FLOCK = "hhqqi"
 
 
 class Claims:
-    """The claims of this process on the runs of an experiment.
+    """The claims of this process on the runs of an experiment: one object for both.
 
-    There may be one per process and experiment: the system forgets all locks of a process on a
-    file when any handle on it is closed. `no_locks` says why there are no locks, once a claim has
-    met that. Raises UserError if the folder can't be written.
+    The system forgets all locks of a process on a file when any handle on it is closed.
+    `no_locks` says why there are no locks, once a claim has met that. Raises UserError if the
+    folder can't be written.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import replace
+from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,8 +151,8 @@ class Cluster:
 
     def __init__(self, client: Client, where: str, session: Session, wait_s: float) -> None:
         self.client, self.where, self.session, self.wait_s = client, where, session, wait_s
-        self.usable: dict[str, dict[str, Any]] = {}  # what Dask tells of each worker, by address
-        self.unfit: dict[str, str] = {}  # why others are not used
+        self.unfit: dict[str, str] = {}  # by worker, why it is not used; empty if it is
+        self.usable: dict[str, dict[str, Any]] = {}  # what Dask tells of each worker in use
         # The key of each run under way, and the workers that it may be on.
         self.sent: dict[Future[dict[str, Any]], tuple[str, set[str]]] = {}
         self.lost: Counter[str] = Counter()
@@ -159,19 +160,34 @@ class Cluster:
         self.all_on_gpus = True
         self.looked = self.told = float("-inf")
         self.size = 0
-        self.said: set[str] = set()
+        self.notes: set[str] = set()
         self.without_since: float | None = None
 
     def wait_for_workers(self) -> None:
-        """Wait for the first worker that can be used."""
-        while not self.usable and not self.session.stop.is_set():
-            self.look()
-            if self.unfit and not self.usable and not self.said:
-                raise UserError(f"--scheduler {self.where}: {next(iter(self.unfit.values()))}")
-            if reason := self.in_vain():
-                self.session.give_up(reason)
+        """Wait for the first worker that can be used. Raises UserError if all are unfit."""
+        self.look()
+        if not self.usable and (reason := next(filter(None, self.unfit.values()), "")):
+            raise UserError(f"--scheduler {self.where}: {reason}")
+        while self.watch() and not self.session.stop.is_set():
             time.sleep(0.05)
+
+    def watch(self) -> bool:
+        """Follow the workers, and tell of them; whether they still have to be waited for.
+
+        Gives the session up where that is in vain.
+        """
+        self.look()
         self.tell()
+        if self.usable:
+            self.without_since = None
+        elif self.client.status != "closed":
+            self.note(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
+            self.without_since = self.without_since or time.monotonic()
+            if time.monotonic() - self.without_since > self.wait_s:
+                self.session.give_up(f"--wait: no worker came within {self.wait_s:g} s")
+        if self.client.status == "closed":
+            self.session.give_up(f"--scheduler {self.where}: the scheduler has gone")
+        return not self.usable
 
     def look(self) -> None:
         """Notice the workers that have come or gone, and ask the new ones for their versions."""
@@ -181,19 +197,15 @@ class Cluster:
         workers = self.client.scheduler_info(n_workers=-1).get("workers")
         if workers is None:  # while the client connects again
             return
-        self.usable = {a: info for a, info in self.usable.items() if a in workers}
-        self.unfit = {a: reason for a, reason in self.unfit.items() if a in workers}
-        new = [a for a in workers if a not in self.usable and a not in self.unfit]
+        new = [address for address in workers if address not in self.unfit]
         answers: dict[str, Any] = {}
         with contextlib.suppress(OSError):  # the connection was lost
             answers = self.client.run(here, workers=new, on_error="return") if new else {}
         for address, answer in answers.items():
-            if isinstance(answer, OSError):  # it has gone, or is asked again
-                continue
-            if reason := _unfit(address, answer):
-                self.unfit[address] = reason
-            else:
-                self.usable[address] = workers[address]
+            if not isinstance(answer, OSError):  # it has gone, or is asked again
+                self.unfit[address] = _unfit(address, answer)
+        self.unfit = {a: reason for a, reason in self.unfit.items() if a in workers}
+        self.usable = {a: workers[a] for a, reason in self.unfit.items() if not reason}
         for future, (key, addresses) in self.sent.items():
             if not addresses & self.usable.keys():
                 self.repeat(future, key)
@@ -208,8 +220,8 @@ class Cluster:
 
     def tell(self) -> None:
         """Say which workers are not used and why, and how many are, when that has changed."""
-        for reason in self.unfit.values():
-            self.say(f"not used: {reason}")
+        for reason in filter(None, self.unfit.values()):
+            self.note(f"not used: {reason}")
         size = len(self.usable)
         if size and size != self.size and time.monotonic() - self.told > TELL_S:
             self.size, self.told = size, time.monotonic()
@@ -217,24 +229,11 @@ class Cluster:
             workers = f"{size} Dask worker{'s' * (size > 1)}"
             self.session.watcher.note(f"{workers}, {slots} run{'s' * (slots > 1)} at once")
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Say something once."""
-        if text not in self.said:
-            self.said.add(text)
+        if text not in self.notes:
+            self.notes.add(text)
             self.session.watcher.note(text)
-
-    def in_vain(self) -> str:
-        """Why not to wait for workers any longer. Says so when a wait begins."""
-        if self.client.status == "closed":
-            return f"--scheduler {self.where}: the scheduler has gone"
-        if self.usable:
-            self.without_since = None
-            return ""
-        self.without_since = self.without_since or time.monotonic()
-        self.tell()
-        self.say(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
-        in_vain = time.monotonic() - self.without_since > self.wait_s
-        return f"--wait: no worker came within {self.wait_s:g} s" if in_vain else ""
 
     def run_all(self, runs: Iterable[Run]) -> Iterator[Record]:
         """Run on the workers that there are at the time."""
@@ -243,15 +242,12 @@ class Cluster:
     def window(self) -> int:
         """How many runs to have submitted now. Follows the workers, and a request to stop."""
         self.sent = {future: at for future, at in self.sent.items() if not future.done()}
-        self.look()
-        self.tell()
-        if reason := self.in_vain():
-            self.session.give_up(reason)
+        self.watch()
         if self.session.cancel.is_set():
             for future in self.sent:
                 future.cancel()
         workers = self.usable.values()
-        gpus = sum(_gpus(info) for info in workers) if self.all_on_gpus else 0
+        gpus = sum(map(_gpus, workers)) if self.all_on_gpus else 0
         return max(1, self.ahead * (gpus or sum(info["nthreads"] for info in workers)))
 
     def submit(self, run: Run) -> Future[dict[str, Any]]:
@@ -260,19 +256,19 @@ class Cluster:
         with_gpu = {a for a, info in self.usable.items() if may_use_gpu and _gpus(info)}
         self.all_on_gpus &= bool(with_gpu)
         addresses = with_gpu or set(self.usable)
+        future: Future[dict[str, Any]] = Future()
         if not addresses:
             time.sleep(0.05)
-            nowhere: Future[dict[str, Any]] = Future()
-            nowhere.cancel()
-            return nowhere
+            future.cancel()
+            return future
         executor = self.client.get_executor(
             pure=False, workers=sorted(addresses), resources={GPU: 1} if with_gpu else None
         )
-        begun = time.monotonic()
-        job, contents = _portable(self.session.job(run), run.implementation)
-        future: Future[dict[str, Any]] = executor.submit(
-            perform_there, job, contents, run.implementation.sha256
-        )
+        begun, job = time.monotonic(), self.session.job(run)
+        # What is installed is only named: it must be the same on the worker.
+        files = () if run.implementation.module else job.told["files"]
+        contents = {path: Path(path).read_bytes() for path in files}
+        future = executor.submit(perform_there, job, contents, run.implementation.sha256)
         self.sent[future] = run.key, addresses
 
         def learn(_: object) -> None:
@@ -286,75 +282,69 @@ def _gpus(info: dict[str, Any]) -> int:
     return int(info["resources"].get(GPU, 0))
 
 
-def _portable(job: Job, implementation: Implementation) -> tuple[Job, dict[str, bytes]]:
-    """A job with its paths from one folder, and the contents of its files there.
-
-    What is installed is only named: it must be the same on the worker.
-    """
-    if implementation.module:
-        return job, {}
-    told = job.told
-    folders = map(os.path.dirname, told["files"])
-    common = os.path.commonpath([*folders, *told["roots"].values()])
-    contents = {os.path.relpath(path, common): Path(path).read_bytes() for path in told["files"]}
-    there = {
-        "source": os.path.relpath(told["source"], common),
-        "files": list(contents),
-        "roots": {name: os.path.relpath(root, common) for name, root in told["roots"].items()},
-    }
-    return replace(job, told=told | there), contents
-
-
 # --- on the workers
 
-_state: dict[str, Any] = {}
-_unpacked_before: set[str] = set()
 _lock = threading.Lock()
+_unpacked: set[Path] = set()
+
+
+@cache
+def _hosts() -> Hosts:
+    """The hosts of this process."""
+    hosts = Hosts({})
+    atexit.register(hosts.close)
+    return hosts
+
+
+@cache
+def _folder() -> str:
+    """A folder of this process that nobody else can have made, removed at its exit."""
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
+    # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=0)
+    return folder
 
 
 def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
-    """Do a job in a worker's process, in a fork of one of its hosts."""
+    """Do a job in a worker's process, in a fork of one of its hosts.
+
+    `contents` are those of the implementation's files, by their paths where it was submitted.
+    """
     from distributed import get_worker
 
     with _lock:
-        if "hosts" not in _state:
-            _state["hosts"] = Hosts({})
-            atexit.register(_state["hosts"].close)
-    told = _unpacked(job.told, contents, sha256) if contents else _found_here(job.told, sha256)
+        hosts = _hosts()
+        here = _unpack(job.told, contents, sha256) if contents else _installed(job.told, sha256)
     neighbours = int(get_worker().state.nthreads) - 1
-    result = perform(replace(job, told=told, neighbours=neighbours), _state["hosts"])
-    versions = packages.versions(told["imports"])
+    result = perform(replace(job, told=job.told | here, neighbours=neighbours), hosts)
+    versions = packages.versions(job.told["imports"])
     return result | {"machine": machine.describe(), "versions": versions}
 
 
-def _found_here(told: dict[str, Any], sha256: str) -> dict[str, Any]:
-    """A job's words with the installed module as it is on this machine, if that is the same."""
+def _installed(told: dict[str, Any], sha256: str) -> dict[str, Any]:
+    """Where the installed module is on this machine, if it is the same here."""
     spec = catalogue.locate(told["module"])
     found = spec and spec.origin and Implementation("", Path(spec.origin), told["module"], "")
     if not found or found.sha256 != sha256:
         raise RuntimeError(f"{told['module']} on this worker is not what was submitted")
-    files = [str(path) for path in found.sources.files]
-    return told | {"source": str(found.source), "files": files}
+    return {"source": str(found.source), "files": [str(path) for path in found.sources.files]}
 
 
-def _unpacked(told: dict[str, Any], contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
-    """A job's words with its files as they are now on this machine.
+def _unpack(told: dict[str, Any], contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+    """Where the files are on this machine, as they lay to each other; written if they are new."""
+    roots, folder = told["roots"], Path(_folder(), sha256)
+    common = os.path.commonpath([*map(os.path.dirname, contents), *roots.values()])
 
-    They lie in a folder of this process that nobody else can have made, removed at its exit.
-    """
-    with _lock:
-        if "folder" not in _state:
-            _state["folder"] = root = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
-            # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
-            Finalize(None, shutil.rmtree, (root,), {"ignore_errors": True}, exitpriority=0)
-        folder = Path(_state["folder"], sha256)
-        if sha256 not in _unpacked_before:
-            for name, content in contents.items():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(content)
-            _unpacked_before.add(sha256)
-    return told | {
-        "source": str(folder / told["source"]),
-        "files": [str(folder / name) for name in told["files"]],
-        "roots": {name: str(folder / root) for name, root in told["roots"].items()},
+    def place(path: str) -> str:
+        return os.path.normpath(folder / os.path.relpath(path, common))
+
+    if folder not in _unpacked:
+        for path, content in contents.items():
+            os.makedirs(os.path.dirname(place(path)), exist_ok=True)
+            Path(place(path)).write_bytes(content)
+        _unpacked.add(folder)
+    return {
+        "source": place(told["source"]),
+        "files": list(map(place, contents)),
+        "roots": {name: place(root) for name, root in roots.items()},
     }

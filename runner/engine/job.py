@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from ..config.plan import HostKey, Run, host_key, hosts_needed
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Job:
     """What a process is to do, and from which host it is forked.
 
     Attributes:
-        told: what the process is told, as JSON: the function that does the task, what that
-            needs of the implementation, the settings, and whatever else it asks for.
+        told: what the process is told: the function that does the task, what that needs of the
+            implementation, the settings, and the task's own arguments; all can be JSON.
         host: frameworks and threads of the host; `modules`, what it imports.
         timeout_s: how long it may take.
         neighbours: how many others run beside it.
@@ -24,25 +23,20 @@ class Job:
     told: dict[str, Any]
     host: HostKey
     modules: tuple[str, ...]
-    timeout_s: float | None = None
-    neighbours: int = 0
+    timeout_s: float | None
+    neighbours: int
 
     @classmethod
     def of(
         cls,
         run: Run,
-        *,
         timeout_s: float | None = None,
         memory_limit: float | None = None,
         neighbours: int = 0,
         **task: Any,
     ) -> Job:
         """The job to train once; `task` names another, with its arguments."""
-        implementation, sources, host = (
-            run.implementation,
-            run.implementation.sources,
-            host_key(run),
-        )
+        implementation, sources = run.implementation, run.implementation.sources
         told = {
             "task": "twolayer.training.tasks:train",
             "source": str(implementation.source),
@@ -59,14 +53,6 @@ class Job:
             "threads": run.threads,
             "memory_limit": memory_limit,
         }
-        return cls(
-            told=told | task,
-            host=host,
-            modules=hosts_needed([run]).get(host, ()),
-            timeout_s=timeout_s,
-            neighbours=neighbours,
-        )
-
-    def json(self) -> bytes:
-        """What the process is told."""
-        return json.dumps(self.told).encode()
+        host = host_key(run)
+        modules = hosts_needed([run]).get(host, ())
+        return cls(told | task, host, modules, timeout_s, neighbours)
