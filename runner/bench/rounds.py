@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from ..config.plan import Run, hosts_needed
 from ..engine.hosts import Hosts
-from ..engine.job import Job
+from ..engine.job import make_job
 from ..engine.supervisor import perform
 from . import analysis
 from .measurement import Bench, Round, save
@@ -115,4 +115,5 @@ class Measuring:
                 self.rates.setdefault(result["by"], []).append(result["rates"])
 
     def _perform(self, hosts: Hosts, run: Run, **task: Any) -> dict[str, Any]:
-        return perform(Job.of(run, self.timeout_s, self.memory_limit, **task), hosts, self.stop)
+        job = make_job(run, self.timeout_s, self.memory_limit, **task)
+        return perform(job, hosts, self.stop)

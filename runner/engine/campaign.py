@@ -121,7 +121,7 @@ class Campaign:
         Runs claimed by another process are looked at again at the end: they are done here only
         if it gave them up. Raises UserError if the folder can't be written.
         """
-        claims = Claims(self.store.folder)
+        claims = Claims(self.store.folder, session.watcher.note)
         waiting = self.todo
         try:
             for turn in itertools.count():
@@ -145,16 +145,9 @@ class Campaign:
     ) -> Iterator[Run]:
         """The runs that this process may do; those that another has claimed go to `left`."""
         for run in runs:
-            had_locks = not claims.no_locks
             if not claims.acquire(run.key):
                 left.append(run)
-                continue
-            if had_locks and claims.no_locks:
-                session.watcher.note(
-                    f"{self.store.folder}: this file system has no locks "
-                    f"({claims.no_locks}), so run one sweep at a time there"
-                )
-            if record := self._done_meanwhile(run):
+            elif record := self._done_meanwhile(run):
                 claims.release(run.key)
                 self.add(record)
                 session.watcher.finished(run, record)

@@ -16,10 +16,10 @@ import fcntl
 import os
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..errors import UserError
+from ..files import writing
 
 HELD = (errno.EACCES, errno.EAGAIN)
 """Errors that mean that another process has the lock; all others, that there are no locks."""
@@ -31,18 +31,16 @@ FLOCK = "hhqqi"
 class Claims:
     """The claims of this process on the runs of an experiment: one object for both.
 
-    The system forgets all locks of a process on a file when any handle on it is closed.
-    `no_locks` says why there are no locks, once a claim has met that. Raises UserError if the
-    folder can't be written.
+    The system forgets all locks of a process on a file when any handle on it is closed. `note`
+    is called if there are no locks. Raises UserError if the folder can't be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        try:
+    def __init__(self, folder: Path, note: Callable[[str], None]) -> None:
+        self.folder, self.note = folder, note
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self.handle = os.open(folder / ".claims", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise UserError(f"{folder}: can't be written: {error.strerror}") from None
-        self.no_locks = ""
+        self.has_locks = True
 
     def acquire(self, key: str) -> bool:
         """Claim a run; False if another process has."""
@@ -51,12 +49,15 @@ class Claims:
         except OSError as error:
             if error.errno in HELD:
                 return False
-            self.no_locks = str(error.strerror)
+            if self.has_locks:
+                why = f"{self.folder}: this file system has no locks ({error.strerror})"
+                self.note(f"{why}, so run one sweep at a time there")
+            self.has_locks = False
         return True
 
     def release(self, key: str) -> None:
         """Give a claim back, after its result is on disk."""
-        if not self.no_locks:
+        if self.has_locks:
             fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _byte(key))
 
     def holders(self, keys: Iterable[str]) -> set[int]:

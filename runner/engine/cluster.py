@@ -21,7 +21,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import replace
 from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -266,7 +265,7 @@ class Cluster:
         )
         begun, job = time.monotonic(), self.session.job(run)
         # What is installed is only named: it must be the same on the worker.
-        files = () if run.implementation.module else job.told["files"]
+        files = () if job["installed"] else job["files"]
         contents = {path: Path(path).read_bytes() for path in files}
         future = executor.submit(perform_there, job, contents, run.implementation.sha256)
         self.sent[future] = run.key, addresses
@@ -314,25 +313,24 @@ def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str
 
     with _lock:
         hosts = _hosts()
-        here = _unpack(job.told, contents, sha256) if contents else _installed(job.told, sha256)
-    neighbours = int(get_worker().state.nthreads) - 1
-    result = perform(replace(job, told=job.told | here, neighbours=neighbours), hosts)
-    versions = packages.versions(job.told["imports"])
-    return result | {"machine": machine.describe(), "versions": versions}
+        here = _unpack(job, contents, sha256) if contents else _installed(job["module"], sha256)
+    here["neighbours"] = int(get_worker().state.nthreads) - 1
+    versions = packages.versions(job["imports"])
+    return perform(job | here, hosts) | {"machine": machine.describe(), "versions": versions}
 
 
-def _installed(told: dict[str, Any], sha256: str) -> dict[str, Any]:
-    """Where the installed module is on this machine, if it is the same here."""
-    spec = catalogue.locate(told["module"])
-    found = spec and spec.origin and Implementation("", Path(spec.origin), told["module"], "")
-    if not found or found.sha256 != sha256:
-        raise RuntimeError(f"{told['module']} on this worker is not what was submitted")
-    return {"source": str(found.source), "files": [str(path) for path in found.sources.files]}
+def _installed(module: str, sha256: str) -> dict[str, Any]:
+    """Where an installed module is on this machine, if it is the same here."""
+    spec = catalogue.locate(module)
+    own = spec and spec.origin and Implementation("", Path(spec.origin), module, "")
+    if not own or own.sha256 != sha256:
+        raise RuntimeError(f"{module} on this worker is not what was submitted")
+    return {"source": str(own.source), "files": list(map(str, own.sources.files))}
 
 
-def _unpack(told: dict[str, Any], contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+def _unpack(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
     """Where the files are on this machine, as they lay to each other; written if they are new."""
-    roots, folder = told["roots"], Path(_folder(), sha256)
+    roots, folder = job["roots"], Path(_folder(), sha256)
     common = os.path.commonpath([*map(os.path.dirname, contents), *roots.values()])
 
     def place(path: str) -> str:
@@ -344,7 +342,7 @@ def _unpack(told: dict[str, Any], contents: dict[str, bytes], sha256: str) -> di
             Path(place(path)).write_bytes(content)
         _unpacked.add(folder)
     return {
-        "source": place(told["source"]),
+        "source": place(job["source"]),
         "files": list(map(place, contents)),
         "roots": {name: place(root) for name, root in roots.items()},
     }

@@ -18,7 +18,7 @@ from ..errors import UserError, error_data
 from ..results.record import FAILURES, Record
 from ..results.store import Store
 from .hosts import Hosts
-from .job import Job
+from .job import Job, make_job
 from .supervisor import ended, perform
 
 
@@ -72,7 +72,7 @@ class Session:
 
     def job(self, run: Run) -> Job:
         """The training of a run, with the limits of this session."""
-        return Job.of(run, self.timeout_s, self.memory_limit, self.jobs - 1)
+        return make_job(run, self.timeout_s, self.memory_limit, self.jobs - 1)
 
     def run_here(self, runs: Iterable[Run], needed: HostsNeeded) -> Iterator[Record]:
         """Run in processes of this machine, `jobs` at a time; yields saved records.
@@ -198,4 +198,4 @@ def perform_each(
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
         hosts.wait_ready()
         for run, task in work:
-            yield perform(Job.of(run, timeout_s, memory_limit, **task), hosts)
+            yield perform(make_job(run, timeout_s, memory_limit, **task), hosts)

@@ -53,11 +53,11 @@ def perform(
     begun, cancelled = now(), cancelled or threading.Event()
     if cancelled.is_set():
         return ended("interrupted")
-    host = hosts.get(job.host, job.modules)
+    host = hosts.get(job["host"], job["modules"])
     host.wait_ready(cancelled)  # an import that ends the process is for the run to tell
     with contextlib.closing(Supervised(host, job, notify)) as run:
         result = run.wait(cancelled)
-    return result | {"started_at": begun, "neighbours": job.neighbours}
+    return result | {"started_at": begun, "neighbours": job["neighbours"]}
 
 
 class Log:
@@ -98,7 +98,7 @@ class Supervised:
         self.host.fork(commands, events, output)
         for fd in (commands, events, output):
             os.close(fd)
-        write_all(self.commands, json.dumps(job.told).encode() + b"\n")
+        write_all(self.commands, json.dumps(job).encode() + b"\n")
         self.selector = selectors.DefaultSelector()
         for fd in (self.events, self.output):
             self.selector.register(fd, selectors.EVENT_READ)
@@ -136,7 +136,7 @@ class Supervised:
 
     def count_anew(self) -> None:
         """Let the time that the run may take begin now."""
-        self.deadline = time.monotonic() + (self.job.timeout_s or float("inf"))
+        self.deadline = time.monotonic() + (self.job["timeout_s"] or float("inf"))
 
     def read_ready(self, timeout: float) -> bool:
         """Read what there is, after `timeout` seconds at most; whether there was anything."""
@@ -179,7 +179,7 @@ class Supervised:
         result = dict(self.result) if self.result else self.without_result(log)
         error = result.get("error")
         if result["outcome"] == "timeout" and not error:
-            message = f"took longer than {self.job.timeout_s:g} s"
+            message = f"took longer than {self.job['timeout_s']:g} s"
             result["error"] = error_data("Timeout", message)
         elif error and error["type"] == "SystemExit" and log.strip():
             last = log.rstrip().rpartition("\n")[2]
@@ -209,7 +209,7 @@ class Supervised:
             name = signal.Signals(-status).name
         except ValueError:
             name = f"signal {-status}"
-        if self.job.told["memory_limit"] and ("bad_alloc" in log or "MemoryError" in log):
+        if self.job["memory_limit"] and ("bad_alloc" in log or "MemoryError" in log):
             return "out_of_memory", error_data(name, "ran out of memory", signal=name)
         message = f"the process was ended by {name}"
         if name == "SIGKILL":

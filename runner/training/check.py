@@ -105,8 +105,7 @@ def _no_global_state(run: Trace) -> None:
 
 def _pulls_as_it_goes(run: Trace) -> None:
     longer = run.cfg.with_(epochs=2 * contract.MOST_AHEAD)
-    clock = Clock(longer.epochs, waits=True)
-    clock.most_ahead = contract.MOST_AHEAD
+    clock = Clock(longer.epochs, waits=True, most_ahead=contract.MOST_AHEAD)
     generator = contract.begin(run.train, hooked(longer, clock.steps)[0])
     next(generator, None)
     generator.close()

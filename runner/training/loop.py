@@ -12,14 +12,16 @@ import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
 from ..config.settings import Config
+from ..errors import error_data
 from . import contract
 from .contract import ContractError, Shapes, Train, numbers
+from .pipes import exception_data
 
 REPORT_EVERY_NS = 250_000_000
 
@@ -53,15 +55,12 @@ class Clock:
     A mark is (steps pulled before it, time): one a step for an ordinary loop, one a chunk
     for a loop that pulls several steps before it yields their losses; a loop that pulls all of
     them first has no second mark, and is not timed. Where the device works on after a call
-    returns (`waits` is false), only a pull that follows a wait for it is marked.
+    returns (`waits` is false), only a pull that follows a wait for it is marked. `most_ahead`
+    steps may be pulled whose losses have not come.
     """
 
-    most_ahead = math.inf
-    """How many steps may be pulled whose losses have not come."""
-
-    def __init__(self, epochs: int, *, waits: bool) -> None:
-        self.epochs = epochs
-        self.waits = waits
+    def __init__(self, epochs: int, *, waits: bool, most_ahead: float = math.inf) -> None:
+        self.epochs, self.waits, self.most_ahead = epochs, waits, most_ahead
         self.due = True
         self.pulled = 0
         self.yielded = 0
@@ -94,30 +93,11 @@ class Clock:
             mark_time(now())
 
 
-@dataclass
-class Trained:
-    """What one run of `train` came to. Times are in seconds.
-
-    `outcome` is `ok`, `diverged`, `failed`, `out_of_memory`, or why it was stopped
-    (`interrupted`, `timeout`). `losses` ends with the first that is not finite. `step_us` is
-    None where no step was pulled after its predecessors' losses had come. `computed_dtype` is
-    what was computed in, if that is not what was asked for.
-    """
-
-    outcome: str
-    losses: list[float] = field(default_factory=list)
-    weights: list[np.ndarray] = field(default_factory=list)
-    error: BaseException | None = None
-    setup_s: float | None = None
-    train_s: float | None = None
-    step_us: dict[str, float] | None = None
-    computed_dtype: str | None = None
-
-
 class Training:
-    """One run of a `train`; `so_far` may be asked of it by another thread.
+    """One run of a `train`; `so_far` may be called by another thread.
 
-    `report(epochs_done, loss)` is called about four times a second.
+    `report(epochs_done, loss)` is called about four times a second. `weights` holds the final
+    ones, once there are any; `error`, what was raised.
     """
 
     def __init__(
@@ -132,17 +112,18 @@ class Training:
         self.raw: list[Any] = []
         self.weights: list[np.ndarray] = []
         self.computed_dtype: str | None = None
+        self.error: BaseException | None = None
         self.begun = time.perf_counter_ns()
         self.ended = 0
 
-    def run(self, train: Train) -> Trained:
-        """Run it to its end, to its divergence or until its clock is stopped."""
+    def run(self, train: Train) -> dict[str, Any]:
+        """Run it to its end, to its divergence or until its clock is stopped; returns `so_far`."""
         try:
             last, returned = self.pull(contract.begin(train, self.cfg))
             self.ended = time.perf_counter_ns()
             self.take_weights(train, last, returned)
         except BaseException as error:  # even KeyboardInterrupt: here it is the code's own
-            return self.so_far(error)
+            self.error = error
         return self.so_far()
 
     def pull(self, generator: Any) -> tuple[Any, Any]:
@@ -192,35 +173,56 @@ class Training:
             if not clock.stopped and all(map(math.isfinite, as_floats(self.raw[-1:]))):
                 raise  # else it was stopped, or has diverged, which is the outcome
 
-    def so_far(self, error: BaseException | None = None) -> Trained:
-        """What the run has come to by now."""
+    def so_far(self, stopped: str = "") -> dict[str, Any]:
+        """What the run has come to by now, as fields of a record.
+
+        The outcome is `ok`, `diverged`, `failed`, `out_of_memory` or, of a run that was stopped,
+        why, which `stopped` may tell.
+        """
         ended = self.ended or time.perf_counter_ns()
         try:
             losses = as_floats(list(self.raw))
-        except ContractError as caught:
-            error, losses = error or caught, []
-        outcome = self.clock.stopped or "ok"
-        bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
-        if bad is not None:
-            losses, outcome = losses[: bad + 1], "diverged"
-        if error is not None:
-            outcome = "out_of_memory" if out_of_memory(error) else "failed"
-        marks = self.clock.mark_ns[:]
-        steps = self.clock.mark_steps[: len(marks)]
-        if marks and not self.clock.waits and self.clock.pulled > steps[-1]:
-            steps.append(self.clock.pulled)
+        except ContractError as error:
+            self.error, losses = self.error or error, []
+        finite = list(takewhile(math.isfinite, losses))
+        losses = losses[: len(finite) + 1]
+        outcome = "diverged" if len(losses) > len(finite) else self.clock.stopped or "ok"
+        if self.error is not None:
+            outcome = "out_of_memory" if out_of_memory(self.error) else "failed"
+        outcome = stopped or outcome
+        reason = exception_data(self.error) if self.error else None
+        if outcome == "diverged":
+            last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
+            message = f"loss is {losses[-1]} at epoch {len(finite)}; {last}"
+            reason = error_data("Diverged", message)
+        return {
+            "outcome": outcome,
+            "error": reason,
+            "epochs_done": len(finite),
+            "final_loss": finite[-1] if finite else None,
+            "losses": list(map(in_json, losses)),
+            "computed_dtype": self.computed_dtype,
+            **self.times(ended),
+        }
+
+    def times(self, ended: int) -> dict[str, Any]:
+        """The times of set-up and training; of a step, if one's loss came before the next pull."""
+        clock, marks = self.clock, self.clock.mark_ns[:]
+        steps = clock.mark_steps[: len(marks)]
+        if marks and not clock.waits and clock.pulled > steps[-1]:
+            steps.append(clock.pulled)
             marks.append(ended)
         first = marks[0] if marks else ended
-        return Trained(
-            outcome=outcome,
-            losses=losses,
-            weights=self.weights,
-            error=error,
-            setup_s=(first - self.begun) / 1e9,
-            train_s=(ended - first) / 1e9 if marks else None,
-            step_us=step_times_us(steps, marks),
-            computed_dtype=self.computed_dtype,
-        )
+        return {
+            "setup_s": (first - self.begun) / 1e9,
+            "train_s": (ended - first) / 1e9 if marks else None,
+            "step_us": step_times_us(steps, marks),
+        }
+
+
+def in_json(loss: float) -> float | str:
+    """A loss for JSON, which has no word for nan and inf."""
+    return loss if math.isfinite(loss) else str(loss)
 
 
 def host_value(loss: Any) -> Any:
@@ -255,13 +257,13 @@ def step_times_us(steps: Sequence[int], times_ns: Sequence[int]) -> dict[str, fl
     return {"median": float(median), "p10": float(p10), "p90": float(p90)}
 
 
-def computed_dtype(asked: str, weights: Sequence[np.ndarray], loss: Any) -> str | None:
-    """What training computed in, by its weights and its loss; None if that is what was asked."""
-    found = [weight.dtype for weight in weights]
-    if hasattr(loss, "dtype") and getattr(loss, "itemsize", 8) < np.dtype(asked).itemsize:
-        found.append(loss.dtype)
-    names = [str(dtype).removeprefix("torch.") for dtype in found]
-    return next((name for name in names if name != asked), None)
+def computed_dtype(requested: str, weights: Sequence[np.ndarray], loss: Any) -> str | None:
+    """What training computed in, by its weights and its loss; None if as requested."""
+    dtypes = [weight.dtype for weight in weights]
+    if hasattr(loss, "dtype") and getattr(loss, "itemsize", 8) < np.dtype(requested).itemsize:
+        dtypes.append(loss.dtype)
+    names = [str(dtype).removeprefix("torch.") for dtype in dtypes]
+    return next((name for name in names if name != requested), None)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -269,7 +271,5 @@ def out_of_memory(error: BaseException) -> bool:
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"}:
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "not enough memory" in text
-    )
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in words)

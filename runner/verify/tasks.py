@@ -12,7 +12,7 @@ from ..config.settings import Config
 from ..training.contract import Train
 from ..training.loading import load_module
 from ..training.loop import Training
-from ..training.tasks import borrowed, entry_point, summed_up
+from ..training.tasks import borrowed
 from ..training.worker import Leash, Send
 from .evidence import pack, silence_unit
 
@@ -22,7 +22,7 @@ def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send
 
     The time that the job may take is counted anew from the start of each training.
     """
-    train = entry_point(load_module(job))
+    train = load_module(job).train
     frameworks.set_tf32(job["framework"], allowed=job["tf32"])
     device = frameworks.resolve_device(job["device"], job["framework"])
     fixed = {"device": device, "threads": job["threads"]}
@@ -42,8 +42,8 @@ def train_each(
         cfg = Config(**request["config"] | fixed)
         silenced = partial(silence_unit, bias=cfg.bias) if request.get("zero_unit") else None
         training = Training(cfg, problem=silenced)
-        trained = training.run(train)
-        weights = pack([] if trained.error else trained.weights)
+        result = training.run(train)
+        weights = pack([] if training.error else training.weights)
         own = {"weights": weights, "own_problem": not training.shapes}
-        results.append(summed_up(trained, cfg) | own)
+        results.append(result | own)
     return results
