@@ -10,15 +10,15 @@ granted: nothing else could tell a sweep that is at work from one that was kille
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
+from ..errors import listed
 from ..files import writing
 
 HELD = (errno.EACCES, errno.EAGAIN)
@@ -60,16 +60,25 @@ class Claims:
         if self.has_locks:
             fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _byte(key))
 
-    def holders(self, keys: Iterable[str]) -> set[int]:
-        """The processes of this host that have claims on some of these runs, where known."""
-        pids = set()
-        for key in keys if sys.platform == "linux" else ():
-            query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
-            with contextlib.suppress(OSError):
-                answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
-                kind, *_, pid = struct.unpack(FLOCK, answer)
-                pids |= {int(pid)} if kind != fcntl.F_UNLCK and pid > 0 else set()
-        return pids
+    def holding(self, keys: list[str]) -> str:
+        """`12 runs are being done by another sweep, process 4711 on this host`."""
+        pids = [str(pid) for pid in sorted(set(filter(None, map(self._holder, keys))))]
+        what = "1 run is" if len(keys) == 1 else f"{len(keys)} runs are"
+        where = f", process{'es' * (len(pids) > 1)} {listed(pids)} on this host" if pids else ""
+        others = f"{len(pids)} other sweeps" if len(pids) > 1 else "another sweep"
+        return f"{what} being done by {others}{where}"
+
+    def _holder(self, key: str) -> int:
+        """The process of this host that has claimed a run, where that is known; else 0."""
+        if sys.platform != "linux":
+            return 0
+        query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
+        try:
+            answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
+        except OSError:
+            return 0
+        kind, *_, pid = struct.unpack(FLOCK, answer)
+        return max(0, int(pid)) if kind != fcntl.F_UNLCK else 0
 
     def close(self) -> None:
         os.close(self.handle)

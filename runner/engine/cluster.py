@@ -52,8 +52,8 @@ CONNECT_TIMEOUT_S = 10
 LOOK_S = 1.0
 """How often to look which workers have come or gone."""
 
-TELL_S = 5.0
-"""How often to say how many there are, and after what time that none has answered."""
+NOTE_S = 5.0
+"""How often, at most, to print how many there are."""
 
 SHORT_S = 0.5
 """Runs that take less are sent ahead, so that no worker waits for its next one.
@@ -69,7 +69,7 @@ def connect(
     """Connect to a Dask scheduler, and wait until it has a worker that can be used.
 
     Gives the session up if none comes within `wait_s`. Raises UserError if Dask is not installed,
-    nobody answers, or the workers that are there have other versions.
+    no scheduler answers, or all workers have other versions.
     """
     try:
         from distributed import Client, Security
@@ -77,7 +77,7 @@ def connect(
         raise UserError("--scheduler needs Dask; pip install 'twolayer[dask]'") from None
     where = _address(address, file)
     for name in ("distributed", "distributed.client", "concurrent.futures", "tornado.application"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # we say what went wrong
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # errors are reported here
     try:
         tls = where.startswith(("tls:", "wss:"))
         if tls and not Security().get_connection_args("client")["ssl_context"]:
@@ -151,13 +151,13 @@ class Cluster:
     def __init__(self, client: Client, where: str, session: Session, wait_s: float) -> None:
         self.client, self.where, self.session, self.wait_s = client, where, session, wait_s
         self.unfit: dict[str, str] = {}  # by worker, why it is not used; empty if it is
-        self.usable: dict[str, dict[str, Any]] = {}  # what Dask tells of each worker in use
+        self.usable: dict[str, dict[str, Any]] = {}  # by worker in use, what Dask knows of it
         # The key of each run under way, and the workers that it may be on.
         self.sent: dict[Future[dict[str, Any]], tuple[str, set[str]]] = {}
         self.lost: Counter[str] = Counter()
         self.ahead = 1
         self.all_on_gpus = True
-        self.looked = self.told = float("-inf")
+        self.looked = self.noted = float("-inf")
         self.size = 0
         self.notes: set[str] = set()
         self.without_since: float | None = None
@@ -171,12 +171,9 @@ class Cluster:
             time.sleep(0.05)
 
     def watch(self) -> bool:
-        """Follow the workers, and tell of them; whether they still have to be waited for.
-
-        Gives the session up where that is in vain.
-        """
+        """Follow the workers; whether to wait for some. Gives the session up if that is in vain."""
         self.look()
-        self.tell()
+        self.note_workers()
         if self.usable:
             self.without_since = None
         elif self.client.status != "closed":
@@ -217,19 +214,19 @@ class Cluster:
                 future.set_exception(RuntimeError(f"lost its worker {self.lost[key]} times"))
             future.cancel()
 
-    def tell(self) -> None:
-        """Say which workers are not used and why, and how many are, when that has changed."""
+    def note_workers(self) -> None:
+        """Note which workers are not used and why, and how many are, when that has changed."""
         for reason in filter(None, self.unfit.values()):
             self.note(f"not used: {reason}")
         size = len(self.usable)
-        if size and size != self.size and time.monotonic() - self.told > TELL_S:
-            self.size, self.told = size, time.monotonic()
+        if size and size != self.size and time.monotonic() - self.noted > NOTE_S:
+            self.size, self.noted = size, time.monotonic()
             slots = sum(info["nthreads"] for info in self.usable.values())
             workers = f"{size} Dask worker{'s' * (size > 1)}"
             self.session.watcher.note(f"{workers}, {slots} run{'s' * (slots > 1)} at once")
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Print a text once."""
         if text not in self.notes:
             self.notes.add(text)
             self.session.watcher.note(text)
@@ -305,18 +302,15 @@ def _folder() -> str:
 
 
 def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
-    """Do a job in a worker's process, in a fork of one of its hosts.
-
-    `contents` are those of the implementation's files, by their paths where it was submitted.
-    """
+    """Do a job on a worker; `contents` are its files, by their paths where it was submitted."""
     from distributed import get_worker
 
     with _lock:
         hosts = _hosts()
-        here = _unpack(job, contents, sha256) if contents else _installed(job["module"], sha256)
-    here["neighbours"] = int(get_worker().state.nthreads) - 1
+        own = _unpack(job, contents, sha256) if contents else _installed(job["module"], sha256)
+    own["neighbours"] = int(get_worker().state.nthreads) - 1
     versions = packages.versions(job["imports"])
-    return perform(job | here, hosts) | {"machine": machine.describe(), "versions": versions}
+    return perform(job | own, hosts) | {"machine": machine.describe(), "versions": versions}
 
 
 def _installed(module: str, sha256: str) -> dict[str, Any]:

@@ -172,7 +172,7 @@ class Host:
                 send(events, {"event": "exited", "status": os.waitstatus_to_exitcode(status)})
                 os.close(commands)
                 os.close(events)
-        if not self.runs:  # only then it is clear whose the orphans are
+        if not self.runs:  # only then it is clear whom the orphans belong to
             end_orphans()
 
 

@@ -94,12 +94,10 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 
 class Hosts:
-    """The hosts of this process, one per set of frameworks and thread count.
-
-    `needed` says, for each, which modules it imports; all start importing at once.
-    """
+    """The hosts of this process, one per set of frameworks and thread count."""
 
     def __init__(self, needed: HostsNeeded) -> None:
+        """Start the hosts `needed`, which import their modules all at once."""
         self.lock = threading.Lock()
         self.hosts: dict[HostKey, HostProcess] = {}
         for key, modules in needed.items():
@@ -122,10 +120,7 @@ class Hosts:
         stop: threading.Event | None = None,
         importing: Callable[[list[str]], None] = lambda _: None,
     ) -> None:
-        """Wait for all imports, which overlap, or until `stop` is set.
-
-        `importing` is called with the names of the frameworks before, and with none after.
-        """
+        """Wait for all imports, or until `stop` is set; tell `importing` which, then none."""
         importing(sorted({framework for frameworks, _ in self.hosts for framework in frameworks}))
         for host in list(self.hosts.values()):
             host.wait_ready(stop)

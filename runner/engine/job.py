@@ -1,4 +1,4 @@
-"""The work of one process, as data: what it is told, and what its supervisor needs to know."""
+"""The work of one process as data, for itself and for its supervisor."""
 
 from __future__ import annotations
 

@@ -42,28 +42,19 @@ class Watcher(Protocol):
 
 @dataclass
 class Session:
-    """One call of `twolayer run` or `sweep`: its limits, and whether it has been told to stop.
-
-    Attributes:
-        stop: set, no further run begins.
-        cancel: set, the runs under way are stopped.
-        jobs: how many runs are under way at once.
-        keep_interrupted: whether a run that was stopped leaves a record.
-        broken: what outside the runs gave way, so that no more can be done; else nothing.
-        command, config_file, invocation: kept in each record.
-    """
+    """One call of `twolayer run` or `sweep`: its limits, and whether it is to stop."""
 
     store: Store
     watcher: Watcher
     timeout_s: float | None = None
     memory_limit: float | None = None
     fail_fast: bool = False
-    jobs: int = 1
-    keep_interrupted: bool = True
-    stop: threading.Event = field(default_factory=threading.Event)
-    cancel: threading.Event = field(default_factory=threading.Event)
-    ended_early: bool = False
-    broken: str = ""
+    jobs: int = 1  # runs under way at once
+    keep_interrupted: bool = True  # whether a run that was stopped leaves a record
+    stop: threading.Event = field(default_factory=threading.Event)  # begin no further run
+    cancel: threading.Event = field(default_factory=threading.Event)  # stop those under way
+    ended_early: bool = False  # without an interrupt
+    broken: str = ""  # what outside the runs gave way, so that no more can be done
     command: str = ""
     config_file: str = ""
     invocation: str = field(
@@ -75,10 +66,7 @@ class Session:
         return make_job(run, self.timeout_s, self.memory_limit, self.jobs - 1)
 
     def run_here(self, runs: Iterable[Run], needed: HostsNeeded) -> Iterator[Record]:
-        """Run in processes of this machine, `jobs` at a time; yields saved records.
-
-        Nothing is imported before there is a run to do.
-        """
+        """Run on this machine, `jobs` at a time; yields saved records. No run, no import."""
         runs = iter(runs)
         first = next(runs, None)
         if first is None:
@@ -98,11 +86,10 @@ class Session:
         submit: Callable[[Run], Future[dict[str, Any]]],
         window: Callable[[], int],
     ) -> Iterator[Record]:
-        """Keep runs submitted, to whatever performs them, until all are done.
+        """Keep as many runs submitted as `window` gives at the time; yields saved records.
 
-        `window` gives how many; it is asked again and again until the last is done. A run whose
-        future is cancelled is submitted again. Yields each record when it is saved. `runs` is
-        only read as places come free.
+        A run whose future is cancelled is submitted again. `runs` is only read as places come
+        free.
         """
         pending: dict[Future[dict[str, Any]], Run] = {}
         runs = iter(runs)
@@ -191,10 +178,7 @@ def perform_each(
     timeout_s: float | None = None,
     memory_limit: float | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Do other tasks than a training, one after the other; yields the results.
-
-    Each is a run with the task and its arguments.
-    """
+    """Do tasks, each given as a run and the task's arguments, in turn; yields their results."""
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
         hosts.wait_ready()
         for run, task in work:

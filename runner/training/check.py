@@ -31,10 +31,7 @@ NOT_TRIED = "not tried"
 
 
 class Trace:
-    """One run of `train` to its end, seen from outside.
-
-    Raises ContractError if it is no generator or yields what is not a number.
-    """
+    """One run of `train` to its end, seen from outside. May raise ContractError."""
 
     def __init__(self, train: Train, cfg: Config, stop_after: int | None = None) -> None:
         self.train, self.cfg = train, cfg
@@ -210,7 +207,7 @@ RULES = (
 
 
 def check(train: Train, cfg: Config = SMALL) -> dict[str, str]:
-    """Try every rule; returns what broke, by the rule's name: a sentence, or nothing if kept.
+    """Try every rule; returns a sentence by the rule's name if it is broken, else nothing.
 
     If it does not even run, the rule on generators says why, and no other is tried.
     """

@@ -1,7 +1,7 @@
 """The contract of an implementation in words: what breaks a rule raises the rule's sentence.
 
-Training, benchmarks and `check` all ask here, so that a broken rule is said in the same words
-everywhere, with the line of the implementation that is to blame.
+Training, benchmarks and `check` use the same sentences, which name the line of the
+implementation that is to blame.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def numbers(loss: Any) -> list[float]:
         )
     try:
         values = loss.tolist() if hasattr(loss, "tolist") else np.asarray(loss).tolist()
-        each = values if dimensions else [values]
-        if each and all(hasattr(value, "__float__") for value in each):
-            return list(map(float, each))
+        losses = values if dimensions else [values]
+        if losses and all(hasattr(value, "__float__") for value in losses):
+            return list(map(float, losses))
     except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
         reason = f": {error}"
     if dimensions:
@@ -89,13 +89,10 @@ def check_pulled(train: Train, pulled: int) -> None:
     if pulled:
         return
     where = "write `for _ in cfg.steps():` as the training loop"
-    loops = (node for node in _nodes(train) if isinstance(node, ast.For))
-    for loop in loops:
-        if any(isinstance(node, ast.Yield) for node in ast.walk(loop)):
-            where = (
-                f"in {_file(train)}, write `for _ in cfg.steps():` where line {loop.lineno} loops "
-                f"over {ast.unparse(loop.iter)}"
-            )
+    for node in _nodes(train):
+        if isinstance(node, ast.For) and any(isinstance(n, ast.Yield) for n in ast.walk(node)):
+            place = f"where line {node.lineno} loops over {ast.unparse(node.iter)}"
+            where = f"in {_file(train)}, write `for _ in cfg.steps():` {place}"
             break
     raise ContractError(f"it never pulled a step from cfg.steps(); {where}")
 
@@ -203,10 +200,7 @@ def _file(train: Train) -> str:
 
 
 def _nodes(train: Train) -> list[ast.AST]:
-    """The syntax of `train`, with the line numbers of its file; nothing if it has no source.
-
-    Without the functions and classes in it.
-    """
+    """The syntax of `train` outside inner functions and classes, at its lines in the file."""
     try:
         lines, first = inspect.getsourcelines(train)
         (function,) = ast.parse(textwrap.dedent("".join(lines))).body

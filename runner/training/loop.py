@@ -1,4 +1,4 @@
-"""The training loop's other side: pull the losses, stamp the clock, stop when told.
+"""The training loop's other side: pull the losses, stamp the clock, stop on request.
 
 Nothing here knows of processes, files or terminals; `train` is any generator function
 that keeps the contract (see CONTRIBUTING).
@@ -176,8 +176,8 @@ class Training:
     def so_far(self, stopped: str = "") -> dict[str, Any]:
         """What the run has come to by now, as fields of a record.
 
-        The outcome is `ok`, `diverged`, `failed`, `out_of_memory` or, of a run that was stopped,
-        why, which `stopped` may tell.
+        The outcome is `ok`, `diverged`, `failed`, `out_of_memory` or why it was stopped, which
+        `stopped` may tell. Losses end with the first that is not finite.
         """
         ended = self.ended or time.perf_counter_ns()
         try:
@@ -185,25 +185,27 @@ class Training:
         except ContractError as error:
             self.error, losses = self.error or error, []
         finite = list(takewhile(math.isfinite, losses))
-        losses = losses[: len(finite) + 1]
-        outcome = "diverged" if len(losses) > len(finite) else self.clock.stopped or "ok"
-        if self.error is not None:
-            outcome = "out_of_memory" if out_of_memory(self.error) else "failed"
-        outcome = stopped or outcome
-        reason = exception_data(self.error) if self.error else None
-        if outcome == "diverged":
-            last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
-            message = f"loss is {losses[-1]} at epoch {len(finite)}; {last}"
-            reason = error_data("Diverged", message)
+        outcome, reason = (stopped, None) if stopped else self.ending(losses, finite)
         return {
             "outcome": outcome,
             "error": reason,
             "epochs_done": len(finite),
             "final_loss": finite[-1] if finite else None,
-            "losses": list(map(in_json, losses)),
+            "losses": list(map(in_json, losses[: len(finite) + 1])),
             "computed_dtype": self.computed_dtype,
             **self.times(ended),
         }
+
+    def ending(self, losses: list[float], finite: list[float]) -> tuple[str, dict[str, Any] | None]:
+        """Outcome and error of a run with these losses, of which the first are finite."""
+        if self.error is not None:
+            outcome = "out_of_memory" if out_of_memory(self.error) else "failed"
+            return outcome, exception_data(self.error)
+        if len(losses) == len(finite):
+            return self.clock.stopped or "ok", None
+        last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
+        message = f"loss is {losses[len(finite)]} at epoch {len(finite)}; {last}"
+        return "diverged", error_data("Diverged", message)
 
     def times(self, ended: int) -> dict[str, Any]:
         """The times of set-up and training; of a step, if one's loss came before the next pull."""
@@ -226,10 +228,7 @@ def in_json(loss: float) -> float | str:
 
 
 def host_value(loss: Any) -> Any:
-    """A single loss as a Python number; an array of losses as it is.
-
-    Raises ContractError if it is no number.
-    """
+    """A single loss as a Python number, or ContractError; an array of losses as it is."""
     if getattr(loss, "ndim", 0) == 1:
         return loss
     value = loss.tolist() if hasattr(loss, "tolist") else loss
@@ -252,8 +251,8 @@ def step_times_us(steps: Sequence[int], times_ns: Sequence[int]) -> dict[str, fl
     """Median, 10th and 90th percentile of the time of a step in µs, from the clock's marks."""
     if len(times_ns) < 2:
         return None
-    each = np.diff(np.asarray(times_ns)) / np.diff(np.asarray(steps)) / 1e3
-    p10, median, p90 = np.percentile(each, [10, 50, 90])
+    times_us = np.diff(np.asarray(times_ns)) / np.diff(np.asarray(steps)) / 1e3
+    p10, median, p90 = np.percentile(times_us, [10, 50, 90])
     return {"median": float(median), "p10": float(p10), "p90": float(p90)}
 
 

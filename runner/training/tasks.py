@@ -94,6 +94,5 @@ def rules(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Se
 def borrowed(job: dict[str, Any]) -> str:
     """Whether an implementation has imported work of ours, that it could pass off as its own."""
     ours = ("twolayer.verify.reference", "twolayer.impls.")
-    if found := sorted(m for m in sys.modules if m.startswith(ours) and m != job["module"]):
-        return f"it imports {listed(found)}: that it agrees with ours proves nothing"
-    return ""
+    names = sorted(m for m in sys.modules if m.startswith(ours) and m != job["module"])
+    return f"it imports {listed(names)}: that it agrees with ours proves nothing" if names else ""

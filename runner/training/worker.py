@@ -71,20 +71,16 @@ class Leash:
     """
 
     def __init__(self, commands: int, events: int) -> None:
-        self.commands, self.events = commands, events
-        self.pending = b""
+        self.commands, self.events = open(commands, "rb"), events  # noqa: SIM115
         self.reason = ""
         self.clock: Any = None
         self.rescue: Callable[[str], dict[str, Any]] | None = None
 
     def line(self) -> bytes:
-        while b"\n" not in self.pending:
-            data = os.read(self.commands, 65536)
-            if not data:
-                os.killpg(0, signal.SIGKILL)
-            self.pending += data
-        line, _, self.pending = self.pending.partition(b"\n")
-        return line
+        line = self.commands.readline()
+        if not line:
+            os.killpg(0, signal.SIGKILL)
+        return line.strip()
 
     def hold(self, clock: Any, rescue: Callable[[str], dict[str, Any]]) -> None:
         """Let a request to stop, past or future, stop this clock.
