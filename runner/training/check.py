@@ -11,10 +11,10 @@ In a test suite of your own::
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,14 @@ SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
 """The problem that the rules train on, unless they are given another."""
 
 NOT_TRIED = "not tried"
+
+SWITCHES = (
+    *("numpy:geterr", "torch:is_grad_enabled", "torch:get_default_dtype"),
+    *("torch:get_num_threads", "tensorflow:executing_eagerly"),
+)
+
+GENERATORS = ("random:seed", "numpy:random.seed", "torch:manual_seed", "tensorflow:random.set_seed")
+"""Seed the random generators that an implementation must not draw from."""
 
 
 class Trace:
@@ -76,14 +84,13 @@ def _as_bytes(losses: list[float]) -> bytes:
 
 def global_state() -> dict[str, Any]:
     """The switches of loaded frameworks that an implementation could leave flipped."""
-    state: dict[str, Any] = {"numpy.geterr()": np.geterr()}
-    if torch := sys.modules.get("torch"):
-        state["torch.is_grad_enabled()"] = torch.is_grad_enabled()
-        state["torch.get_default_dtype()"] = torch.get_default_dtype()
-        state["torch.get_num_threads()"] = torch.get_num_threads()
-    if tf := sys.modules.get("tensorflow"):
-        state["tf.executing_eagerly()"] = tf.executing_eagerly()
-    return state
+    return {f"{name}()": function() for name, function in _of_loaded(*SWITCHES).items()}
+
+
+def _of_loaded(*names: str) -> dict[str, Callable[..., Any]]:
+    """Those of the functions whose packages are loaded."""
+    loaded = (name for name in names if name.partition(":")[0] in sys.modules)
+    return {name.replace(":", "."): resolve_name(name) for name in loaded}
 
 
 # Each rule judges a run; some do others besides.
@@ -132,22 +139,13 @@ def _problem_unchanged(run: Trace) -> None:
 def _same_seed_same_bits(run: Trace) -> None:
     runs = []
     for seed in (1, 2):
-        _seed_globals(seed)
+        for set_seed in _of_loaded(*GENERATORS).values():
+            set_seed(seed)
         runs.append(Trace(run.train, run.cfg).bits())
     if runs[0] != runs[1]:
         raise ContractError(
             "two runs with the same seed differ; draw randomness only from cfg.seed"
         )
-
-
-def _seed_globals(seed: int) -> None:
-    """Set the random generators that an implementation must not draw from."""
-    random.seed(seed)
-    np.random.seed(seed)
-    if torch := sys.modules.get("torch"):
-        torch.manual_seed(seed)
-    if tf := sys.modules.get("tensorflow"):
-        tf.random.set_seed(seed)
 
 
 def _returns_weights(run: Trace) -> None:

@@ -62,8 +62,7 @@ class Clock:
     def __init__(self, epochs: int, *, waits: bool, most_ahead: float = math.inf) -> None:
         self.epochs, self.waits, self.most_ahead = epochs, waits, most_ahead
         self.due = True
-        self.pulled = 0
-        self.yielded = 0
+        self.pulled = self.yielded = 0
         self.stopped = ""
         self.mark_steps = array("q")
         self.mark_ns = array("q")
