@@ -293,7 +293,7 @@ def _hosts() -> Hosts:
 
 
 @cache
-def _folder() -> str:
+def _scratch() -> str:
     """A folder of this process that nobody else can have made, removed at its exit."""
     folder = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
     # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
@@ -307,7 +307,7 @@ def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str
 
     with _lock:
         hosts = _hosts()
-        own = _unpack(job, contents, sha256) if contents else _installed(job["module"], sha256)
+        own = _place_files(job, contents, sha256) if contents else _installed(job["module"], sha256)
     own["neighbours"] = int(get_worker().state.nthreads) - 1
     versions = packages.versions(job["imports"])
     return perform(job | own, hosts) | {"machine": machine.describe(), "versions": versions}
@@ -322,9 +322,9 @@ def _installed(module: str, sha256: str) -> dict[str, Any]:
     return {"source": str(own.source), "files": list(map(str, own.sources.files))}
 
 
-def _unpack(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+def _place_files(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
     """Where the files are on this machine, as they lay to each other; written if they are new."""
-    roots, folder = job["roots"], Path(_folder(), sha256)
+    roots, folder = job["roots"], Path(_scratch(), sha256)
     common = os.path.commonpath([*map(os.path.dirname, contents), *roots.values()])
 
     def place(path: str) -> str:

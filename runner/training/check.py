@@ -212,7 +212,7 @@ def check(train: Train, cfg: Config = SMALL) -> dict[str, str]:
     try:
         run = Trace(train, cfg)
     except Exception as error:
-        return dict.fromkeys(map(str, RULES), NOT_TRIED) | {"generator": _sentence(error)}
+        return dict.fromkeys(map(str, RULES), NOT_TRIED) | {"generator": _complaint(error)}
     return {rule.name: _broken(rule, run) for rule in RULES}
 
 
@@ -220,11 +220,11 @@ def _broken(rule: Rule, run: Trace) -> str:
     try:
         rule.judge(run)
     except Exception as error:
-        return _sentence(error)
+        return _complaint(error)
     return ""
 
 
-def _sentence(error: Exception) -> str:
+def _complaint(error: Exception) -> str:
     if isinstance(error, ContractError):
         return str(error)
     return f"it raised {type(error).__name__}: {error}"
