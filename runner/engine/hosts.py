@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from ..config.plan import HostKey, HostsNeeded
 from ..machine import working_folder
@@ -93,7 +94,7 @@ def thread_environment(threads: int) -> dict[str, str]:
     }
 
 
-class Hosts:
+class Hosts(AbstractContextManager["Hosts"]):
     """The hosts of this process, one per set of frameworks and thread count."""
 
     def __init__(self, needed: HostsNeeded) -> None:
@@ -133,9 +134,6 @@ class Hosts:
         for host in self.hosts.values():
             host.close()
         self.hosts.clear()
-
-    def __enter__(self) -> Hosts:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -33,7 +33,9 @@ def load_module(job: dict[str, Any]) -> ModuleType:
     """
     source = job["source"]
     sys.argv = [source]
-    name = job["module"] or _free_name(Path(source).stem)
+    name = job["module"] or Path(source).stem
+    while not job["module"] and (name in sys.modules or importlib.util.find_spec(name)):
+        name += "_"  # a file torch.py is not torch
     sys.meta_path.insert(0, _Local(job["roots"], {} if job["module"] else {name: source}))
     if not job["installed"]:
         sys.path.append(os.path.dirname(source))
@@ -44,13 +46,6 @@ def load_module(job: dict[str, Any]) -> ModuleType:
     if not callable(getattr(module, "train", None)):
         raise ContractError("the file has no function train(cfg)")
     return module
-
-
-def _free_name(name: str) -> str:
-    """The name of a file as a module, where no other module has it: `torch.py` is not torch."""
-    while name in sys.modules or importlib.util.find_spec(name):
-        name += "_"
-    return name
 
 
 class _Local:
