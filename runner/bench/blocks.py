@@ -25,7 +25,6 @@ from ..training import contract
 from ..training.contract import ContractError, Train, begin, count
 from ..training.loading import load_module
 from ..training.loop import as_floats, hooked, host_value
-from ..training.tasks import entry_point
 from ..training.worker import Leash, Send, peak_bytes, status_bytes
 
 BLOCK_US = 20_000  # the least length of a block: the clock and an interrupt are nothing beside it
@@ -126,7 +125,6 @@ def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash,
     """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
     begun = time.perf_counter()
     module = load_module(job)
-    train = entry_point(module)
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
     device = frameworks.resolve_device(job["config"]["device"], job["framework"])
     values = job["config"] | {"device": device, "threads": job["threads"]}
@@ -134,7 +132,7 @@ def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash,
     def timed(sizes: dict[str, int], blocks: int, warmup_s: float) -> dict[str, Any]:
         timer = BlockTimer(blocks, warmup_s, barrier(device))
         leash.hold(timer, lambda reason: {"outcome": reason, "error": None})
-        return time_blocks(train, values | sizes, timer)
+        return time_blocks(module.train, values | sizes, timer)
 
     start_bytes = status_bytes("VmRSS")
     result = {"error": None} | timed({}, job["blocks"], job["warmup_s"])

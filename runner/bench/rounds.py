@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from ..config.plan import Run, hosts_needed
 from ..engine.hosts import Hosts
-from ..engine.job import Job
+from ..engine.job import make_job
 from ..engine.supervisor import perform
 from . import analysis
 from .measurement import Bench, Round, save
@@ -74,9 +74,7 @@ class Measuring:
         rng = random.Random(f"{self.bench.order_seed} {first}")
         begun = time.monotonic()
         with Hosts(needed) as hosts, self.watch(len(entries)) as watcher:
-            watcher.importing(sorted({name for key in needed for name in key[0]}))
-            hosts.wait_ready(self.stop)
-            watcher.importing([])
+            hosts.wait_ready(self.stop, watcher.importing)
             for done in itertools.count():
                 able = [entry for entry in entries if entry.cell.failure is None]
                 if not able or not self._another(done, time.monotonic() - begun):
@@ -113,5 +111,5 @@ class Measuring:
                 self.rates.setdefault(result["by"], []).append(result["rates"])
 
     def _perform(self, hosts: Hosts, run: Run, **task: Any) -> dict[str, Any]:
-        job = Job.of(run, timeout_s=self.timeout_s, memory_limit=self.memory_limit, **task)
+        job = make_job(run, self.timeout_s, self.memory_limit, **task)
         return perform(job, hosts, self.stop)

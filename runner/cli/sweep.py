@@ -1,7 +1,6 @@
 """`twolayer sweep`: many runs from one file, each done once, continued where they were left."""
 
 import contextlib
-import threading
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -93,8 +92,7 @@ def sweep(
         say(f"note: {note}", quiet)
     say(_summary(campaign, jobs), quiet)
     progress = watcher(total=len(campaign.todo), quiet=quiet)
-    stop = {"cancel": threading.Event(), "keep_interrupted": False}
-    session = inputs.session(experiment, store, progress, jobs=jobs, **stop)
+    session = inputs.session(experiment, store, progress, jobs=jobs, keep_interrupted=False)
     remarks: dict[str, None] = {}
     here = contextlib.nullcontext()
     dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else here

@@ -7,10 +7,13 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from functools import cache
 
 from .. import machine, packages
 from ..config.catalogue import Implementation
 from ..config.plan import Run
+from ..config.sources import Sources
 from ..errors import listed
 from ..results.record import FAILURES, Record
 from ..results.store import Store, read_summary
@@ -22,19 +25,11 @@ POLL_S = 0.5
 
 RunAll = Callable[[Iterable[Run]], Iterator[Record]]
 
+_hash_beside = cache(Sources.hash_beside)  # many runs may have loaded the same file
+
 
 class Campaign:
-    """Runs of one experiment, each to be done once, and what its folder holds already.
-
-    Attributes:
-        planned: how many runs are requested, by implementation.
-        todo: those of them that are not finished.
-        outcomes: the outcome that counts, by run key: ok if any attempt was.
-        step_s: seconds per epoch of finished runs, by implementation.
-        made_with: how many were made by each version of a framework and on each machine.
-        beside: the hashes of files that runs loaded besides, as they are now.
-        changed: how many, by implementation, were made from files that have changed since.
-    """
+    """Runs of one experiment, each to be done once, and what its folder holds already."""
 
     def __init__(
         self,
@@ -47,16 +42,19 @@ class Campaign:
     ) -> None:
         self.store, self.fresh = store, fresh
         self.implementations = {each.name: each for each in implementations}
+        # By run key, the outcome that counts: ok if any attempt was.
         self.outcomes: dict[str, str] = {}
+        # By implementation, the seconds per epoch of finished runs, and how many were made from
+        # files that have changed since.
         self.step_s: dict[str, list[float]] = defaultdict(list)
-        self.made_with: Counter[tuple[str, str]] = Counter()
-        self.beside: dict[str, dict[str, str]] = defaultdict(dict)
         self.changed: dict[str, Counter[str]] = defaultdict(Counter)
+        # How many were made with each version of a framework and on each machine.
+        self.made_with: Counter[tuple[str, str]] = Counter()
         for folder in store.folders():
             if record := read_summary(folder):
                 self.add(record)
         again = ("interrupted", *FAILURES) if retry else ("interrupted",)
-        self.planned: Counter[str] = Counter()
+        self.planned: Counter[str] = Counter()  # runs by implementation
         self.keys: list[str] = []
         self.todo: list[Run] = []
         for run in runs:
@@ -81,14 +79,11 @@ class Campaign:
         """The files of a run that are no longer as it executed them."""
         if record.impl not in self.implementations:
             return []
-        sources = self.implementations[record.impl].sources
-        beside, now, then = self.beside[record.impl], sources.sha256, record.source_sha256
-        for name in record.also_loaded.keys() - beside.keys():
-            beside[name] = sources.hash_beside(name)
-        known = {name for name in {*now, *then} if now.get(name) != then.get(name)}
+        sources, loaded = self.implementations[record.impl].sources, record.also_loaded
+        names = {name for name, _ in sources.sha256.items() ^ record.source_sha256.items()}
         # A file that is not here tells nothing: another machine may have it.
-        loaded = {n for n, was in record.also_loaded.items() if beside[n] not in ("", was)}
-        return sorted(known | loaded)
+        names |= {n for n, was in loaded.items() if _hash_beside(sources, n) not in ("", was)}
+        return sorted(names)
 
     def notes(self) -> Iterator[str]:
         """What may surprise about finished runs: other files, versions or machines than here."""
@@ -122,9 +117,8 @@ class Campaign:
         Runs claimed by another process are looked at again at the end: they are done here only
         if it gave them up. Raises UserError if the folder can't be written.
         """
-        claims = Claims(self.store.folder)
-        waiting = self.todo
-        try:
+        waiting, note = self.todo, session.watcher.note
+        with closing(Claims(self.store.folder, note)) as claims:
             for turn in itertools.count():
                 left: list[Run] = []
                 for record in run_all(self._claimed(waiting, claims, left, session)):
@@ -135,27 +129,18 @@ class Campaign:
                 if not left or session.stop.is_set():
                     return
                 if turn == 1:  # runs claimed in the first turn may have ended long since
-                    session.watcher.note(_waiting(claims, [run.key for run in left]))
+                    note(f"{claims.holding([run.key for run in left])}; waiting")
                 time.sleep(POLL_S if turn else 0)
                 waiting = left
-        finally:
-            claims.close()
 
     def _claimed(
         self, runs: Iterable[Run], claims: Claims, left: list[Run], session: Session
     ) -> Iterator[Run]:
         """The runs that this process may do; those that another has claimed go to `left`."""
         for run in runs:
-            had_locks = not claims.no_locks
             if not claims.acquire(run.key):
                 left.append(run)
-                continue
-            if had_locks and claims.no_locks:
-                session.watcher.note(
-                    f"{self.store.folder}: this file system has no locks "
-                    f"({claims.no_locks}), so run one sweep at a time there"
-                )
-            if record := self._done_meanwhile(run):
+            elif record := self._done_meanwhile(run):
                 claims.release(run.key)
                 self.add(record)
                 session.watcher.finished(run, record)
@@ -168,16 +153,6 @@ class Campaign:
             return None
         for name in (run.key, *(f"{run.key}.{number}" for number in range(2, 10))):
             record = read_summary(self.store.runs / name)
-            finished = record and record.outcome != "interrupted"
-            if record and finished and not self.files_changed(record):
+            if record and record.outcome != "interrupted" and not self.files_changed(record):
                 return record
         return None
-
-
-def _waiting(claims: Claims, keys: list[str]) -> str:
-    """`12 runs are being done by another sweep, process 4711 on this host; waiting`."""
-    pids = [str(pid) for pid in sorted(claims.holders(keys))]
-    what = "1 run is" if len(keys) == 1 else f"{len(keys)} runs are"
-    where = f", process{'es' * (len(pids) > 1)} {listed(pids)} on this host" if pids else ""
-    who = f"{len(pids)} other sweeps" if len(pids) > 1 else "another sweep"
-    return f"{what} being done by {who}{where}; waiting"

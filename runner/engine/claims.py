@@ -10,16 +10,16 @@ granted: nothing else could tell a sweep that is at work from one that was kille
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import listed
+from ..files import writing
 
 HELD = (errno.EACCES, errno.EAGAIN)
 """Errors that mean that another process has the lock; all others, that there are no locks."""
@@ -29,20 +29,18 @@ FLOCK = "hhqqi"
 
 
 class Claims:
-    """The claims of this process on the runs of an experiment.
+    """The claims of this process on the runs of an experiment: one object for both.
 
-    There may be one per process and experiment: the system forgets all locks of a process on a
-    file when any handle on it is closed. `no_locks` says why there are no locks, once a claim has
-    met that. Raises UserError if the folder can't be written.
+    The system forgets all locks of a process on a file when any handle on it is closed. `note`
+    is called if there are no locks. Raises UserError if the folder can't be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        try:
+    def __init__(self, folder: Path, note: Callable[[str], None]) -> None:
+        self.folder, self.note = folder, note
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self.handle = os.open(folder / ".claims", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise UserError(f"{folder}: can't be written: {error.strerror}") from None
-        self.no_locks = ""
+        self.has_locks = True
 
     def acquire(self, key: str) -> bool:
         """Claim a run; False if another process has."""
@@ -51,24 +49,36 @@ class Claims:
         except OSError as error:
             if error.errno in HELD:
                 return False
-            self.no_locks = str(error.strerror)
+            if self.has_locks:
+                why = f"{self.folder}: this file system has no locks ({error.strerror})"
+                self.note(f"{why}, so run one sweep at a time there")
+            self.has_locks = False
         return True
 
     def release(self, key: str) -> None:
         """Give a claim back, after its result is on disk."""
-        if not self.no_locks:
+        if self.has_locks:
             fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _byte(key))
 
-    def holders(self, keys: Iterable[str]) -> set[int]:
-        """The processes of this host that have claims on some of these runs, where known."""
-        pids = set()
-        for key in keys if sys.platform == "linux" else ():
-            query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
-            with contextlib.suppress(OSError):
-                answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
-                kind, *_, pid = struct.unpack(FLOCK, answer)
-                pids |= {int(pid)} if kind != fcntl.F_UNLCK and pid > 0 else set()
-        return pids
+    def holding(self, keys: list[str]) -> str:
+        """`12 runs are being done by another sweep, process 4711 on this host`."""
+        pids = [str(pid) for pid in sorted(set(filter(None, map(self._holder, keys))))]
+        what = "1 run is" if len(keys) == 1 else f"{len(keys)} runs are"
+        where = f", process{'es' * (len(pids) > 1)} {listed(pids)} on this host" if pids else ""
+        others = f"{len(pids)} other sweeps" if len(pids) > 1 else "another sweep"
+        return f"{what} being done by {others}{where}"
+
+    def _holder(self, key: str) -> int:
+        """The process of this host that has claimed a run, where that is known; else 0."""
+        if sys.platform != "linux":
+            return 0
+        query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
+        try:
+            answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
+        except OSError:
+            return 0
+        kind, *_, pid = struct.unpack(FLOCK, answer)
+        return max(0, int(pid)) if kind != fcntl.F_UNLCK else 0
 
     def close(self) -> None:
         os.close(self.handle)

@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import replace
+from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +52,8 @@ CONNECT_TIMEOUT_S = 10
 LOOK_S = 1.0
 """How often to look which workers have come or gone."""
 
-TELL_S = 5.0
-"""How often to say how many there are, and after what time that none has answered."""
+NOTE_S = 5.0
+"""How often, at most, to print how many there are."""
 
 SHORT_S = 0.5
 """Runs that take less are sent ahead, so that no worker waits for its next one.
@@ -69,7 +69,7 @@ def connect(
     """Connect to a Dask scheduler, and wait until it has a worker that can be used.
 
     Gives the session up if none comes within `wait_s`. Raises UserError if Dask is not installed,
-    nobody answers, or the workers that are there have other versions.
+    no scheduler answers, or all workers have other versions.
     """
     try:
         from distributed import Client, Security
@@ -77,7 +77,7 @@ def connect(
         raise UserError("--scheduler needs Dask; pip install 'twolayer[dask]'") from None
     where = _address(address, file)
     for name in ("distributed", "distributed.client", "concurrent.futures", "tornado.application"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # we say what went wrong
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # errors are reported here
     try:
         tls = where.startswith(("tls:", "wss:"))
         if tls and not Security().get_connection_args("client")["ssl_context"]:
@@ -150,28 +150,40 @@ class Cluster:
 
     def __init__(self, client: Client, where: str, session: Session, wait_s: float) -> None:
         self.client, self.where, self.session, self.wait_s = client, where, session, wait_s
-        self.usable: dict[str, dict[str, Any]] = {}  # what Dask tells of each worker, by address
-        self.unfit: dict[str, str] = {}  # why others are not used
+        self.unfit: dict[str, str] = {}  # by worker, why it is not used; empty if it is
+        self.usable: dict[str, dict[str, Any]] = {}  # by worker in use, what Dask knows of it
         # The key of each run under way, and the workers that it may be on.
         self.sent: dict[Future[dict[str, Any]], tuple[str, set[str]]] = {}
         self.lost: Counter[str] = Counter()
         self.ahead = 1
         self.all_on_gpus = True
-        self.looked = self.told = float("-inf")
+        self.looked = self.noted = float("-inf")
         self.size = 0
-        self.said: set[str] = set()
+        self.notes: set[str] = set()
         self.without_since: float | None = None
 
     def wait_for_workers(self) -> None:
-        """Wait for the first worker that can be used."""
-        while not self.usable and not self.session.stop.is_set():
-            self.look()
-            if self.unfit and not self.usable and not self.said:
-                raise UserError(f"--scheduler {self.where}: {next(iter(self.unfit.values()))}")
-            if reason := self.in_vain():
-                self.session.give_up(reason)
+        """Wait for the first worker that can be used. Raises UserError if all are unfit."""
+        self.look()
+        if not self.usable and (reason := next(filter(None, self.unfit.values()), "")):
+            raise UserError(f"--scheduler {self.where}: {reason}")
+        while self.watch() and not self.session.stop.is_set():
             time.sleep(0.05)
-        self.tell()
+
+    def watch(self) -> bool:
+        """Follow the workers; whether to wait for some. Gives the session up if that is in vain."""
+        self.look()
+        self.note_workers()
+        if self.usable:
+            self.without_since = None
+        elif self.client.status != "closed":
+            self.note(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
+            self.without_since = self.without_since or time.monotonic()
+            if time.monotonic() - self.without_since > self.wait_s:
+                self.session.give_up(f"--wait: no worker came within {self.wait_s:g} s")
+        if self.client.status == "closed":
+            self.session.give_up(f"--scheduler {self.where}: the scheduler has gone")
+        return not self.usable
 
     def look(self) -> None:
         """Notice the workers that have come or gone, and ask the new ones for their versions."""
@@ -181,19 +193,15 @@ class Cluster:
         workers = self.client.scheduler_info(n_workers=-1).get("workers")
         if workers is None:  # while the client connects again
             return
-        self.usable = {a: info for a, info in self.usable.items() if a in workers}
-        self.unfit = {a: reason for a, reason in self.unfit.items() if a in workers}
-        new = [a for a in workers if a not in self.usable and a not in self.unfit]
+        new = [address for address in workers if address not in self.unfit]
         answers: dict[str, Any] = {}
         with contextlib.suppress(OSError):  # the connection was lost
             answers = self.client.run(here, workers=new, on_error="return") if new else {}
         for address, answer in answers.items():
-            if isinstance(answer, OSError):  # it has gone, or is asked again
-                continue
-            if reason := _unfit(address, answer):
-                self.unfit[address] = reason
-            else:
-                self.usable[address] = workers[address]
+            if not isinstance(answer, OSError):  # it has gone, or is asked again
+                self.unfit[address] = _unfit(address, answer)
+        self.unfit = {a: reason for a, reason in self.unfit.items() if a in workers}
+        self.usable = {a: workers[a] for a, reason in self.unfit.items() if not reason}
         for future, (key, addresses) in self.sent.items():
             if not addresses & self.usable.keys():
                 self.repeat(future, key)
@@ -206,35 +214,22 @@ class Cluster:
                 future.set_exception(RuntimeError(f"lost its worker {self.lost[key]} times"))
             future.cancel()
 
-    def tell(self) -> None:
-        """Say which workers are not used and why, and how many are, when that has changed."""
-        for reason in self.unfit.values():
-            self.say(f"not used: {reason}")
+    def note_workers(self) -> None:
+        """Note which workers are not used and why, and how many are, when that has changed."""
+        for reason in filter(None, self.unfit.values()):
+            self.note(f"not used: {reason}")
         size = len(self.usable)
-        if size and size != self.size and time.monotonic() - self.told > TELL_S:
-            self.size, self.told = size, time.monotonic()
+        if size and size != self.size and time.monotonic() - self.noted > NOTE_S:
+            self.size, self.noted = size, time.monotonic()
             slots = sum(info["nthreads"] for info in self.usable.values())
             workers = f"{size} Dask worker{'s' * (size > 1)}"
             self.session.watcher.note(f"{workers}, {slots} run{'s' * (slots > 1)} at once")
 
-    def say(self, text: str) -> None:
-        """Say something once."""
-        if text not in self.said:
-            self.said.add(text)
+    def note(self, text: str) -> None:
+        """Print a text once."""
+        if text not in self.notes:
+            self.notes.add(text)
             self.session.watcher.note(text)
-
-    def in_vain(self) -> str:
-        """Why not to wait for workers any longer. Says so when a wait begins."""
-        if self.client.status == "closed":
-            return f"--scheduler {self.where}: the scheduler has gone"
-        if self.usable:
-            self.without_since = None
-            return ""
-        self.without_since = self.without_since or time.monotonic()
-        self.tell()
-        self.say(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
-        in_vain = time.monotonic() - self.without_since > self.wait_s
-        return f"--wait: no worker came within {self.wait_s:g} s" if in_vain else ""
 
     def run_all(self, runs: Iterable[Run]) -> Iterator[Record]:
         """Run on the workers that there are at the time."""
@@ -243,15 +238,12 @@ class Cluster:
     def window(self) -> int:
         """How many runs to have submitted now. Follows the workers, and a request to stop."""
         self.sent = {future: at for future, at in self.sent.items() if not future.done()}
-        self.look()
-        self.tell()
-        if reason := self.in_vain():
-            self.session.give_up(reason)
+        self.watch()
         if self.session.cancel.is_set():
             for future in self.sent:
                 future.cancel()
         workers = self.usable.values()
-        gpus = sum(_gpus(info) for info in workers) if self.all_on_gpus else 0
+        gpus = sum(map(_gpus, workers)) if self.all_on_gpus else 0
         return max(1, self.ahead * (gpus or sum(info["nthreads"] for info in workers)))
 
     def submit(self, run: Run) -> Future[dict[str, Any]]:
@@ -260,19 +252,19 @@ class Cluster:
         with_gpu = {a for a, info in self.usable.items() if may_use_gpu and _gpus(info)}
         self.all_on_gpus &= bool(with_gpu)
         addresses = with_gpu or set(self.usable)
+        future: Future[dict[str, Any]] = Future()
         if not addresses:
             time.sleep(0.05)
-            nowhere: Future[dict[str, Any]] = Future()
-            nowhere.cancel()
-            return nowhere
+            future.cancel()
+            return future
         executor = self.client.get_executor(
             pure=False, workers=sorted(addresses), resources={GPU: 1} if with_gpu else None
         )
-        begun = time.monotonic()
-        job, contents = _portable(self.session.job(run), run.implementation)
-        future: Future[dict[str, Any]] = executor.submit(
-            perform_there, job, contents, run.implementation.sha256
-        )
+        begun, job = time.monotonic(), self.session.job(run)
+        # What is installed is only named: it must be the same on the worker.
+        files = () if job["installed"] else job["files"]
+        contents = {path: Path(path).read_bytes() for path in files}
+        future = executor.submit(perform_there, job, contents, run.implementation.sha256)
         self.sent[future] = run.key, addresses
 
         def learn(_: object) -> None:
@@ -286,75 +278,65 @@ def _gpus(info: dict[str, Any]) -> int:
     return int(info["resources"].get(GPU, 0))
 
 
-def _portable(job: Job, implementation: Implementation) -> tuple[Job, dict[str, bytes]]:
-    """A job with its paths from one folder, and the contents of its files there.
-
-    What is installed is only named: it must be the same on the worker.
-    """
-    if implementation.module:
-        return job, {}
-    told = job.told
-    folders = map(os.path.dirname, told["files"])
-    common = os.path.commonpath([*folders, *told["roots"].values()])
-    contents = {os.path.relpath(path, common): Path(path).read_bytes() for path in told["files"]}
-    there = {
-        "source": os.path.relpath(told["source"], common),
-        "files": list(contents),
-        "roots": {name: os.path.relpath(root, common) for name, root in told["roots"].items()},
-    }
-    return replace(job, told=told | there), contents
-
-
 # --- on the workers
 
-_state: dict[str, Any] = {}
-_unpacked_before: set[str] = set()
 _lock = threading.Lock()
+_unpacked: set[Path] = set()
+
+
+@cache
+def _hosts() -> Hosts:
+    """The hosts of this process."""
+    hosts = Hosts({})
+    atexit.register(hosts.close)
+    return hosts
+
+
+@cache
+def _scratch() -> str:
+    """A folder of this process that nobody else can have made, removed at its exit."""
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
+    # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=0)
+    return folder
 
 
 def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
-    """Do a job in a worker's process, in a fork of one of its hosts."""
+    """Do a job on a worker; `contents` are its files, by their paths where it was submitted."""
     from distributed import get_worker
 
     with _lock:
-        if "hosts" not in _state:
-            _state["hosts"] = Hosts({})
-            atexit.register(_state["hosts"].close)
-    told = _unpacked(job.told, contents, sha256) if contents else _found_here(job.told, sha256)
-    neighbours = int(get_worker().state.nthreads) - 1
-    result = perform(replace(job, told=told, neighbours=neighbours), _state["hosts"])
-    versions = packages.versions(told["imports"])
-    return result | {"machine": machine.describe(), "versions": versions}
+        hosts = _hosts()
+        own = _place_files(job, contents, sha256) if contents else _installed(job["module"], sha256)
+    own["neighbours"] = int(get_worker().state.nthreads) - 1
+    versions = packages.versions(job["imports"])
+    return perform(job | own, hosts) | {"machine": machine.describe(), "versions": versions}
 
 
-def _found_here(told: dict[str, Any], sha256: str) -> dict[str, Any]:
-    """A job's words with the installed module as it is on this machine, if that is the same."""
-    spec = catalogue.locate(told["module"])
-    found = spec and spec.origin and Implementation("", Path(spec.origin), told["module"], "")
-    if not found or found.sha256 != sha256:
-        raise RuntimeError(f"{told['module']} on this worker is not what was submitted")
-    files = [str(path) for path in found.sources.files]
-    return told | {"source": str(found.source), "files": files}
+def _installed(module: str, sha256: str) -> dict[str, Any]:
+    """Where an installed module is on this machine, if it is the same here."""
+    spec = catalogue.locate(module)
+    own = spec and spec.origin and Implementation("", Path(spec.origin), module, "")
+    if not own or own.sha256 != sha256:
+        raise RuntimeError(f"{module} on this worker is not what was submitted")
+    return {"source": str(own.source), "files": list(map(str, own.sources.files))}
 
 
-def _unpacked(told: dict[str, Any], contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
-    """A job's words with its files as they are now on this machine.
+def _place_files(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+    """Where the files are on this machine, as they lay to each other; written if they are new."""
+    roots, folder = job["roots"], Path(_scratch(), sha256)
+    common = os.path.commonpath([*map(os.path.dirname, contents), *roots.values()])
 
-    They lie in a folder of this process that nobody else can have made, removed at its exit.
-    """
-    with _lock:
-        if "folder" not in _state:
-            _state["folder"] = root = os.path.realpath(tempfile.mkdtemp(prefix="twolayer-"))
-            # Not atexit: a worker under a nanny ends as multiprocessing's processes do.
-            Finalize(None, shutil.rmtree, (root,), {"ignore_errors": True}, exitpriority=0)
-        folder = Path(_state["folder"], sha256)
-        if sha256 not in _unpacked_before:
-            for name, content in contents.items():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(content)
-            _unpacked_before.add(sha256)
-    return told | {
-        "source": str(folder / told["source"]),
-        "files": [str(folder / name) for name in told["files"]],
-        "roots": {name: str(folder / root) for name, root in told["roots"].items()},
+    def place(path: str) -> str:
+        return os.path.normpath(folder / os.path.relpath(path, common))
+
+    if folder not in _unpacked:
+        for path, content in contents.items():
+            os.makedirs(os.path.dirname(place(path)), exist_ok=True)
+            Path(place(path)).write_bytes(content)
+        _unpacked.add(folder)
+    return {
+        "source": place(job["source"]),
+        "files": list(map(place, contents)),
+        "roots": {name: place(root) for name, root in roots.items()},
     }

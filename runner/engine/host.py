@@ -58,15 +58,6 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants() -> list[int]:
-    """The processes whose parent is this one."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        return []
-
-
 @contextlib.contextmanager
 def leaving_with(control: socket.socket) -> Iterator[None]:
     """End this process at once if the requester goes away, while it is busy with imports.
@@ -115,7 +106,7 @@ class Host:
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
-        self.runs: dict[int, tuple[int, int]] = {}  # pid: (commands, events)
+        self.runs: dict[int, tuple[int, int]] = {}  # commands: (pid, events)
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)
         self.woken, wake = os.pipe()
@@ -134,12 +125,15 @@ class Host:
                 elif fd == self.control.fileno():
                     _, pipes, _, _ = socket.recv_fds(self.control, 1, 3)
                     if len(pipes) < 3:
-                        self.end()
+                        for pid, _ in self.runs.values():
+                            kill(pid)
+                        end_orphans()
                         return None
                     if self.fork(*pipes):
                         return pipes
-                else:
-                    self.abandon(fd)
+                elif fd in self.runs:  # nobody waits for it any more
+                    kill(self.runs[fd][0])
+                    self.poll.unregister(fd)
 
     def fork(self, commands: int, events: int, log: int) -> bool:
         """Fork a process for a run; whether this is that process."""
@@ -153,7 +147,7 @@ class Host:
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)  # here as well: a kill may come before the child gets to it
         os.close(log)
-        self.runs[pid] = (commands, events)
+        self.runs[commands] = (pid, events)
         self.poll.register(commands, 0)  # only its end is of interest here
         send(events, {"event": "started", "pid": pid})
         return False
@@ -163,46 +157,38 @@ class Host:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self.control.close()
-        for fds in self.runs.values():
-            for fd in fds:
-                os.close(fd)
+        for commands, (_, events) in self.runs.items():
+            os.close(commands)
+            os.close(events)
 
     def reap(self) -> None:
-        for pid in list(self.runs):
+        for commands, (pid, events) in list(self.runs.items()):
             done, status, _ = os.wait4(pid, os.WNOHANG)
             if done:
-                self.kill(pid)  # what it left behind in its process group
-                commands, events = self.runs.pop(pid)
+                kill(pid)  # what it left behind in its process group
+                del self.runs[commands]
                 with contextlib.suppress(KeyError):
                     self.poll.unregister(commands)
                 send(events, {"event": "exited", "status": os.waitstatus_to_exitcode(status)})
                 os.close(commands)
                 os.close(events)
-        if not self.runs:
-            self.end_orphans()
+        if not self.runs:  # only then it is clear whom the orphans belong to
+            end_orphans()
 
-    def end_orphans(self) -> None:
-        """Kill what runs have left behind; only while none is under way it is clear whose it is."""
-        for _ in range(10):  # what dies may leave children of its own
-            for pid in descendants():
+
+def kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def end_orphans() -> None:
+    """Kill what runs have left behind (Linux)."""
+    for _ in range(10):  # what dies may leave children of its own
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as file:
+            for pid in map(int, file.read().split()):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
-
-    def abandon(self, commands: int) -> None:
-        for pid, fds in self.runs.items():
-            if fds[0] == commands:
-                self.kill(pid)
-                self.poll.unregister(commands)
-
-    def kill(self, pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-
-    def end(self) -> None:
-        for pid in self.runs:
-            self.kill(pid)
-        self.end_orphans()
 
 
 if __name__ == "__main__":

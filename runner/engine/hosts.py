@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from ..config.plan import HostKey, HostsNeeded
 from ..machine import working_folder
@@ -47,24 +49,21 @@ class HostProcess:
     def wait_ready(self, stop: threading.Event | None = None) -> None:
         """Wait for the imports, or until `stop` is set.
 
-        An import that kills the process is left to the runs that need it: they tell of it.
+        A process that dies of them is started without: the runs that need them tell of it.
         Raises RuntimeError if the process can't even start.
         """
         with self.lock:
             while not self.imported and not (stop and stop.is_set()):
-                if select.select([self.control], [], [], 0.1)[0]:
-                    self.imported = bool(self.control.recv(1))
-                    if not self.imported:
-                        self.start_without_imports()
-
-    def start_without_imports(self) -> None:
-        """Start the process again after it has died importing."""
-        self.errors.seek(0)
-        tail = self.errors.read()[-2000:].decode(errors="replace").strip()
-        self.close()
-        if not self.modules:
-            raise RuntimeError(f"the process that runs are forked from died: {tail}")
-        self.start(())
+                if not select.select([self.control], [], [], 0.1)[0]:
+                    continue
+                self.imported = bool(self.control.recv(1))
+                if not self.imported:
+                    self.errors.seek(0)
+                    tail = self.errors.read()[-2000:].decode(errors="replace").strip()
+                    self.close()
+                    if not self.modules:
+                        raise RuntimeError(f"the process that runs are forked from died: {tail}")
+                    self.start(())
 
     def fork(self, commands: int, events: int, log: int) -> None:
         """Start a run that talks through these pipes."""
@@ -72,7 +71,6 @@ class HostProcess:
             socket.send_fds(self.control, [b"r"], [commands, events, log])
 
     def alive(self) -> bool:
-        """Whether the process has not ended."""
         return self.process.poll() is None
 
     def close(self) -> None:
@@ -96,13 +94,11 @@ def thread_environment(threads: int) -> dict[str, str]:
     }
 
 
-class Hosts:
-    """The hosts of this process, one per set of frameworks and thread count.
-
-    `needed` says, for each, which modules it imports; all start importing at once.
-    """
+class Hosts(AbstractContextManager["Hosts"]):
+    """The hosts of this process, one per set of frameworks and thread count."""
 
     def __init__(self, needed: HostsNeeded) -> None:
+        """Start the hosts `needed`, which import their modules all at once."""
         self.lock = threading.Lock()
         self.hosts: dict[HostKey, HostProcess] = {}
         for key, modules in needed.items():
@@ -112,17 +108,24 @@ class Hosts:
         """The host for a key; started if there is none, again if it has died."""
         with self.lock:
             host = self.hosts.get(key)
+            if host and not host.alive():
+                host.close()
+                # Not the same object: its other runs have yet to see that it has died.
+                modules, host = host.needed, None
             if host is None:
                 host = self.hosts[key] = HostProcess(modules, key[1])
-            elif not host.alive():
-                host.close()
-                host = self.hosts[key] = HostProcess(host.needed, key[1])
             return host
 
-    def wait_ready(self, stop: threading.Event | None = None) -> None:
-        """Wait for all imports, or until `stop` is set."""
+    def wait_ready(
+        self,
+        stop: threading.Event | None = None,
+        importing: Callable[[list[str]], None] = lambda _: None,
+    ) -> None:
+        """Wait for all imports, or until `stop` is set; tell `importing` which, then none."""
+        importing(sorted({framework for frameworks, _ in self.hosts for framework in frameworks}))
         for host in list(self.hosts.values()):
             host.wait_ready(stop)
+        importing([])
 
     def close(self) -> None:
         """End all hosts, and with them every run they still have."""
@@ -131,9 +134,6 @@ class Hosts:
         for host in self.hosts.values():
             host.close()
         self.hosts.clear()
-
-    def __enter__(self) -> Hosts:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

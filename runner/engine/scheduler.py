@@ -18,82 +18,61 @@ from ..errors import UserError, error_data
 from ..results.record import FAILURES, Record
 from ..results.store import Store
 from .hosts import Hosts
-from .job import Job
-from .supervisor import now, perform
+from .job import Job, make_job
+from .supervisor import ended, perform
 
 
 class Watcher(Protocol):
-    """Whoever wants to see a session go on."""
+    """Shows how a session goes on.
 
-    def importing(self, modules: list[str]) -> None:
-        """Frameworks are being imported; an empty list: they all are."""
+    `importing` names frameworks, then none; `event` is one of a run under way (training,
+    progress); a run that has `finished` is saved; `note` is for people.
+    """
 
-    def started(self, run: Run) -> None:
-        """A run begins."""
+    def importing(self, frameworks: list[str]) -> None: ...
 
-    def event(self, run: Run, event: dict[str, Any]) -> None:
-        """A run said something (training, progress)."""
+    def started(self, run: Run) -> None: ...
 
-    def finished(self, run: Run, record: Record) -> None:
-        """A run has ended and is saved."""
+    def event(self, run: Run, event: dict[str, Any]) -> None: ...
 
-    def note(self, text: str) -> None:
-        """Something that a person should know."""
+    def finished(self, run: Run, record: Record) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 @dataclass
 class Session:
-    """One call of `twolayer run` or `sweep`: its limits, and whether it has been told to stop.
-
-    Attributes:
-        stop: set, no further run begins.
-        cancel: set, the runs under way are stopped; the same event as `stop` unless given.
-        jobs: how many runs are under way at once.
-        keep_interrupted: whether a run that was stopped leaves a record.
-        broken: what outside the runs gave way, so that no more can be done; else nothing.
-        command, config_file: kept in each record.
-    """
+    """One call of `twolayer run` or `sweep`: its limits, and whether it is to stop."""
 
     store: Store
     watcher: Watcher
     timeout_s: float | None = None
     memory_limit: float | None = None
     fail_fast: bool = False
-    jobs: int = 1
-    keep_interrupted: bool = True
-    stop: threading.Event = field(default_factory=threading.Event)
-    cancel: threading.Event = None  # type: ignore[assignment]
-    ended_early: bool = False
-    broken: str = ""
+    jobs: int = 1  # runs under way at once
+    keep_interrupted: bool = True  # whether a run that was stopped leaves a record
+    stop: threading.Event = field(default_factory=threading.Event)  # begin no further run
+    cancel: threading.Event = field(default_factory=threading.Event)  # stop those under way
+    ended_early: bool = False  # without an interrupt
+    broken: str = ""  # what outside the runs gave way, so that no more can be done
     command: str = ""
     config_file: str = ""
     invocation: str = field(
         default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     )
 
-    def __post_init__(self) -> None:
-        self.cancel = self.cancel or self.stop
-
     def job(self, run: Run) -> Job:
         """The training of a run, with the limits of this session."""
-        return Job.of(
-            run,
-            timeout_s=self.timeout_s,
-            memory_limit=self.memory_limit,
-            neighbours=self.jobs - 1,
-        )
+        return make_job(run, self.timeout_s, self.memory_limit, self.jobs - 1)
 
     def run_here(self, runs: Iterable[Run], needed: HostsNeeded) -> Iterator[Record]:
-        """Run in processes of this machine, `jobs` at a time; yields saved records.
-
-        Nothing is imported before there is a run to do.
-        """
+        """Run on this machine, `jobs` at a time; yields saved records. No run, no import."""
         runs = iter(runs)
         first = next(runs, None)
         if first is None:
             return
         with Hosts(needed) as hosts, ThreadPoolExecutor(self.jobs) as executor:
-            self.wait_for_imports(hosts, needed)
+            hosts.wait_ready(self.stop, self.watcher.importing)
 
             def submit(run: Run) -> Future[dict[str, Any]]:
                 notify = partial(self.watcher.event, run)
@@ -101,24 +80,16 @@ class Session:
 
             yield from self.run_all(itertools.chain([first], runs), submit, lambda: self.jobs)
 
-    def wait_for_imports(self, hosts: Hosts, needed: HostsNeeded) -> None:
-        """Let all imports overlap, and end before the first run is timed."""
-        modules = {name.partition(".")[0] for names in needed.values() for name in names}
-        self.watcher.importing(sorted(modules))
-        hosts.wait_ready(self.stop)
-        self.watcher.importing([])
-
     def run_all(
         self,
         runs: Iterable[Run],
         submit: Callable[[Run], Future[dict[str, Any]]],
         window: Callable[[], int],
     ) -> Iterator[Record]:
-        """Keep runs submitted, to whatever performs them, until all are done.
+        """Keep as many runs submitted as `window` gives at the time; yields saved records.
 
-        `window` gives how many; it is asked again and again until the last is done. A run whose
-        future is cancelled is submitted again. Yields each record when it is saved. `runs` is
-        only read as places come free.
+        A run whose future is cancelled is submitted again. `runs` is only read as places come
+        free.
         """
         pending: dict[Future[dict[str, Any]], Run] = {}
         runs = iter(runs)
@@ -139,8 +110,7 @@ class Session:
 
     def finish(self, run: Run, result: dict[str, Any]) -> Record | None:
         """Save what a run came to; None if that can't be, which ends the session."""
-        record = _record(run, result, self.invocation)
-        record.command, record.config_file = self.command, self.config_file
+        record = self.record(run, result)
         if record.outcome != "interrupted" or self.keep_interrupted:
             try:
                 self.store.write(record)
@@ -149,18 +119,36 @@ class Session:
                 return None
         self.watcher.finished(run, record)
         if self.fail_fast and record.outcome in (*FAILURES, "diverged"):
-            self.stop_early()
+            self.ended_early = True
+            self.stop.set()
         return record
 
-    def stop_early(self) -> None:
-        """Begin no further run, though nobody interrupted."""
-        self.ended_early = True
-        self.stop.set()
+    def record(self, run: Run, result: dict[str, Any]) -> Record:
+        """The record of a run that came back with this result."""
+        result = {"machine": machine.describe()} | result
+        result["losses"] = [float(loss) for loss in result.get("losses", [])]
+        implementation = run.implementation
+        versions = result.pop("versions", None) or packages.versions(implementation.imports)
+        return Record(
+            impl=run.name,
+            config=run.config.values(),
+            framework=implementation.framework,
+            versions=versions | {"blas": result.pop("blas", "?")},
+            git=machine.git_state(implementation.source.parent),
+            source=implementation.module or str(implementation.source),
+            source_sha256=implementation.sources.sha256,
+            key=run.key,
+            invocation=self.invocation,
+            command=self.command,
+            config_file=self.config_file,
+            **result,
+        )
 
     def give_up(self, reason: str) -> None:
         """End it all: results can't be had any more, or not be kept."""
         self.broken = self.broken or reason
-        self.stop_early()
+        self.ended_early = True
+        self.stop.set()
         self.cancel.set()
 
     @property
@@ -171,40 +159,18 @@ class Session:
 def _refused(run: Run) -> Future[dict[str, Any]]:
     """The result of a run that can't start."""
     future: Future[dict[str, Any]] = Future()
-    error = error_data("NotInstalled", run.missing)
-    future.set_result({"outcome": "failed", "error": error, "started_at": now()})
+    future.set_result(ended("failed", error_data("NotInstalled", run.missing)))
     return future
 
 
 def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:
     """The result of a future; one that was lost with its worker is a crash."""
     if future.cancelled():
-        return {"outcome": "interrupted", "error": None, "started_at": ""}
+        return ended("interrupted")
     try:
         return future.result()
     except Exception as error:
-        lost = error_data(type(error).__name__, str(error))
-        return {"outcome": "crashed", "error": lost, "started_at": now()}
-
-
-def _record(run: Run, result: dict[str, Any], invocation: str) -> Record:
-    """The record of a run that came back with this result."""
-    result = {"machine": machine.describe()} | result
-    result["losses"] = [float(loss) for loss in result.get("losses", [])]
-    implementation = run.implementation
-    versions = result.pop("versions", None) or packages.versions(implementation.imports)
-    return Record(
-        impl=run.name,
-        config=run.config.values(),
-        framework=implementation.framework,
-        versions=versions | {"blas": result.pop("blas", "?")},
-        git=machine.git_state(implementation.source.parent),
-        source=implementation.module or str(implementation.source),
-        source_sha256=implementation.sources.sha256,
-        key=run.key,
-        invocation=invocation,
-        **result,
-    )
+        return ended("crashed", error_data(type(error).__name__, str(error)))
 
 
 def perform_each(
@@ -213,15 +179,11 @@ def perform_each(
     memory_limit: float | None = None,
     importing: Callable[[list[str]], None] = lambda _: None,
 ) -> Generator[dict[str, Any]]:
-    """Do other tasks than a training, one after the other; yields the results.
+    """Do tasks, each given as a run and the task's arguments, in turn; yields their results.
 
-    Each is a run with the task and its arguments. `importing` is as in Watcher.
+    `importing` is as in Watcher.
     """
-    needed = hosts_needed(run for run, _ in work)
-    with Hosts(needed) as hosts:
-        importing(sorted({framework for frameworks, _ in needed for framework in frameworks}))
-        hosts.wait_ready()
-        importing([])
+    with Hosts(hosts_needed(run for run, _ in work)) as hosts:
+        hosts.wait_ready(importing=importing)
         for run, task in work:
-            job = Job.of(run, timeout_s=timeout_s, memory_limit=memory_limit, **task)
-            yield perform(job, hosts)
+            yield perform(make_job(run, timeout_s, memory_limit, **task), hosts)

@@ -7,6 +7,7 @@ group of its own, and all that it says arrives through pipes.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -28,6 +29,11 @@ LOG_LIMIT = 256 * 1024
 """Bytes kept of the beginning of a run's output, and as many of its end."""
 
 
+def ended(outcome: str, error: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The result of a run that ends now, before or without its process."""
+    return {"outcome": outcome, "error": error, "started_at": now()}
+
+
 def now() -> str:
     """The time, as it stands in a record."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -46,33 +52,31 @@ def perform(
     """
     begun, cancelled = now(), cancelled or threading.Event()
     if cancelled.is_set():
-        return {"outcome": "interrupted", "error": None, "started_at": begun}
-    host = hosts.get(job.host, job.modules)
+        return ended("interrupted")
+    host = hosts.get(job["host"], job["modules"])
     host.wait_ready(cancelled)  # an import that ends the process is for the run to tell
-    with Supervised(host, job, notify) as run:
+    with contextlib.closing(Supervised(host, job, notify)) as run:
         result = run.wait(cancelled)
-    return result | {"started_at": begun, "neighbours": job.neighbours}
+    return result | {"started_at": begun, "neighbours": job["neighbours"]}
 
 
 class Log:
     """The output of a run: all of it if it is short, else its beginning and its end."""
 
     def __init__(self) -> None:
-        self.head = b""
-        self.tail = b""
+        self.kept = bytearray()
         self.left_out = 0
 
     def add(self, data: bytes) -> None:
-        room = LOG_LIMIT - len(self.head)
-        self.head += data[:room] if room > 0 else b""
-        self.tail += data[max(room, 0) :]
-        if len(self.tail) > 2 * LOG_LIMIT:
-            self.left_out += len(self.tail) - LOG_LIMIT
-            self.tail = self.tail[-LOG_LIMIT:]
+        self.kept += data
+        if len(self.kept) > 3 * LOG_LIMIT:
+            self.left_out += len(self.kept) - 2 * LOG_LIMIT
+            del self.kept[LOG_LIMIT:-LOG_LIMIT]
 
     def text(self) -> str:
         gap = f"\n… {self.left_out} bytes left out …\n".encode() if self.left_out else b""
-        return (self.head + gap + self.tail).decode(errors="replace")
+        log = self.kept[:LOG_LIMIT] + gap + self.kept[LOG_LIMIT:]
+        return log.decode(errors="replace")
 
 
 class Supervised:
@@ -86,24 +90,21 @@ class Supervised:
         self.pending = b""
         self.result: dict[str, Any] | None = None
         self.status: int | None = None
-        self.pid: int | None = None
         self.progress: dict[str, Any] = {}
         self.stopping = ""
-
-    def __enter__(self) -> Supervised:
         commands, self.commands = os.pipe()
         self.events, events = os.pipe()
         self.output, output = os.pipe()
         self.host.fork(commands, events, output)
         for fd in (commands, events, output):
             os.close(fd)
-        write_all(self.commands, self.job.json() + b"\n")
+        write_all(self.commands, json.dumps(job).encode() + b"\n")
         self.selector = selectors.DefaultSelector()
         for fd in (self.events, self.output):
             self.selector.register(fd, selectors.EVENT_READ)
-        return self
+        self.count_anew()
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.selector.close()
         self.let_go()
         os.close(self.events)
@@ -117,7 +118,6 @@ class Supervised:
 
     def wait(self, cancelled: threading.Event) -> dict[str, Any]:
         """Wait for its end, stopping it when it is cancelled or has taken too long."""
-        self.count_anew()
         kill_at = float("inf")
         while self.status is None:
             self.read_ready(0.05)
@@ -136,7 +136,7 @@ class Supervised:
 
     def count_anew(self) -> None:
         """Let the time that the run may take begin now."""
-        self.deadline = time.monotonic() + (self.job.timeout_s or float("inf"))
+        self.deadline = time.monotonic() + (self.job["timeout_s"] or float("inf"))
 
     def read_ready(self, timeout: float) -> bool:
         """Read what there is, after `timeout` seconds at most; whether there was anything."""
@@ -162,15 +162,14 @@ class Supervised:
             elif kind == "result":
                 self.result = message["result"]
             else:
-                self.pid = message.get("pid", self.pid)
                 self.progress |= message
                 self.notify(message)
 
     def kill(self) -> None:
         """End a run whose host has died."""
-        if self.pid is not None:
+        if "pid" in self.progress:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+                os.killpg(self.progress["pid"], signal.SIGKILL)
         if self.status is None:
             self.status = -signal.SIGKILL
 
@@ -180,7 +179,7 @@ class Supervised:
         result = dict(self.result) if self.result else self.without_result(log)
         error = result.get("error")
         if result["outcome"] == "timeout" and not error:
-            message = f"took longer than {self.job.timeout_s:g} s"
+            message = f"took longer than {self.job['timeout_s']:g} s"
             result["error"] = error_data("Timeout", message)
         elif error and error["type"] == "SystemExit" and log.strip():
             last = log.rstrip().rpartition("\n")[2]
@@ -189,37 +188,30 @@ class Supervised:
 
     def without_result(self, log: str) -> dict[str, Any]:
         """The result of a run that ended without giving one."""
-        loss = self.progress.get("loss")
-        outcome, error = self.ending(log)
+        progress, loss = self.progress, self.progress.get("loss")
+        outcome, error = (self.stopping, None) if self.stopping else self.ending(log)
         return {
             "outcome": outcome,
             "error": error,
-            "epochs_done": self.progress.get("epoch", 0),
+            "epochs_done": progress.get("epoch", 0),
             "final_loss": loss if isinstance(loss, float) else None,
-            "import_s": self.progress.get("import_s"),
-            "device": self.progress.get("device"),
+            "import_s": progress.get("import_s"),
+            "device": progress.get("device"),
         }
 
-    def ending(self, log: str) -> tuple[str, dict[str, Any] | None]:
-        """Outcome and error of a run that ended without a word."""
+    def ending(self, log: str) -> tuple[str, dict[str, Any]]:
+        """Outcome and error of a process that ended without a word."""
         status = self.status or 0
-        if self.stopping:
-            return self.stopping, None
         if status >= 0:
             message = f"the process exited with status {status} before training was done"
             return "failed", error_data("Exited", message)
-        name = signal_name(-status)
-        if self.job.told["memory_limit"] and ("bad_alloc" in log or "MemoryError" in log):
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        if self.job["memory_limit"] and ("bad_alloc" in log or "MemoryError" in log):
             return "out_of_memory", error_data(name, "ran out of memory", signal=name)
         message = f"the process was ended by {name}"
         if name == "SIGKILL":
             message += " from outside (often the system, out of memory)"
         return "crashed", error_data(name, message, signal=name)
-
-
-def signal_name(number: int) -> str:
-    """`SIGSEGV` for 11."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -11,10 +11,10 @@ In a test suite of your own::
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,17 @@ SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
 
 NOT_TRIED = "not tried"
 
+SWITCHES = (
+    *("numpy:geterr", "torch:is_grad_enabled", "torch:get_default_dtype"),
+    *("torch:get_num_threads", "tensorflow:executing_eagerly"),
+)
+
+GENERATORS = ("random:seed", "numpy:random.seed", "torch:manual_seed", "tensorflow:random.set_seed")
+"""Seed the random generators that an implementation must not draw from."""
+
 
 class Trace:
-    """One run of `train` to its end, seen from outside.
-
-    Raises ContractError if it is no generator or yields what is not a number.
-    """
+    """One run of `train` to its end, seen from outside. May raise ContractError."""
 
     def __init__(self, train: Train, cfg: Config, stop_after: int | None = None) -> None:
         self.train, self.cfg = train, cfg
@@ -79,14 +84,13 @@ def _as_bytes(losses: list[float]) -> bytes:
 
 def global_state() -> dict[str, Any]:
     """The switches of loaded frameworks that an implementation could leave flipped."""
-    state: dict[str, Any] = {"numpy.geterr()": np.geterr()}
-    if torch := sys.modules.get("torch"):
-        state["torch.is_grad_enabled()"] = torch.is_grad_enabled()
-        state["torch.get_default_dtype()"] = torch.get_default_dtype()
-        state["torch.get_num_threads()"] = torch.get_num_threads()
-    if tf := sys.modules.get("tensorflow"):
-        state["tf.executing_eagerly()"] = tf.executing_eagerly()
-    return state
+    return {f"{name}()": function() for name, function in _of_loaded(*SWITCHES).items()}
+
+
+def _of_loaded(*names: str) -> dict[str, Callable[..., Any]]:
+    """Those of the functions whose packages are loaded."""
+    loaded = (name for name in names if name.partition(":")[0] in sys.modules)
+    return {name.replace(":", "."): resolve_name(name) for name in loaded}
 
 
 # Each rule judges a run; some do others besides.
@@ -105,8 +109,7 @@ def _no_global_state(run: Trace) -> None:
 
 def _pulls_as_it_goes(run: Trace) -> None:
     longer = run.cfg.with_(epochs=2 * contract.MOST_AHEAD)
-    clock = Clock(longer.epochs, waits=True)
-    clock.most_ahead = contract.MOST_AHEAD
+    clock = Clock(longer.epochs, waits=True, most_ahead=contract.MOST_AHEAD)
     generator = contract.begin(run.train, hooked(longer, clock.steps)[0])
     next(generator, None)
     generator.close()
@@ -136,22 +139,13 @@ def _problem_unchanged(run: Trace) -> None:
 def _same_seed_same_bits(run: Trace) -> None:
     runs = []
     for seed in (1, 2):
-        _seed_globals(seed)
+        for set_seed in _of_loaded(*GENERATORS).values():
+            set_seed(seed)
         runs.append(Trace(run.train, run.cfg).bits())
     if runs[0] != runs[1]:
         raise ContractError(
             "two runs with the same seed differ; draw randomness only from cfg.seed"
         )
-
-
-def _seed_globals(seed: int) -> None:
-    """Set the random generators that an implementation must not draw from."""
-    random.seed(seed)
-    np.random.seed(seed)
-    if torch := sys.modules.get("torch"):
-        torch.manual_seed(seed)
-    if tf := sys.modules.get("tensorflow"):
-        tf.random.set_seed(seed)
 
 
 def _returns_weights(run: Trace) -> None:
@@ -211,14 +205,14 @@ RULES = (
 
 
 def check(train: Train, cfg: Config = SMALL) -> dict[str, str]:
-    """Try every rule; returns what broke, by the rule's name: a sentence, or nothing if kept.
+    """Try every rule; returns a sentence by the rule's name if it is broken, else nothing.
 
     If it does not even run, the rule on generators says why, and no other is tried.
     """
     try:
         run = Trace(train, cfg)
     except Exception as error:
-        return dict.fromkeys(map(str, RULES), NOT_TRIED) | {"generator": _sentence(error)}
+        return dict.fromkeys(map(str, RULES), NOT_TRIED) | {"generator": _complaint(error)}
     return {rule.name: _broken(rule, run) for rule in RULES}
 
 
@@ -226,11 +220,11 @@ def _broken(rule: Rule, run: Trace) -> str:
     try:
         rule.judge(run)
     except Exception as error:
-        return _sentence(error)
+        return _complaint(error)
     return ""
 
 
-def _sentence(error: Exception) -> str:
+def _complaint(error: Exception) -> str:
     if isinstance(error, ContractError):
         return str(error)
     return f"it raised {type(error).__name__}: {error}"

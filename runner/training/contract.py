@@ -1,7 +1,7 @@
 """The contract of an implementation in words: what breaks a rule raises the rule's sentence.
 
-Training, benchmarks and `check` all ask here, so that a broken rule is said in the same words
-everywhere, with the line of the implementation that is to blame.
+Training, benchmarks and `check` use the same sentences, which name the line of the
+implementation that is to blame.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def numbers(loss: Any) -> list[float]:
         )
     try:
         values = loss.tolist() if hasattr(loss, "tolist") else np.asarray(loss).tolist()
-        each = values if dimensions else [values]
-        if each and all(hasattr(value, "__float__") for value in each):
-            return list(map(float, each))
+        losses = values if dimensions else [values]
+        if losses and all(hasattr(value, "__float__") for value in losses):
+            return list(map(float, losses))
     except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
         reason = f": {error}"
     if dimensions:
@@ -89,12 +89,10 @@ def check_pulled(train: Train, pulled: int) -> None:
     if pulled:
         return
     where = "write `for _ in cfg.steps():` as the training loop"
-    for node in _parts(_tree(train)):
+    for node in _nodes(train):
         if isinstance(node, ast.For) and any(isinstance(n, ast.Yield) for n in ast.walk(node)):
-            where = (
-                f"in {_file(train)}, write `for _ in cfg.steps():` where line {node.lineno} loops "
-                f"over {ast.unparse(node.iter)}"
-            )
+            place = f"where line {node.lineno} loops over {ast.unparse(node.iter)}"
+            where = f"in {_file(train)}, write `for _ in cfg.steps():` {place}"
             break
     raise ContractError(f"it never pulled a step from cfg.steps(); {where}")
 
@@ -147,11 +145,10 @@ def take_weights(
         attached = f"; and {ATTACHED}" if getattr(loss, "requires_grad", False) else ""
         raise ContractError(f"{kind}{place}; {remedy}{attached}")
     shapes = [weight.shape for weight in returned]
-    plain = cfg.with_()  # a hooked one would count these draws as the implementation's
-    problems = (plain.problem(middle=middle) for middle in (False, True))
-    possible = drawn[-1:] or [[array.shape for array in arrays[2:]] for arrays in problems]
-    if shapes not in possible:
-        raise ContractError(_misshapen(cfg, possible[0], shapes, place))
+    # Without the hooks, which would count the draw as the implementation's.
+    expected = drawn[-1] if drawn else [array.shape for array in cfg.with_().problem()[2:]]
+    if shapes != expected:
+        raise ContractError(_misshapen(cfg, expected, shapes, place))
     # NumPy itself knows no bfloat16, only the process that has imported ml_dtypes does.
     return [np.array(w, np.float32 if w.dtype.kind == "V" else w.dtype) for w in returned]
 
@@ -192,29 +189,25 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else f"a{'n' if name[0].lower() in 'aeiou' else ''} {name}"
 
 
+def _line_of(train: Train, kind: type[ast.stmt]) -> str:
+    """` (mine.py:7)`: where `train` has a statement of this kind, if it has just one."""
+    lines = [node.lineno for node in _nodes(train) if isinstance(node, kind)]
+    return f" ({_file(train)}:{lines[0]})" if len(lines) == 1 else ""
+
+
 def _file(train: Train) -> str:
     return Path(inspect.getsourcefile(train) or "").name
 
 
-def _line_of(train: Train, kind: type[ast.stmt]) -> str:
-    """` (mine.py:7)`: where `train` has a statement of this kind, if it has just one."""
-    lines = [node.lineno for node in _parts(_tree(train)) if isinstance(node, kind)]
-    return f" ({_file(train)}:{lines[0]})" if len(lines) == 1 else ""
-
-
-def _tree(train: Train) -> ast.AST:
-    """The source of `train`, with the line numbers of its file; empty if it has none."""
+def _nodes(train: Train) -> list[ast.AST]:
+    """The syntax of `train` outside inner functions and classes, at its lines in the file."""
     try:
         lines, first = inspect.getsourcelines(train)
         (function,) = ast.parse(textwrap.dedent("".join(lines))).body
     except (OSError, TypeError, ValueError, SyntaxError):
-        return ast.Module([], [])
-    return ast.increment_lineno(function, first - 1)
-
-
-def _parts(node: ast.AST) -> Iterator[ast.AST]:
-    """What is in a function, but not in the functions and classes in it."""
-    for child in ast.iter_child_nodes(node):
-        yield child
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield from _parts(child)
+        return []
+    nodes = list(ast.iter_child_nodes(ast.increment_lineno(function, first - 1)))
+    for node in nodes:  # grows as it goes
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            nodes += ast.iter_child_nodes(node)
+    return nodes

@@ -21,17 +21,21 @@ from typing import Any
 from ..config.catalogue import BUILT_IN
 from ..config.sources import file_sha256, relative
 from ..errors import UserError
+from .contract import ContractError
 
 
 def load_module(job: dict[str, Any]) -> ModuleType:
-    """Import the implementation of a job; raises whatever its import raises.
+    """Import the implementation of a job; raises what its import raises.
 
     Its local modules come from where its source says that they are; after those, a file finds
-    what else is beside it. It sees no arguments but its own name.
+    what else is beside it. It sees no arguments but its own name. Raises ContractError if it has
+    no function `train`.
     """
     source = job["source"]
     sys.argv = [source]
-    name = job["module"] or _free_name(Path(source).stem)
+    name = job["module"] or Path(source).stem
+    while not job["module"] and (name in sys.modules or importlib.util.find_spec(name)):
+        name += "_"  # a file torch.py is not torch
     sys.meta_path.insert(0, _Local(job["roots"], {} if job["module"] else {name: source}))
     if not job["installed"]:
         sys.path.append(os.path.dirname(source))
@@ -39,14 +43,9 @@ def load_module(job: dict[str, Any]) -> ModuleType:
     for path, (file, sha256) in zip(job["files"], job["sha256"].items(), strict=True):
         if file_sha256(path) != sha256:
             raise UserError(f"{file} was edited after this command began; call it again")
+    if not callable(getattr(module, "train", None)):
+        raise ContractError("the file has no function train(cfg)")
     return module
-
-
-def _free_name(name: str) -> str:
-    """The name of a file as a module, where no other module has it: `torch.py` is not torch."""
-    while name in sys.modules or importlib.util.find_spec(name):
-        name += "_"
-    return name
 
 
 class _Local:
@@ -126,22 +125,22 @@ class Loaded:
         parts = path.removeprefix(self.tree).split(os.sep)
         if "__pycache__" in parts or any(part.startswith(".") for part in parts):
             return False
-        folders = [*_installed_folders(), *(() if inside else _elsewhere())]
-        if path.startswith(tuple(os.path.join(os.path.realpath(f), "") for f in folders)):
+        folders = (os.path.join(os.path.realpath(folder), "") for folder in _foreign(inside))
+        if path.startswith(tuple(folders)):
             return False
         return os.path.isfile(path) and os.stat(path).st_mtime < self.begun
 
 
-def _installed_folders() -> Iterator[str]:
-    """The folders of Python, of installed packages and of twolayer."""
+def _foreign(inside: bool) -> Iterator[str]:
+    """The folders of Python, of installed packages and of twolayer.
+
+    Outside the implementation's own tree, also those of the system and of temporary files.
+    """
     ours = (module for name, module in sys.modules.items() if name in ("twolayer", BUILT_IN))
     yield from (os.path.dirname(str(module.__file__)) for module in ours)
     yield from (sys.prefix, sys.base_prefix, site.getusersitepackages())
     yield from sysconfig.get_paths().values()
-
-
-def _elsewhere() -> Iterator[str]:
-    """The folders of the system and of temporary files."""
-    yield from ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sys", "/usr")
-    with contextlib.suppress(OSError):  # there may be none
-        yield tempfile.gettempdir()
+    if not inside:
+        yield from ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sys", "/usr")
+        with contextlib.suppress(OSError):  # there may be none
+            yield tempfile.gettempdir()

@@ -1,4 +1,4 @@
-"""The training loop's other side: pull the losses, stamp the clock, stop when told.
+"""The training loop's other side: pull the losses, stamp the clock, stop on request.
 
 Nothing here knows of processes, files or terminals; `train` is any generator function
 that keeps the contract (see CONTRIBUTING).
@@ -12,14 +12,16 @@ import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
 from ..config.settings import Config
+from ..errors import error_data
 from . import contract
 from .contract import ContractError, Shapes, Train, numbers
+from .pipes import exception_data
 
 REPORT_EVERY_NS = 250_000_000
 
@@ -53,18 +55,14 @@ class Clock:
     A mark is (steps pulled before it, time): one a step for an ordinary loop, one a chunk
     for a loop that pulls several steps before it yields their losses; a loop that pulls all of
     them first has no second mark, and is not timed. Where the device works on after a call
-    returns (`waits` is false), only a pull that follows a wait for it is marked.
+    returns (`waits` is false), only a pull that follows a wait for it is marked. `most_ahead`
+    steps may be pulled whose losses have not come.
     """
 
-    most_ahead = math.inf
-    """How many steps may be pulled whose losses have not come."""
-
-    def __init__(self, epochs: int, *, waits: bool) -> None:
-        self.epochs = epochs
-        self.waits = waits
+    def __init__(self, epochs: int, *, waits: bool, most_ahead: float = math.inf) -> None:
+        self.epochs, self.waits, self.most_ahead = epochs, waits, most_ahead
         self.due = True
-        self.pulled = 0
-        self.yielded = 0
+        self.pulled = self.yielded = 0
         self.stopped = ""
         self.mark_steps = array("q")
         self.mark_ns = array("q")
@@ -94,30 +92,11 @@ class Clock:
             mark_time(now())
 
 
-@dataclass
-class Trained:
-    """What one run of `train` came to. Times are in seconds.
-
-    `outcome` is `ok`, `diverged`, `failed`, `out_of_memory`, or why it was stopped
-    (`interrupted`, `timeout`). `losses` ends with the first that is not finite. `step_us` is
-    None where no step was pulled after its predecessors' losses had come. `computed_dtype` is
-    what was computed in, if that is not what was asked for.
-    """
-
-    outcome: str
-    losses: list[float] = field(default_factory=list)
-    weights: list[np.ndarray] = field(default_factory=list)
-    error: BaseException | None = None
-    setup_s: float | None = None
-    train_s: float | None = None
-    step_us: dict[str, float] | None = None
-    computed_dtype: str | None = None
-
-
 class Training:
-    """One run of a `train`; `so_far` may be asked of it by another thread.
+    """One run of a `train`; `so_far` may be called by another thread.
 
-    `report(epochs_done, loss)` is called about four times a second.
+    `report(epochs_done, loss)` is called about four times a second. `weights` holds the final
+    ones, once there are any; `error`, what was raised.
     """
 
     def __init__(
@@ -132,17 +111,18 @@ class Training:
         self.raw: list[Any] = []
         self.weights: list[np.ndarray] = []
         self.computed_dtype: str | None = None
+        self.error: BaseException | None = None
         self.begun = time.perf_counter_ns()
         self.ended = 0
 
-    def run(self, train: Train) -> Trained:
-        """Run it to its end, to its divergence or until its clock is stopped."""
+    def run(self, train: Train) -> dict[str, Any]:
+        """Run it to its end, to its divergence or until its clock is stopped; returns `so_far`."""
         try:
             last, returned = self.pull(contract.begin(train, self.cfg))
             self.ended = time.perf_counter_ns()
             self.take_weights(train, last, returned)
         except BaseException as error:  # even KeyboardInterrupt: here it is the code's own
-            return self.so_far(error)
+            self.error = error
         return self.so_far()
 
     def pull(self, generator: Any) -> tuple[Any, Any]:
@@ -192,42 +172,62 @@ class Training:
             if not clock.stopped and all(map(math.isfinite, as_floats(self.raw[-1:]))):
                 raise  # else it was stopped, or has diverged, which is the outcome
 
-    def so_far(self, error: BaseException | None = None) -> Trained:
-        """What the run has come to by now."""
+    def so_far(self, stopped: str = "") -> dict[str, Any]:
+        """What the run has come to by now, as fields of a record.
+
+        The outcome is `ok`, `diverged`, `failed`, `out_of_memory` or why it was stopped, which
+        `stopped` may tell. Losses end with the first that is not finite.
+        """
         ended = self.ended or time.perf_counter_ns()
         try:
             losses = as_floats(list(self.raw))
-        except ContractError as caught:
-            error, losses = error or caught, []
-        outcome = self.clock.stopped or "ok"
-        bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
-        if bad is not None:
-            losses, outcome = losses[: bad + 1], "diverged"
-        if error is not None:
-            outcome = "out_of_memory" if out_of_memory(error) else "failed"
-        marks = self.clock.mark_ns[:]
-        steps = self.clock.mark_steps[: len(marks)]
-        if marks and not self.clock.waits and self.clock.pulled > steps[-1]:
-            steps.append(self.clock.pulled)
+        except ContractError as error:
+            self.error, losses = self.error or error, []
+        finite = list(takewhile(math.isfinite, losses))
+        outcome, reason = (stopped, None) if stopped else self.ending(losses, finite)
+        return {
+            "outcome": outcome,
+            "error": reason,
+            "epochs_done": len(finite),
+            "final_loss": finite[-1] if finite else None,
+            "losses": list(map(in_json, losses[: len(finite) + 1])),
+            "computed_dtype": self.computed_dtype,
+            **self.times(ended),
+        }
+
+    def ending(self, losses: list[float], finite: list[float]) -> tuple[str, dict[str, Any] | None]:
+        """Outcome and error of a run with these losses, of which the first are finite."""
+        if self.error is not None:
+            outcome = "out_of_memory" if out_of_memory(self.error) else "failed"
+            return outcome, exception_data(self.error)
+        if len(losses) == len(finite):
+            return self.clock.stopped or "ok", None
+        last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
+        message = f"loss is {losses[len(finite)]} at epoch {len(finite)}; {last}"
+        return "diverged", error_data("Diverged", message)
+
+    def times(self, ended: int) -> dict[str, Any]:
+        """The times of set-up and training; of a step, if one's loss came before the next pull."""
+        clock, marks = self.clock, self.clock.mark_ns[:]
+        steps = clock.mark_steps[: len(marks)]
+        if marks and not clock.waits and clock.pulled > steps[-1]:
+            steps.append(clock.pulled)
             marks.append(ended)
         first = marks[0] if marks else ended
-        return Trained(
-            outcome=outcome,
-            losses=losses,
-            weights=self.weights,
-            error=error,
-            setup_s=(first - self.begun) / 1e9,
-            train_s=(ended - first) / 1e9 if marks else None,
-            step_us=step_times_us(steps, marks),
-            computed_dtype=self.computed_dtype,
-        )
+        return {
+            "setup_s": (first - self.begun) / 1e9,
+            "train_s": (ended - first) / 1e9 if marks else None,
+            "step_us": step_times_us(steps, marks),
+        }
+
+
+def in_json(loss: float) -> float | str:
+    """A loss for JSON, which has no word for nan and inf."""
+    return loss if math.isfinite(loss) else str(loss)
 
 
 def host_value(loss: Any) -> Any:
-    """A single loss as a Python number; an array of losses as it is.
-
-    Raises ContractError if it is no number.
-    """
+    """A single loss as a Python number, or ContractError; an array of losses as it is."""
     if getattr(loss, "ndim", 0) == 1:
         return loss
     value = loss.tolist() if hasattr(loss, "tolist") else loss
@@ -250,18 +250,18 @@ def step_times_us(steps: Sequence[int], times_ns: Sequence[int]) -> dict[str, fl
     """Median, 10th and 90th percentile of the time of a step in µs, from the clock's marks."""
     if len(times_ns) < 2:
         return None
-    each = np.diff(np.asarray(times_ns)) / np.diff(np.asarray(steps)) / 1e3
-    p10, median, p90 = np.percentile(each, [10, 50, 90])
+    times_us = np.diff(np.asarray(times_ns)) / np.diff(np.asarray(steps)) / 1e3
+    p10, median, p90 = np.percentile(times_us, [10, 50, 90])
     return {"median": float(median), "p10": float(p10), "p90": float(p90)}
 
 
-def computed_dtype(asked: str, weights: Sequence[np.ndarray], loss: Any) -> str | None:
-    """What training computed in, by its weights and its loss; None if that is what was asked."""
-    found = [weight.dtype for weight in weights]
-    if hasattr(loss, "dtype") and getattr(loss, "itemsize", 8) < np.dtype(asked).itemsize:
-        found.append(loss.dtype)
-    names = [str(dtype).removeprefix("torch.") for dtype in found]
-    return next((name for name in names if name != asked), None)
+def computed_dtype(requested: str, weights: Sequence[np.ndarray], loss: Any) -> str | None:
+    """What training computed in, by its weights and its loss; None if as requested."""
+    dtypes = [weight.dtype for weight in weights]
+    if hasattr(loss, "dtype") and getattr(loss, "itemsize", 8) < np.dtype(requested).itemsize:
+        dtypes.append(loss.dtype)
+    names = [str(dtype).removeprefix("torch.") for dtype in dtypes]
+    return next((name for name in names if name != requested), None)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -269,7 +269,5 @@ def out_of_memory(error: BaseException) -> bool:
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"}:
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "not enough memory" in text
-    )
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in words)

@@ -2,98 +2,66 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from threadpoolctl import threadpool_info
 
 from ..config import frameworks
 from ..config.settings import Config
-from ..errors import error_data, listed
+from ..errors import listed
 from . import contract
-from .contract import ContractError
 from .loading import Loaded, load_module
-from .loop import Trained, Training
-from .worker import Leash, Send, exception_data, peak_bytes, status_bytes
+from .loop import Training, in_json
+from .worker import Leash, Send, peak_bytes, status_bytes
 
 
 def train(
     job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send
 ) -> dict[str, Any]:
     """Train once; returns the part of the record that only this process knows."""
-    main = job["framework"]
+    framework = job["framework"]
     loaded = Loaded(job)
     begun = time.perf_counter()
-    module = load_module(job)
+    function = load_module(job).train
     import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
-    device = frameworks.resolve_device(job["config"]["device"], main)
+    device = frameworks.resolve_device(job["config"]["device"], framework)
     cfg = Config(**(job["config"] | {"device": device, "threads": job["threads"]}))
     known = {"import_s": import_s, "device": device, "start_bytes": status_bytes("VmRSS")}
     send({"event": "training", **known})
 
     def report(epoch: int, loss: float) -> None:
-        send({"event": "progress", "epoch": epoch, "loss": _json(loss)})
+        send({"event": "progress", "epoch": epoch, "loss": in_json(loss)})
 
     def so_far(outcome: str) -> dict[str, Any]:
-        trained = replace(training.so_far(), outcome=outcome)
-        return summed_up(trained, cfg) | known | {"peak_bytes": peak_bytes()}
+        done = training.so_far(outcome) | known
+        return done | {"peak_bytes": peak_bytes(), "gpu": gpu(device)}
 
-    function = entry_point(module)
     training = Training(cfg, report)
     leash.hold(training.clock, so_far)
-    trained = training.run(function)
-    return summed_up(trained, cfg) | {
+    result = training.run(function)
+    return result | {
         **known,
-        "notes": list(notes_on(trained, cfg, main)),
+        "notes": list(notes_on(result, cfg.dtype, framework)),
         "peak_bytes": peak_bytes(),
-        "threads": frameworks.threads_in_use(main),
+        "threads": frameworks.threads_in_use(framework),
         "blas": blas(),
+        "gpu": gpu(device),
         "also_loaded": loaded.sha256(),
     }
 
 
-def summed_up(trained: Trained, cfg: Config) -> dict[str, Any]:
-    """A training as data for a record."""
-    finite = [loss for loss in trained.losses if math.isfinite(loss)]
-    reason = exception_data(trained.error) if trained.error else None
-    if trained.outcome == "diverged":
-        last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
-        message = f"loss is {trained.losses[-1]} at epoch {len(trained.losses) - 1}; {last}"
-        reason = error_data("Diverged", message)
-    return {
-        "outcome": trained.outcome,
-        "error": reason,
-        "epochs_done": len(finite),
-        "final_loss": finite[-1] if finite else None,
-        "losses": [_json(loss) for loss in trained.losses],
-        "setup_s": trained.setup_s,
-        "train_s": trained.train_s,
-        "step_us": trained.step_us,
-        "computed_dtype": trained.computed_dtype,
-        "gpu": gpu(cfg.device),
-    }
-
-
-def notes_on(trained: Trained, cfg: Config, framework: str) -> Iterator[str]:
-    """What to say of a run beside its numbers."""
-    if trained.outcome == "ok" and trained.step_us is None:
-        yield (
-            "its steps are not timed: their losses never catch up with them; "
-            f"{contract.PULL_CHUNKS}"
-        )
-    if trained.computed_dtype:
+def notes_on(result: dict[str, Any], dtype: str, framework: str) -> Iterator[str]:
+    """Remarks on a run, to be shown beside its numbers."""
+    if result["outcome"] == "ok" and result["step_us"] is None:
+        reason = "its steps are not timed: their losses never catch up with them"
+        yield f"{reason}; {contract.PULL_CHUNKS}"
+    if computed := result["computed_dtype"]:
         hint = "; in JAX, set jax_enable_x64" if framework == "jax" else ""
-        yield f"asked for {cfg.dtype}, computed in {trained.computed_dtype}{hint}"
-
-
-def _json(loss: float) -> float | str:
-    """A loss for JSON, which has no word for nan and inf."""
-    return loss if math.isfinite(loss) else str(loss)
+        yield f"asked for {dtype}, computed in {computed}{hint}"
 
 
 def blas() -> str:
@@ -115,25 +83,16 @@ def gpu(device: str) -> dict[str, str] | None:
     return {"name": name, "driver": driver}
 
 
-def entry_point(module: Any) -> Any:
-    """The `train` of an implementation; raises ContractError if there is none."""
-    if not callable(getattr(module, "train", None)):
-        raise ContractError("the file has no function train(cfg)")
-    return module.train
-
-
 def rules(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
     """Try the rules of the contract; returns a verdict by rule."""
     from .check import check
 
-    train = entry_point(load_module(job))
-    verdicts = check(train)
+    verdicts = check(load_module(job).train)
     return {"outcome": "ok", "error": None, "verdicts": verdicts, "borrowed": borrowed(job)}
 
 
 def borrowed(job: dict[str, Any]) -> str:
     """Whether an implementation has imported work of ours, that it could pass off as its own."""
     ours = ("twolayer.verify.reference", "twolayer.impls.")
-    if found := sorted(m for m in sys.modules if m.startswith(ours) and m != job["module"]):
-        return f"it imports {listed(found)}: that it agrees with ours proves nothing"
-    return ""
+    names = sorted(m for m in sys.modules if m.startswith(ours) and m != job["module"])
+    return f"it imports {listed(names)}: that it agrees with ours proves nothing" if names else ""

@@ -12,14 +12,10 @@ import resource
 import signal
 import sys
 import threading
-import time
-import traceback
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
-from ..errors import UserError, error_data
-from .pipes import STOP, send
+from .pipes import STOP, exception_data, send
 
 RESCUE_AFTER_S = 1.0
 """How long after a request to stop the losses so far are sent, if training is stuck."""
@@ -75,20 +71,16 @@ class Leash:
     """
 
     def __init__(self, commands: int, events: int) -> None:
-        self.commands, self.events = commands, events
-        self.pending = b""
+        self.commands, self.events = open(commands, "rb"), events  # noqa: SIM115
         self.reason = ""
         self.clock: Any = None
         self.rescue: Callable[[str], dict[str, Any]] | None = None
 
     def line(self) -> bytes:
-        while b"\n" not in self.pending:
-            data = os.read(self.commands, 65536)
-            if not data:
-                os.killpg(0, signal.SIGKILL)
-            self.pending += data
-        line, _, self.pending = self.pending.partition(b"\n")
-        return line
+        line = self.commands.readline()
+        if not line:
+            os.killpg(0, signal.SIGKILL)
+        return line.strip()
 
     def hold(self, clock: Any, rescue: Callable[[str], dict[str, Any]]) -> None:
         """Let a request to stop, past or future, stop this clock.
@@ -104,12 +96,11 @@ class Leash:
         self.reason = self.line().removeprefix(STOP).decode()
         if self.clock is not None:
             self.clock.stopped = self.reason
-        threading.Thread(target=self.save, daemon=True).start()
+        threading.Timer(RESCUE_AFTER_S, self.save).start()
         self.line()
 
     def save(self) -> None:
         """Send what there is, if the process still runs a while after a request to stop."""
-        time.sleep(RESCUE_AFTER_S)
         if self.rescue is not None:
             send(self.events, {"event": "result", "result": self.rescue(self.reason)})
 
@@ -135,36 +126,3 @@ def peak_bytes() -> int:
     # ru_maxrss of a fork can be its parent's peak, so it is only for systems without /proc.
     unit = 1 if sys.platform == "darwin" else 1024
     return status_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def exception_data(error: BaseException) -> dict[str, Any]:
-    """An exception as data: with its traceback from the user's code on, unless it needs none."""
-    shown, trace = error, _users_part(error)
-    if trace is None and error.__cause__:  # as of a StopIteration that leaves a generator
-        shown, trace = error.__cause__, _users_part(error.__cause__)
-    trace = trace or shown.__traceback__  # nothing but ours: a mistake of our own
-    text: str | None
-    try:
-        message = str(error)
-        text = "".join(traceback.format_exception(type(shown), shown, trace))
-    except Exception as another:
-        message = f"can't be shown: its __str__ raises {type(another).__name__}"
-        text = "".join(traceback.format_tb(trace))
-    if isinstance(error, SystemExit) and trace:  # by argparse, say, which has printed why
-        place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
-        message, text = f"{place} ends the process with sys.exit({error.code!r})", None
-    if isinstance(error, UserError):
-        text = None
-    return error_data(type(error).__name__, message, traceback=text)
-
-
-def _users_part(error: BaseException) -> TracebackType | None:
-    """The traceback of an error without our frames at its top; None if it has no others."""
-    trace = error.__traceback__
-    while trace:
-        top, _, rest = trace.tb_frame.f_globals.get("__name__", "").partition(".")
-        ours = top == "importlib" or (top == "twolayer" and not rest.startswith("impls."))
-        if not ours:
-            return trace
-        trace = trace.tb_next
-    return None

@@ -16,7 +16,7 @@ from ..config.settings import Config
 from ..training.contract import Train
 from ..training.loading import load_module
 from ..training.loop import Training
-from ..training.tasks import borrowed, entry_point, summed_up
+from ..training.tasks import borrowed
 from ..training.worker import Leash, Send
 
 
@@ -37,7 +37,7 @@ def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send
 
     The time that the job may take is counted anew from the start of each training.
     """
-    train = entry_point(load_module(job))
+    train = load_module(job).train
     frameworks.set_tf32(job["framework"], allowed=job["tf32"])
     device = frameworks.resolve_device(job["device"], job["framework"])
     results = []
@@ -52,9 +52,9 @@ def train_once(train: Train, request: dict[str, Any], **fixed: Value) -> dict[st
     cfg = Config(**request["config"] | fixed)
     silenced = partial(silence_unit, bias=cfg.bias) if request.get("zero_unit") else None
     training = Training(cfg, problem=silenced)
-    trained = training.run(train)
-    weights = _packed([] if trained.error else trained.weights)
-    return summed_up(trained, cfg) | {"weights": weights, "own_problem": not training.shapes}
+    result = training.run(train)
+    weights = _packed([] if training.error else training.weights)
+    return result | {"weights": weights, "own_problem": not training.shapes}
 
 
 def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> tuple[np.ndarray, ...]:

@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from command import PLANTED, environment, losses_of, processes, start, twolayer, wait_for
+from twolayer.engine import cluster as engine
+from twolayer.errors import UserError
 
 SWEEP = "N: 5\nH: 4\nD_in: 6\nD_out: 3\nepochs: 5\nthreads: 1\n"
 LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard")
@@ -41,7 +44,7 @@ def dask(folder, *words, env=None):
 
 
 @contextlib.contextmanager
-def cluster(folder, workers=2, env=None):
+def cluster(folder, *options, workers=2, env=None):
     """A scheduler and its workers, two runs at once each; gives the scheduler's file."""
     file = folder / "scheduler.json"
     with contextlib.ExitStack() as stack:
@@ -49,7 +52,7 @@ def cluster(folder, workers=2, env=None):
             dask(folder, "scheduler", *LOOPBACK, "--port", "0", "--scheduler-file", file)
         )
         assert wait_for(file.is_file, 60)
-        words = ("--scheduler-file", file, "--nthreads", "2", *LOOPBACK)
+        words = ("--scheduler-file", file, "--nthreads", "2", *LOOPBACK, *options)
         for _ in range(workers):
             stack.enter_context(dask(folder, "worker", *words, env=env))
         if workers:
@@ -170,7 +173,7 @@ def test_a_scheduler_that_goes_ends_it_with_what_is_finished(tmp_path):
 
 
 def test_other_versions_on_a_worker_are_refused(tmp_path):
-    with cluster(tmp_path, workers=1, env=shadowed(tmp_path)) as file:
+    with cluster(tmp_path, "--no-nanny", workers=1, env=shadowed(tmp_path)) as file:
         words = ("sweep", sweep_file(tmp_path, "impls: numpy_manual"), "--scheduler-file", file)
         done = twolayer(*words, cwd=tmp_path)
     assert done.returncode == 2
@@ -231,22 +234,33 @@ def shadowed(folder):
     return {"PYTHONPATH": str(shadow.parent)}
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--scheduler", "tcp://127.0.0.1:9"), "no scheduler answers there"),
-        (("--scheduler-file", "none.json"), "--scheduler-file none.json: there is no such file"),
-        (("--scheduler-file", "s.yaml"), "--scheduler-file s.yaml: must be the file that `dask"),
-        (("--scheduler-file", "small.json"), "small.json: must be the file that `dask"),
-        (("--scheduler", "localhost"), "--scheduler localhost: must be an address such as tcp://"),
-        (("--scheduler", "tcp://no.invalid:8786"), "there is no host no.invalid"),
-    ],
-)
-def test_no_scheduler_is_a_sentence(tmp_path, words, said):
+def test_a_scheduler_that_is_no_address_is_refused(tmp_path):
     file = sweep_file(tmp_path, "impls: numpy_manual")
-    (tmp_path / "small.json").write_text("{}")
-    done = twolayer("sweep", file, *words, cwd=tmp_path)
+    done = twolayer("sweep", file, "--scheduler", "localhost", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     planned, message = done.stderr.splitlines()
     assert planned.startswith("1 runs: 0 finished, 1 to do")
-    assert said in message
+    assert "--scheduler localhost: must be an address such as tcp://" in message
+
+
+@pytest.mark.parametrize(
+    ("address", "file", "sentence"),
+    [
+        ("tcp://127.0.0.1:9", None, "--scheduler tcp://127.0.0.1:9: no scheduler answers there"),
+        (None, "none.json", "--scheduler-file none.json: there is no such file"),
+        (None, "s.yaml", "--scheduler-file s.yaml: must be the file that `dask"),
+        (None, "small.json", "--scheduler-file small.json: must be the file that `dask"),
+        ("localhost", None, "--scheduler localhost: must be an address such as tcp://"),
+        ("tcp://no.invalid:8786", None, "there is no host no.invalid"),
+        ("localhost:1", "s.yaml", "--scheduler and --scheduler-file: give only one of them"),
+    ],
+)
+def test_no_scheduler_is_a_sentence(tmp_path, monkeypatch, address, file, sentence):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(engine, "CONNECT_TIMEOUT_S", 0.5)
+    sweep_file(tmp_path, "impls: numpy_manual")
+    (tmp_path / "small.json").write_text("{}")
+    connection = engine.connect(address, file and Path(file), session=None, wait_s=1.0)
+    with pytest.raises(UserError) as caught, connection:
+        pass
+    assert sentence in str(caught.value)

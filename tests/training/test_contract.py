@@ -718,9 +718,10 @@ def test_what_was_computed_in_is_what_weights_and_losses_say(change, asked, comp
         weights = yield from yielding(loss)(cfg)
         return [weight.astype(to) for weight in weights]
 
-    trained = Training(small(dtype=asked)).run(train)
-    assert (trained.outcome, trained.computed_dtype) == ("ok", computed)
-    assert all(weight.dtype.kind == "f" for weight in trained.weights)
+    training = Training(small(dtype=asked))
+    result = training.run(train)
+    assert (result["outcome"], result["computed_dtype"]) == ("ok", computed)
+    assert all(weight.dtype.kind == "f" for weight in training.weights)
 
 
 def test_a_train_that_takes_no_cfg_is_told_so():
