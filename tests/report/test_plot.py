@@ -202,7 +202,7 @@ def test_few_and_many_rows_have_room(tmp_path, kind, count):
         Series(f"c{i}", Look("#000000", "#ffffff", 0, 0), [0.0], [1.0 + i], [0.9 + i], [1.1 + i])
         for i in range(count)
     ]
-    chart = Chart("steps", kind, "Time", Table(("",), []), "µs", "µs", series)
+    chart = Chart(kind, "Time", Table(("",), []), "µs", "µs", series)
     _, height = plots.save_figure(chart, tmp_path / "figure.svg", plots.SIZES["column"])
     names = [text for text, _ in texts(tmp_path / "figure.svg") if text.startswith("c")]
     assert len(names) == count
@@ -389,7 +389,7 @@ def curve(name, y, ending=""):
 
 def drawn(*series, width=60, height=20):
     table = Table(("",), [])
-    chart = Chart("losses", "lines", "Loss", table, "epoch", "loss", list(series), log_y=True)
+    chart = Chart("lines", "Loss", table, "epoch", "loss", list(series), log_y=True)
     return terminal_plot.text(chart, width, height)
 
 
