@@ -102,8 +102,6 @@ class Grid:
     """A heat map: of each cell its row, its column, its value if it has one, and what it says."""
 
     name: str
-    row_label: str
-    column_label: str
     rows: list[str]
     columns: list[str]
     cells: list[tuple[str, str, float | None, str]]

@@ -11,15 +11,14 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from importlib.resources import files
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from .. import __version__, files
 from ..bench.measurement import latest
 from ..errors import UserError
-from ..files import appearing
 from ..results import rows as results
 from ..results import tables as record_tables
 from ..results.store import Store
@@ -48,8 +47,7 @@ def write(store: Store, path: Path | None = None) -> Path:
     if path.exists() and not path.is_file():  # /dev/null would be a file from then on
         raise UserError(f"{path}: can't be written: it is not a regular file")
     text = page(gather(store, latest(store.folder)))
-    with appearing(path) as temporary:
-        temporary.write_bytes(text.encode(errors="replace"))
+    files.write(path, text.encode(errors="replace"))
     return path
 
 
@@ -108,7 +106,7 @@ def _prose(text: str) -> Any:
 
 
 def _resource(kind: str) -> str:
-    return files(__package__).joinpath(f"page.{kind}").read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath(f"page.{kind}").read_text(encoding="utf-8")
 
 
 def _vega(vl_convert: Any) -> str:

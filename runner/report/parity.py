@@ -40,12 +40,14 @@ def _note(material: Material, series: list[Series]) -> str:
         "deviation over what rounding alone can make of it. Up to 1 is rounding. A curve ends "
         "where rounding decides the loss."
     ]
-    if len(material.judged) < len(material.runs):
+    if len(series) < len(material.runs):
+        sampled = len(material.judged) < len(material.runs)
+        chosen = ", chosen as for the loss chart" if sampled else ""
         left = any(verdict.why_not == TOO_LONG for _, verdict in material.judged)
         rest = "; the rest of that chart is left to `twolayer verify`" * left
         are = "is" if len(series) == 1 else "are"
         of = f"{len(series)} of {len(material.runs):,} runs {are} judged"
-        parts.append(f"{of}, chosen as for the loss chart{rest}.")
+        parts.append(f"{of}{chosen}{rest}.")
     values = {y for each in series for y in each.y}
     ends = [f"below {LOWEST:g}"] * (LOWEST in values)
     ends += [f"beyond {HIGHEST:g}"] * (HIGHEST in values)

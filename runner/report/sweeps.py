@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
 
 from ..errors import listed
 from ..results import rows as results
-from ..results.rows import Row, pivot, shown
+from ..results.rows import Row, grouped, pivot, shown
 from ..tables import Table, exact, number
 from .chart import Axis, Chart, Grid, Look, Series, looks
 from .material import Material, by_impl
@@ -28,7 +31,7 @@ def sweep_chart(material: Material) -> Chart | None:
     if not axes:
         return None
     if len(axes) == 1:
-        return (_over_numbers if _numeric(material, axes[0]) else _over_words)(material, axes[0])
+        return _over_one(material, axes[0])
     points = {tuple(row[name] for name in axes) for row in material.rows}
     cells = math.prod(len(set(values)) for values in zip(*points, strict=True))
     if len(axes) == 2 and len(points) / cells >= FILLED:
@@ -49,46 +52,46 @@ def _finals(rows: Iterable[Row]) -> list[float]:
 # --- one setting
 
 
-def _over_numbers(material: Material, axis: str) -> Chart:
-    look = looks(material.impls)
-    lines = [_line(impl, look[impl], rows, axis) for impl, rows in by_impl(material.rows).items()]
-    series = [each for each in lines if any(y is not None for y in each.y)]
+Finals = dict[tuple[str, Any], list[float]]
+"""Final losses by implementation and the value of the setting, in the order of the runs."""
+
+
+def _over_one(material: Material, axis: str) -> Chart:
+    look, title = looks(material.impls), f"Final loss against {axis}"
+    groups = grouped(material.rows, lambda row: (row["impl"], row[axis]))
+    finals = {place: _finals(rows) for place, rows in groups.items()}
+    if not _numeric(material, axis):
+        over = pivot(material.rows, "impl", axis, "final_loss")
+        dots, note = _dots(look, finals, axis), _averaged(over.over)
+        log = wide(value for each in dots for value in each.low)
+        return Chart("intervals", title, over.table(), "final loss", "", dots, note, log_x=log)
     over = pivot(material.rows, axis, "impl", "final_loss")
-    return Chart(
-        *("lines", f"Final loss against {axis}", over.table(), axis, "final loss", series),
-        note=f"{_averaged(over.over)} Where no run is ok there is no point.",
-        log_x=wide(row[axis] for row in material.rows),
-        log_y=wide(y for each in series for y in each.y),
-    )
+    lines = [_line(impl, look[impl], finals, axis) for impl in material.impls]
+    lines = [each for each in lines if any(y is not None for y in each.y)]
+    note = f"{_averaged(over.over)} Where no run is ok there is no point."
+    chart = Chart("lines", title, over.table(), axis, "final loss", lines, note)
+    logs = wide(value for _, value in finals), wide(y for each in lines for y in each.y)
+    return replace(chart, log_x=logs[0], log_y=logs[1])
 
 
-def _line(impl: str, look: Look, rows: Sequence[Row], axis: str) -> Series:
+def _dots(look: Mapping[str, Look], finals: Finals, axis: str) -> list[Series]:
+    return [
+        Series(f"{i} {shown(axis, v)}", look[i], [0.0], [fmean(own)], [min(own)], [max(own)])
+        for (i, v), own in finals.items()
+        if own
+    ]
+
+
+def _line(impl: str, look: Look, finals: Finals, axis: str) -> Series:
     """The mean over runs that ended as ok, from the lowest to the highest of them."""
-    values = sorted({row[axis] for row in rows})
-    finals = [_finals(row for row in rows if row[axis] == value) for value in values]
-    lost = next((v for v, each in zip(values, finals, strict=True) if not each), None)
+    own = sorted((value, losses) for (name, value), losses in finals.items() if name == impl)
+    lost = next((brief(float(value)) for value, losses in own if not losses), "")
     return Series(
-        *(impl, look, [float(value) for value in values]),
-        y=[sum(each) / len(each) if each else None for each in finals],
-        low=[min(each, default=0.0) for each in finals],
-        high=[max(each, default=0.0) for each in finals],
-        ending="" if lost is None else f"none ok at {axis}={brief(float(lost))}",
-    )
-
-
-def _over_words(material: Material, axis: str) -> Chart:
-    look = looks(material.impls)
-    over = pivot(material.rows, "impl", axis, "final_loss")
-    series = []
-    for (impl, value), cell in over.cells.items():
-        finals = _finals(r for r in material.rows if (r["impl"], r[axis]) == (impl, value))
-        if finals:
-            name, ends = f"{impl} {shown(axis, value)}", ([min(finals)], [max(finals)])
-            series.append(Series(name, look[impl], [0.0], [cell.mean], *ends))
-    return Chart(
-        *("intervals", f"Final loss against {axis}", over.table(), "final loss", "", series),
-        note=_averaged(over.over),
-        log_x=wide(value for each in series for value in each.low),
+        *(impl, look, [float(value) for value, _ in own]),
+        y=[fmean(losses) if losses else None for _, losses in own],
+        low=[min(losses, default=0.0) for _, losses in own],
+        high=[max(losses, default=0.0) for _, losses in own],
+        ending=f"none ok at {axis}={lost}" if lost else "",
     )
 
 
@@ -115,11 +118,13 @@ def _heat(material: Material, down: str, across: str) -> Chart:
             cells.append((row[r], column[c], cell.mean, ", ".join(filter(None, (mean, others)))))
             values = number(cell.mean), number(cell.sd, 1), str(cell.n), others
             lines.append([impl, shown(down, r), shown(across, c), *values])
-        grids.append(Grid(impl, down, across, [*row.values()], [*column.values()], cells))
+        grids.append(Grid(impl, [*row.values()], [*column.values()], cells))
     header = ("implementation", down, across, "final loss", "sd", "runs", "others")
     return Chart(
         *("heat", f"Final loss against {down} and {across}"),
-        Table(header, lines, frozenset({0, 6})),
+        table=Table(header, lines, frozenset({0, 6})),
+        x_label=across,
+        y_label=down,
         note="The mean over runs that ended as ok. A cross marks where none did.",
         log_y=wide(value for grid in grids for _, _, value, _ in grid.cells),
         grids=grids,
@@ -166,7 +171,9 @@ def _loss_axis(rows: Sequence[Row]) -> Axis:
     top = TOP if None in finals else 1.0
     scale = around(finals, wide(finals))
     positions = [1.0 if value is None else top * scale.place(value) for value in finals]
-    ticks = [(top * scale.place(mark), brief(mark)) for mark in scale.ticks(MOST_TICKS)]
+    marks = scale.ticks(MOST_TICKS) if any(finals) else []
+    texts = distinct_texts("final_loss", marks)
+    ticks = [(top * scale.place(mark), text) for mark, text in zip(marks, texts, strict=True)]
     if None in finals:
-        ticks = [*(ticks if any(finals) else ()), (1.0, "not ok")]
+        ticks.append((1.0, "not ok"))
     return Axis("final loss", [*positions], ticks)

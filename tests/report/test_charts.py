@@ -393,8 +393,8 @@ def test_two_settings_are_a_heat_map_for_each_implementation(store):
     chart = chart_data.chart("sweep", store, None)
     assert (chart.kind, [grid.name for grid in chart.grids]) == ("heat", ["numpy_manual", "sgd"])
     grid = chart.grids[0]
-    assert (grid.row_label, grid.rows) == ("H", ["4", "8"])
-    assert (grid.column_label, grid.columns) == ("lr", ["0.001", "0.01", "1"])
+    assert (chart.y_label, grid.rows) == ("H", ["4", "8"])
+    assert (chart.x_label, grid.columns) == ("lr", ["0.001", "0.01", "1"])
     assert {(row, column): value for row, column, value, _ in grid.cells} == {
         ("4", "0.001"): 1.0,
         ("4", "0.01"): 3.0,

@@ -314,11 +314,10 @@ def test_intervals_are_drawn_as_bars(folder):
     chart = chart_data.chart("scale", *stored(folder, "timed"))
     (view,) = spec.views(chart, spec.Frame(400, 300, 10))
     bars = [
-        (row["series"], row["x"], row["y"], row["high"])
+        (row["series"], row["x"], row["low"], row["high"])
         for layer in view["layer"]
-        if layer["mark"]["type"] == "rule"
+        if layer["encoding"].get("y2") == {"field": "high"}
         for row in layer["data"]["values"]
-        if "high" in row
     ]
     assert sorted(bars) == [
         (i, x, low, high)

@@ -232,6 +232,14 @@ def test_every_chart_has_its_table(folder, name):
     assert len(page.all("div")) >= len(figures_of(page)) >= len(charts)
     boxes = [each for each in page.all("div") if each.get("class") == "figure"]
     assert all(each["role"] == "img" and each["aria-label"] for each in boxes)
+    named = [each["aria-label"] for each in boxes if "reference" in each["aria-label"]]
+    assert named == ["Deviation from the reference, with a line at 1; the table says the same"]
+
+
+def test_without_javascript_there_are_no_keys(folder):
+    text = (folder / "results" / "small" / "report.html").read_text()
+    assert "html:not(.drawn) .keys { display: none; }" in text
+    assert 'aria-label="Curves to show: Loss"' in text
 
 
 def test_what_people_wrote_is_text_and_nothing_else(store):
