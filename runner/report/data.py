@@ -22,10 +22,9 @@ CHARTS = {
 """How each is drawn, and the commands that make what it shows."""
 
 
-def charts(material: Material, *, without: str = "") -> dict[str, Chart]:
+def charts(material: Material) -> dict[str, Chart]:
     """The charts that an experiment has; `parity` takes a while."""
-    drawn = {key: draw(material) for key, (draw, _) in CHARTS.items() if key != without}
-    return {key: chart for key, chart in drawn.items() if chart}
+    return {key: chart for key, (draw, _) in CHARTS.items() if (chart := draw(material))}
 
 
 def chart(key: str, store: Store, bench: Bench | None) -> Chart:
@@ -40,6 +39,6 @@ def chart(key: str, store: Store, bench: Bench | None) -> Chart:
     draw, makes = CHARTS[key]
     if drawn := draw(material):
         return drawn
-    others = listed(charts(material, without="parity") or ["no chart"])
-    makes = makes.format(material.name)
-    raise UserError(f"{material.name}: has no chart {key}; {makes}; it has {others}")
+    others = [name for name, (draw, _) in CHARTS.items() if name != "parity" and draw(material)]
+    has = f"{makes.format(material.name)}; it has {listed(others or ['no chart'])}"
+    raise UserError(f"{material.name}: has no chart {key}; {has}")

@@ -15,7 +15,7 @@ from ..config.plan import human_bytes
 from ..errors import listed
 from ..results import tables as record_tables
 from ..results.record import FAILURES, Record
-from ..results.rows import best, whole
+from ..results.rows import Stored, best, whole
 from ..tables import Table
 from .material import Material, by_impl
 from .times import comparable, compared
@@ -191,7 +191,7 @@ def _values(values: Iterable[object]) -> str:
 
 def commands(material: Material) -> str:
     """The lines of a shell that run it all again."""
-    parts = [*_install(_places(material)), *_calls(material), *_older(material)]
+    parts = [*_install(_places(material)), *_calls(material)]
     if material.bench and material.bench.command:
         parts.append(material.bench.command)
     return "\n".join([*parts, shlex.join(["twolayer", "report", material.name])])
@@ -214,30 +214,24 @@ def _install(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _calls(material: Material) -> list[str]:
-    """The commands that made the runs, each once, after the files that they ran."""
-    calls = {run.record.invocation: run.record for run in material.runs if run.record.command}
-    commands: dict[str, None] = {}
-    for invocation, record in sorted(calls.items()):
-        text = material.store.config_text(invocation) if record.config_file else ""
-        commands[f"{_written(record.config_file, text)}{record.command}"] = None
-    return _first(list(commands), "commands")
+    """The commands that made the runs, each once."""
+    runs = sorted(material.runs, key=lambda run: run.record.invocation)
+    calls = list(dict.fromkeys(_call(material, run) for run in runs))
+    more = len(calls) - MOST_COMMANDS
+    return [*calls[:MOST_COMMANDS], *([f"# and {more:,} more commands"] if more > 0 else [])]
 
 
-def _written(file: str, text: str) -> str:
-    """How a shell writes a file."""
-    end = "END"
+def _call(material: Material, run: Stored) -> str:
+    """The command that made a run, after the file that it ran, written as a shell does that.
+
+    Of a run whose record holds no command, one that runs the config that is kept of it.
+    """
+    record, end = run.record, "END"
+    if not record.command:
+        config = f"{run.folder}/config.yaml"
+        return shlex.join(["twolayer", "run", "--name", material.name, "--config", config])
+    text = material.store.config_text(record.invocation) if record.config_file else ""
     while end in text:
         end += "_"
-    return f"cat > {shlex.quote(file)} <<'{end}'\n{text.rstrip()}\n{end}\n" if text else ""
-
-
-def _older(material: Material) -> list[str]:
-    """For runs whose records hold no command, the config that is kept of each."""
-    folders = [run.folder for run in material.runs if not run.record.command]
-    options = ["twolayer", "run", "--name", material.name, "--config"]
-    return _first([shlex.join([*options, f"{each}/config.yaml"]) for each in folders], "runs")
-
-
-def _first(lines: list[str], what: str) -> list[str]:
-    more = len(lines) - MOST_COMMANDS
-    return [*lines[:MOST_COMMANDS], *([f"# and {more:,} more {what}"] if more > 0 else [])]
+    file = f"cat > {shlex.quote(record.config_file)} <<'{end}'\n{text.rstrip()}\n{end}\n"
+    return f"{file if text else ''}{record.command}"

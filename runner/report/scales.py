@@ -14,7 +14,7 @@ HEADROOM = 0.15
 """How far above the others a diverging curve is followed, as a part of the axis."""
 
 PLAIN = 5
-"""Numbers of up to so many characters are written without an exponent."""
+"""Numbers of up to so many characters, or digits and a point, are written without an exponent."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ def distinct_texts(name: str, values: Sequence[Any]) -> list[str]:
 def brief(value: float, digits: int = 2) -> str:
     """`4.6e-6`: so many significant digits, and no more characters than they need."""
     mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-    plain = f"{float(f'{mantissa}e{exponent}'):g}"
-    if len(plain) <= PLAIN and "e" not in plain:
+    form = f".{max(6, digits)}g"
+    plain = f"{float(f'{mantissa}e{exponent}'):{form}}"
+    if len(plain) <= max(PLAIN, digits + 1) and "e" not in plain:
         return plain
-    return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{float(mantissa):{form}}e{int(exponent)}"

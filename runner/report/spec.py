@@ -120,7 +120,7 @@ def standalone(view: Spec, frame: Frame) -> Spec:
 # --- what charts are put together from
 
 
-def _rows(names: str, points: Iterable[Sequence[object]], series: int = -1) -> Rows:
+def _data(names: str, points: Iterable[Sequence[object]], series: int = -1) -> Rows:
     """Data with these fields; what belongs to no series, -1, is never hidden."""
     fields = ["series", *names.split()]
     return [dict(zip(fields, (series, *point), strict=True)) for point in points]
@@ -186,7 +186,7 @@ def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
     x = {"x": _quantity("x", x_scale, chart.x_label, sizes if few else ())}
     y = {"y": _quantity("y", y_scale, chart.y_label, **above)}
     if chart.reference is not None:
-        band = _rows("y low", [(chart.reference, y_scale.low)])
+        band = _data("y low", [(chart.reference, y_scale.low)])
         yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
         yield _layer("rule", band, y, color=MUTED)
     # dashes on top, so that what they lie on shows in their gaps
@@ -205,7 +205,7 @@ def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
     marked: Spec = {"stroke": PAPER, "strokeWidth": size / 28}
     sized = {"size": AS_IS | {"field": "size"}}
     yield _layer("point", points, place | shape | sized, "isValid(datum.size)", **marked)
-    ends = [row for i in order for row in _rows("x y", _crossed_end(series[i], y_scale), i)]
+    ends = [row for i in order for row in _data("x y", _crossed_end(series[i], y_scale), i)]
     yield _crosses(ends, place, size)
     if frame.page:
         pointed = x | y | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
@@ -246,7 +246,7 @@ def _points(each: Series, number: int, scale: Scale, phase: float, size: float) 
         (name, x, heights.get(x), *ends.get(x, (None, None)), sizes.get(x), texts.get(x))
         for x in each.x
     ]
-    return _rows("name x y low high size text", rows, number)
+    return _data("name x y low high size text", rows, number)
 
 
 def _crossed_end(each: Series, scale: Scale) -> list[tuple[float, float]]:
@@ -267,31 +267,16 @@ def _end_labels(
 ) -> Iterator[Spec]:
     """Names right of the plot, each joined to the end of its curve if that is at the edge.
 
-    In figures, which have no keys, also how it ended and a sample of its line. There, a curve
-    without a point has its name at the top.
+    In figures, which have no keys, also how it ended and a sample of its line.
     """
-    series = chart.series
-    texts = [_wrapped(each.name) + _wrapped("" if frame.page else each.ending) for each in series]
-    ems = [1.15 * len(text) + 0.1 for text in texts]
-    size = min(frame.type_size, frame.height / sum(ems))
-    if size < SHRUNK * frame.type_size:
-        raise UserError(TOO_SMALL)
-    points = [(drawable(each, y_scale.log) or [(x_scale.low, y_scale.high)])[-1] for each in series]
-    ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
-    middles = place_labels(ends, [size * each / frame.height for each in ems])
-    labels: Rows = [
-        {"series": i, "x": x, "y": y_scale.value(end), "at": 1 - middle, "text": text}
-        | {"joined": x_scale.place(x) > 0.98, "ended": bool(series[i].ending)}
-        for i, ((x, _), end, middle, text) in enumerate(
-            zip(points, ends, middles, texts, strict=True)
-        )
-    ]
+    size, labels = _names_beside(chart, x_scale, y_scale, frame)
 
     def right(place: float, to: str = "x") -> Spec:
         return {to: {"value": {"expr": f"width + {size * place}"}}}
 
     at = {"value": {"expr": "height * datum.at"}}
-    colour, dash, shape = (_looks(series, size, n) for n in ("color", "strokeDash", "shape"))
+    names = ("color", "strokeDash", "shape")
+    colour, dash, shape = (_looks(chart.series, size, name) for name in names)
     join = place | colour | right(1, "x2") | {"y2": at}
     yield _layer("rule", labels, join, "datum.joined", strokeWidth=size / 16)
     row = colour | {"y": at}
@@ -301,14 +286,32 @@ def _end_labels(
         yield _layer("point", labels, row | shape | right(2.1), size=size**2 / 4.5)
         yield _crosses(labels, row | right(3.2), size, "datum.ended")
     text = row | right(1.3 if frame.page else 3.8) | {"text": {"field": "text"}}
-    style: Spec = {
-        "align": "left",
-        "baseline": "middle",
-        "fontSize": size,
-        "lineHeight": 1.15 * size,
-    }
+    style: Spec = {"align": "left", "baseline": "middle", "fontSize": size}
+    style |= {"lineHeight": 1.15 * size}
     style |= {"dy": {"expr": f"(1 - length(datum.text)) * {1.15 * size / 2}"}}
     yield _layer("text", labels, text, **style, **frame.limit("limit", 0.4))
+
+
+def _names_beside(chart: Chart, x_scale: Scale, y_scale: Scale, frame: Frame) -> tuple[float, Rows]:
+    """The size of names, and their texts and places, from the top, beside the ends of curves.
+
+    A curve without a point has its name at the top. Raises UserError where there is no room.
+    """
+    texts = [_wrapped(s.name) + _wrapped("" if frame.page else s.ending) for s in chart.series]
+    ems = [1.15 * len(text) + 0.1 for text in texts]
+    size = min(frame.type_size, frame.height / sum(ems))
+    if size < SHRUNK * frame.type_size:
+        raise UserError(TOO_SMALL)
+    top = [(x_scale.low, y_scale.high)]
+    points = [(drawable(each, y_scale.log) or top)[-1] for each in chart.series]
+    ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
+    middles = place_labels(ends, [size * each / frame.height for each in ems])
+    labels: Rows = []
+    for i, (x, _) in enumerate(points):
+        flags = x_scale.place(x) > 0.98, bool(chart.series[i].ending)
+        row = x, y_scale.value(ends[i]), 1 - middles[i], texts[i], *flags
+        labels += _data("x y at text joined ended", [row], i)
+    return size, labels
 
 
 def _wrapped(text: str) -> list[str]:
@@ -347,13 +350,13 @@ def _intervals(chart: Chart, frame: Frame) -> Iterator[Spec]:
         return {"x": _quantity(field, scale, chart.x_label)}
 
     if chart.reference is not None:
-        reference = _rows("x", [(chart.reference,)])
+        reference = _data("x", [(chart.reference,)])
         yield _layer("rule", reference, along("x"), color=MUTED)
     rows: Rows = []
     for number, each in enumerate(series):
         value, low, high = each.y[0], each.low[0], each.high[0]
         text = f"{value:.4g} ({low:.4g} to {high:.4g})"
-        rows += _rows("name x low high text", [(each.name, value, low, high, text)], number)
+        rows += _data("name x low high text", [(each.name, value, low, high, text)], number)
     names = {"title": None, "ticks": False, "domain": False} | frame.limit("labelLimit", 0.55)
     place = {"y": {"field": "name", "type": "nominal", "sort": None, "axis": names}}
     place |= _tooltip(name="title", text="value")
@@ -387,9 +390,9 @@ def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
     legend |= {"orient": "top" if frame.page else "right"}
     shade = {"field": "value", "type": "quantitative", "legend": legend}
     shade |= {"scale": _scale(scale) | {"scheme": "cividis"}}
-    rows = _rows("row column text value brief dark", cells)
+    rows = _data("row column text value brief dark", cells)
     yield _layer("rect", rows, place | {"color": shade}, stroke=PAPER, strokeWidth=size / 8)
-    yield _crosses(_rows("row column text", lost), place, size, color=MUTED)
+    yield _crosses(_data("row column text", lost), place, size, color=MUTED)
     ink = {"condition": {"test": "datum.dark", "value": "white"}, "value": "black"}
     written = place | {"text": {"field": "brief"}, "color": ink}
     longest = max((len(brief(value)) for value in values), default=0)
@@ -414,7 +417,7 @@ def _threads(chart: Chart, frame: Frame) -> Iterator[Spec]:
         width = size / 7 * (2.5 - 1.5 * (number + 1) / len(series))
         points = enumerate(zip(each.x, each.y, strict=True))
         runs = [(f"{number} {i // step}", x, y, width) for i, (x, y) in points if y is not None]
-        rows += _rows("run x y width", runs, number)
+        rows += _data("run x y width", runs, number)
     x = {"x": _quantity("x", Scale(0, len(chart.axes) - 1))}
     y = {"y": _quantity("y", Scale(-0.02, 1.02))}
     key = {"title": None, "symbolType": "stroke", "symbolSize": 4 * size**2}
@@ -423,8 +426,8 @@ def _threads(chart: Chart, frame: Frame) -> Iterator[Spec]:
     run = {"detail": {"field": "run"}, "strokeWidth": AS_IS | {"field": "width"}}
     yield _layer("line", rows, x | y | looks | run, strokeOpacity=0.8)
     axes = list(enumerate(chart.axes))
-    uprights = _rows("x y top text", [(place, 0, 1, axis.label) for place, axis in axes])
-    ticks = _rows("x y text", [(place, *tick) for place, axis in axes for tick in axis.ticks])
+    uprights = _data("x y top text", [(place, 0, 1, axis.label) for place, axis in axes])
+    ticks = _data("x y text", [(place, *tick) for place, axis in axes for tick in axis.ticks])
     text = x | {"text": {"field": "text"}}
     yield _layer("rule", uprights, x | y | {"y2": {"field": "top"}}, color=INK)
     yield _layer("text", uprights, text | {"y": {"value": -size / 2}}, baseline="bottom")

@@ -49,9 +49,6 @@ def _finals(rows: Iterable[Row]) -> list[float]:
     return [r["final_loss"] for r in rows if r["outcome"] == "ok" and r["final_loss"] is not None]
 
 
-# --- one setting
-
-
 Finals = dict[tuple[str, Any], list[float]]
 """Final losses by implementation and the value of the setting, in the order of the runs."""
 
@@ -102,9 +99,6 @@ def _averaged(over: Sequence[str]) -> str:
     return f"{mean}; a bar from the lowest to the highest."
 
 
-# --- two settings
-
-
 def _heat(material: Material, down: str, across: str) -> Chart:
     grids, lines = [], []
     for impl, rows in by_impl(material.rows).items():
@@ -129,9 +123,6 @@ def _heat(material: Material, down: str, across: str) -> Chart:
         log_y=wide(value for grid in grids for _, _, value, _ in grid.cells),
         grids=grids,
     )
-
-
-# --- more
 
 
 def _parallel(material: Material, names: Sequence[str]) -> Chart:

@@ -64,9 +64,6 @@ def _intervals(
     return Chart("intervals", "Time of a step", table, x_label, "", series, note, log_x=log)
 
 
-# --- from runs
-
-
 def comparable(material: Material) -> list[Row]:
     """The runs that had the machine to themselves and got to a time."""
     return [
@@ -100,9 +97,6 @@ def _from_runs(material: Material, rows: Sequence[Row]) -> Chart:
     if shared := sum(bool(row["neighbours"]) for row in material.rows):
         note += f" Left out: {shared} run{'s' * (shared > 1)} that shared the machine."
     return _intervals("µs per step", table, times, note)
-
-
-# --- against size
 
 
 def scale(material: Material) -> Chart | None:

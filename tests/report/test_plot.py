@@ -365,6 +365,12 @@ def test_ticks_are_round(scale, count, ticks):
     assert scale.ticks(count) == pytest.approx(ticks)
 
 
+def test_numbers_have_the_digits_that_tell_them_apart():
+    assert scales.distinct_texts("lr", [1e-4, 3.2e-3, 140.0]) == ["1e-4", "3.2e-3", "140"]
+    near = scales.distinct_texts("final_loss", [2e-6 * i for i in range(28543011, 28543014)])
+    assert near == ["57.086022", "57.086024", "57.086026"]
+
+
 def test_a_curve_that_diverges_does_not_flatten_the_others():
     calm = curve("calm", [1e3, 1e1, 1e-1])
     lost = curve("lost", [1e3, 1e20, 1e300], ending="diverged at epoch 3")

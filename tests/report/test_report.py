@@ -363,7 +363,7 @@ def test_runs_without_a_command_are_run_again_from_their_configs(store):
     *_, first, more, _ = report_commands(store).splitlines()
     assert first.startswith("twolayer run --name x --config ")
     assert first.endswith("/x/runs/run-0019/config.yaml")
-    assert more == "# and 5 more runs"
+    assert more == "# and 5 more commands"
 
 
 def report_commands(store):
