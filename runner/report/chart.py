@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..config import catalogue
+from ..results.rows import grouped
 from ..tables import Table
 
 Shades = tuple[tuple[str, str], ...]
@@ -66,27 +66,19 @@ def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
     A built-in implementation looks the same in every chart; other names take the places
     that are left in their framework.
     """
+    built_in = [each for each in catalogue.installed() if each.origin == "built in"]
+    variants = grouped(built_in, lambda each: each.framework).values()
+    places = {each.name: i for own in variants for i, each in enumerate(own)}
+    places = {name: place for name, place in places.items() if name in frameworks}
     unknown = [name for name in dict.fromkeys(frameworks.values()) if name not in HUES]
-    places = {name: place for name, place in _variants().items() if name in frameworks}
-    taken = {(frameworks[name], place) for name, place in places.items()}
     drawn = {}
     for name, framework in frameworks.items():
-        place = places.get(name)
-        if place is None:
-            place = next(i for i in itertools.count() if (framework, i) not in taken)
-            taken.add((framework, place))
+        taken = {place for other, place in places.items() if frameworks[other] == framework}
+        place = places.setdefault(name, min({*range(len(taken) + 1)} - taken))
         shades = HUES.get(framework) or OTHERS[unknown.index(framework) % len(OTHERS)]
         colours = shades[place % len(shades)]
         drawn[name] = Look(*colours, place % len(DASHES), place % len(MARKERS))
     return drawn
-
-
-def _variants() -> dict[str, int]:
-    """Which of its framework's variants each built-in implementation is."""
-    names = [
-        (each.framework, each.name) for each in catalogue.installed() if each.origin == "built in"
-    ]
-    return {name: [f for f, _ in names[:i]].count(own) for i, (own, name) in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -110,8 +102,6 @@ class Grid:
     """A heat map: of each cell its row, its column, its value if it has one, and what it says."""
 
     name: str
-    row_label: str
-    column_label: str
     rows: list[str]
     columns: list[str]
     cells: list[tuple[str, str, float | None, str]]
@@ -136,16 +126,15 @@ class Chart:
     `axes` and a gap). `reference` is a line across at that value.
     """
 
-    key: str
     kind: str
     title: str
     table: Table
     x_label: str = ""
     y_label: str = ""
     series: list[Series] = field(default_factory=list)
-    grids: list[Grid] = field(default_factory=list)
-    axes: list[Axis] = field(default_factory=list)
+    note: str = ""
     log_x: bool = False
     log_y: bool = False
     reference: float | None = None
-    note: str = ""
+    grids: list[Grid] = field(default_factory=list)
+    axes: list[Axis] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""From stored results to charts: which an experiment has, and how to make those it lacks."""
+"""The charts that there may be: which an experiment has, and what makes those it lacks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,16 @@ from .times import scale, steps
 CHARTS = {
     "losses": (loss_chart, "a run that gets to a loss makes it: `twolayer run`"),
     "parity": (parity, "a run with losses, small enough for a reference beside it, makes it"),
-    "steps": (steps, "`twolayer bench --name {name}` makes it, and so do runs one at a time"),
-    "scale": (
-        scale,
-        "`twolayer bench --name {name} --scale H=10,100` makes it, and so does a sweep over H",
-    ),
+    "steps": (steps, "`twolayer bench --name {}` makes it, and so do runs one at a time"),
+    "scale": (scale, "`twolayer bench --name {} --scale H=10,100` makes it, or a sweep over H"),
     "sweep": (sweep_chart, "`twolayer sweep` over at least one setting besides the seed makes it"),
 }
-"""The charts that there may be, and the commands that make what they show."""
+"""How each is drawn, and the commands that make what it shows."""
 
 
-def charts(material: Material, *, without: str = "") -> list[Chart]:
+def charts(material: Material) -> dict[str, Chart]:
     """The charts that an experiment has; `parity` takes a while."""
-    found = (draw(material) for key, (draw, _) in CHARTS.items() if key != without)
-    return [chart for chart in found if chart]
+    return {key: chart for key, (draw, _) in CHARTS.items() if (chart := draw(material))}
 
 
 def chart(key: str, store: Store, bench: Bench | None) -> Chart:
@@ -37,14 +33,12 @@ def chart(key: str, store: Store, bench: Bench | None) -> Chart:
     Raises UserError if there is no such chart, or if the experiment lacks what it needs.
     """
     if key not in CHARTS:
-        raise UserError(
-            f"{key}: is not a chart{nearest(key, CHARTS) or f'; there are {listed(CHARTS)}'}"
-        )
+        hint = nearest(key, CHARTS) or f"; there are {listed(CHARTS)}"
+        raise UserError(f"{key}: is not a chart{hint}")
     material = gather(store, bench)
-    draw, made_by = CHARTS[key]
-    if found := draw(material):
-        return found
-    others = [each.key for each in charts(material, without="parity")]
-    has = listed(others or ["no chart"])
-    made_by = made_by.format(name=material.name)
-    raise UserError(f"{material.name}: has no chart {key}; {made_by}; it has {has}")
+    draw, makes = CHARTS[key]
+    if drawn := draw(material):
+        return drawn
+    others = [name for name, (draw, _) in CHARTS.items() if name != "parity" and draw(material)]
+    has = f"{makes.format(material.name)}; it has {listed(others or ['no chart'])}"
+    raise UserError(f"{material.name}: has no chart {key}; {has}")

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ..bench.measurement import Bench
 from ..config import catalogue
+from ..errors import listed
 from ..output import printable
 from ..results.record import Record
-from ..results.rows import Row, by_impl, current, differing, read, row, shown
+from ..results.rows import Row, by_impl, current, differing, grouped, read, row, shown
 from ..results.store import Store
+from ..verify.stored import Judged, judge
+
+MOST_CURVES = 12
+"""More can't be told apart."""
+
+WORDS = (("best",), ("best", "worst"), ("best", "middle", "worst"))
+"""What is shown of an implementation with many runs, where there is room for 1, 2 or 3."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A run that is drawn: what it is called at its curve, and in tables, where there is room."""
+
+    run: Record
+    name: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -76,15 +94,44 @@ class Material:
         """The implementations and their frameworks."""
         return {run.impl: run.framework for run in self.runs}
 
+    @cached_property
+    def selection(self) -> tuple[list[Chosen], str]:
+        """The runs to draw, and a note if that is not all."""
+        if len(self.runs) <= MOST_CURVES:
+            return self._picked(self.runs, ()), ""
+        groups = grouped(self.runs, lambda run: run.impl).values()
+        words = WORDS[min(3, max(1, MOST_CURVES // len(groups))) - 1]
+        chosen = [each for own in groups for each in self._picked(own, words)]
+        of = "each implementation"
+        if len(groups) > MOST_CURVES:
+            chosen = sorted(chosen, key=lambda each: _by_loss(each.run))[:MOST_CURVES]
+            of = f"the {MOST_CURVES} best of {len(groups)} implementations"
+        note = f"{len(chosen)} of {len(self.runs)} runs: the {listed(words)} of {of}"
+        return chosen, f"{note}, by final loss; diverged ones come last."
+
+    def _picked(self, runs: Sequence[Record], words: Sequence[str]) -> list[Chosen]:
+        """Those of an implementation's runs that the words name; all if there are no more."""
+        if not words or len(runs) <= len(words):
+            return [Chosen(run, name := self.label(run), name) for run in runs]
+        ranked = sorted(runs, key=_by_loss)
+        places = {"best": 0, "middle": (len(ranked) - 1) // 2, "worst": -1}
+        named = [(f"{printable(runs[0].impl)} {word}", ranked[places[word]]) for word in words]
+        return [Chosen(run, name, f"{name}: {self.settings(run)}") for name, run in named]
+
+    @cached_property
+    def judged(self) -> list[tuple[Chosen, Judged]]:
+        """The drawn runs, each judged or with the reason why not; this takes a while."""
+        chosen, _ = self.selection
+        return list(zip(chosen, judge([each.run for each in chosen]), strict=True))
+
 
 def gather(store: Store, bench: Bench | None) -> Material:
     """Read an experiment."""
     attempts, skipped = read(store)
     runs = current(attempts)
     lesson = [each.name for each in catalogue.installed()]
-    places = dict.fromkeys([*lesson, *(run.impl for run in runs)])
-    order = {name: place for place, name in enumerate(places)}
-    runs.sort(key=lambda run: (order[run.impl], _sortable(run)))
+    order = list(dict.fromkeys([*lesson, *(run.impl for run in runs)]))
+    runs.sort(key=lambda run: (order.index(run.impl), _sortable(run)))
     return Material(store, runs, len(attempts) - len(runs), skipped, bench)
 
 
@@ -94,3 +141,10 @@ def _sortable(record: Record) -> list[tuple[bool, float, str]]:
         (False, float(value), "") if isinstance(value, int | float) else (True, 0.0, str(value))
         for value in record.config.values()
     ]
+
+
+def _by_loss(run: Record) -> tuple[bool, float]:
+    """Sorts runs: ok ones by final loss, then those that got farther before they ended."""
+    if run.outcome == "ok" and run.final_loss is not None:
+        return False, run.final_loss
+    return True, -float(run.epochs_done)

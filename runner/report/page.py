@@ -11,30 +11,27 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from importlib.resources import files
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from .. import __version__, files
 from ..bench.measurement import latest
 from ..errors import UserError
-from ..files import appearing
 from ..results import rows as results
 from ..results import tables as record_tables
 from ..results.store import Store, whole
 from ..tables import Table
-from . import facts as report_facts
-from .chart import DASHES, MARKERS, Chart, Series
+from . import facts
+from .chart import DASHES, MARKERS, Chart
 from .data import charts
 from .material import Material, gather
-from .parity import judged, parity
 from .spec import DARK, Frame, standalone, views
 
 MOST_RUNS = 40
 """Up to so many runs are listed with all that is known of them."""
 
-ORDER = ("sweep", "losses", "parity", "steps", "scale")
 TYPE_SIZE = 12
 LABEL, ROW, CELL, HEIGHT = 16, 28, 30, 360
 """Heights in pixels: of a line of a label, a row, a cell, and of other plots at least."""
@@ -50,8 +47,7 @@ def write(store: Store, path: Path | None = None) -> Path:
     if path.exists() and not path.is_file():  # /dev/null would be a file from then on
         raise UserError(f"{path}: can't be written: it is not a regular file")
     text = page(gather(store, latest(store.folder)))
-    with appearing(path) as temporary:
-        temporary.write_bytes(text.encode(errors="replace"))
+    files.write(path, text.encode(errors="replace"))
     return path
 
 
@@ -60,25 +56,25 @@ def page(material: Material) -> str:
     if not material.runs and not material.bench:
         raise UserError(f"{material.store.folder}: holds no finished run and no bench")
     template, vl_convert = _libraries()
-    held = judged(material)
-    found = {chart.key: chart for chart in charts(material, without="parity")}
-    if deviations := parity(material, held):
-        found["parity"] = deviations
-    sections = [(chart, _specs(chart), _keys(chart)) for key in ORDER if (chart := found.get(key))]
-    figures = [vl_convert.vegalite_to_vega(spec) for _, specs, _ in sections for spec in specs]
-    dark = DARK | {s.look.light: s.look.dark for each in found.values() for s in each.series}
+    drawn = charts(material)
+    order = sorted(drawn, key=lambda key: key != "sweep")
+    sections = [(key, drawn[key], _specs(drawn[key])) for key in order]
+    figures = [vl_convert.vegalite_to_vega(spec) for *_, specs in sections for spec in specs]
+    dark = DARK | {s.look.light: s.look.dark for each in drawn.values() for s in each.series}
     scripts = [_vega(vl_convert), _resource("js")]
-    troubles, troubled = report_facts.troubles(material)
+    mood, sentences = facts.verdict(material)
+    troubles, troubled = facts.troubles(material)
     html = template.render(
         material=material,
-        verdict=report_facts.verdict(material, held),
+        mood=mood,
+        sentences=sentences,
         sections=sections,
         figures=_embedded({"figures": figures, "dark": dark}),
         runs=_runs_table(material),
         troubles=troubles,
         troubled=troubled,
-        environment=report_facts.environment(material),
-        commands=report_facts.commands(material),
+        environment=facts.environment(material),
+        commands=facts.commands(material),
         scripts=scripts,
         hashes=map(_hash, scripts),
         style=_resource("css"),
@@ -110,7 +106,7 @@ def _prose(text: str) -> Any:
 
 
 def _resource(kind: str) -> str:
-    return files(__package__).joinpath(f"page.{kind}").read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath(f"page.{kind}").read_text(encoding="utf-8")
 
 
 def _vega(vl_convert: Any) -> str:
@@ -136,22 +132,18 @@ def _embedded(value: object) -> str:
 
 def _specs(chart: Chart) -> list[dict[str, Any]]:
     """The figures of a chart, whose width is that of the window."""
-    height = max(HEIGHT, LABEL * sum(2 + bool(s.ending) for s in chart.series))
-    if chart.kind == "intervals":
-        height = ROW * len(chart.series)
-    elif chart.kind == "heat":
-        height = CELL * max(len(grid.rows) for grid in chart.grids)
-    frame = Frame(600, height, TYPE_SIZE, page=True)
+    heights = {
+        "intervals": ROW * len(chart.series),
+        "heat": CELL * max((len(grid.rows) for grid in chart.grids), default=0),
+    }
+    lines = max(HEIGHT, LABEL * sum(2 + bool(s.ending) for s in chart.series))
+    frame = Frame(600, heights.get(chart.kind, lines), TYPE_SIZE, page=True)
     fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
     return [standalone(view | fit, frame) for view in views(chart, frame)]
-
-
-def _keys(chart: Chart) -> list[Series]:
-    """What can be switched off."""
-    return chart.series if chart.kind in ("lines", "parallel") and len(chart.series) > 1 else []
 
 
 def _runs_table(material: Material) -> Table:
     if len(material.runs) > MOST_RUNS:
         return results.table(material.rows, results.default_columns(material.rows))
-    return record_tables.summary([replace(whole(r), impl=material.label(r)) for r in material.runs])
+    runs = [replace(whole(run), impl=material.label(run)) for run in material.runs]
+    return record_tables.summary(runs)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..errors import listed
 from ..tables import Table, number
-from ..verify import stored
 from ..verify.stored import HIGHEST, LOWEST, TOO_LONG, Judged
-from .chart import Chart, Series
-from .losses import Chosen, drawn_as, select
-from .material import Material
-
-Held = list[tuple[Chosen, Judged]]
+from .chart import Chart, Series, looks
+from .material import Chosen, Material
 
 HEADER = (
     *("run", "reference", "type", "epochs judged", "deviation", "bound", "over bound"),
@@ -18,51 +16,38 @@ HEADER = (
 )
 
 
-def judged(material: Material) -> Held:
-    """The runs of the losses chart, each judged or with the reason why not."""
-    chosen, _ = select(material)
-    return list(zip(chosen, stored.judge([each.run for each in chosen]), strict=True))
-
-
-def parity(material: Material, held: Held | None = None) -> Chart | None:
+def parity(material: Material) -> Chart | None:
     """Deviations over their bounds; None if no run could be judged."""
-    held = judged(material) if held is None else held
-    look = drawn_as([chosen for chosen, _ in held])
+    look = looks({each.name: each.run.framework for each, _ in material.judged})
     series = []
-    for chosen, verdict in held:
+    for chosen, verdict in material.judged:
         if gate := verdict.gate:
             ending = f"departs at epoch {gate.departs}" if verdict.outside else ""
-            points = verdict.points()
-            x, y = [x for x, _ in points], [y for _, y in points]
+            x, y = map(list, zip(*verdict.points(), strict=True))
             series.append(Series(chosen.name, look[chosen.name], x, [*y], ending=ending))
     if not series:
         return None
-    return Chart(
-        key="parity",
-        kind="lines",
-        title="Deviation from the reference",
-        x_label="epoch",
-        y_label="deviation / bound",
-        table=Table(HEADER, [_verdict_row(*each) for each in held], frozenset({0, 1, 2, 9})),
-        series=series,
-        log_y=True,
-        reference=1.0,
-        note=_note(material, held, series),
-    )
+    rows = [_verdict_row(*each) for each in material.judged]
+    table = Table(HEADER, rows, frozenset({0, 1, 2, 9}))
+    title, y_label = "Deviation from the reference", "deviation / bound"
+    chart = Chart("lines", title, table, "epoch", y_label, series, _note(material, series))
+    return replace(chart, log_y=True, reference=1.0)
 
 
-def _note(material: Material, held: Held, series: list[Series]) -> str:
+def _note(material: Material, series: list[Series]) -> str:
     parts = [
         "Each loss against an independent reference with the same settings: its relative "
         "deviation over what rounding alone can make of it. Up to 1 is rounding. A curve ends "
         "where rounding decides the loss."
     ]
-    if len(held) < len(material.runs):
-        left = any(verdict.why_not == TOO_LONG for _, verdict in held)
+    if len(series) < len(material.runs):
+        sampled = len(material.judged) < len(material.runs)
+        chosen = ", chosen as for the loss chart" if sampled else ""
+        left = any(verdict.why_not == TOO_LONG for _, verdict in material.judged)
         rest = "; the rest of that chart is left to `twolayer verify`" * left
         are = "is" if len(series) == 1 else "are"
         of = f"{len(series)} of {len(material.runs):,} runs {are} judged"
-        parts.append(f"{of}, chosen as for the loss chart{rest}.")
+        parts.append(f"{of}{chosen}{rest}.")
     values = {y for each in series for y in each.y}
     ends = [f"below {LOWEST:g}"] * (LOWEST in values)
     ends += [f"beyond {HIGHEST:g}"] * (HIGHEST in values)

@@ -67,7 +67,7 @@ def save_figure(chart: Chart, path: Path, size: Size) -> tuple[float, float]:
     be written, or if the labels leave no room for the chart.
     """
     if chart.kind == "lines" and not any(drawable(each, chart.log_y) for each in chart.series):
-        raise UserError(f"chart {chart.key}: there is no value to draw")
+        raise UserError(f"{chart.title}: there is no value to draw")
     height = size.height or _height(chart, size)
     content = _rendered(_fitted(chart, size, height), path.suffix.lower(), size)
     write(path, content, f"--out {path}")

@@ -14,7 +14,7 @@ HEADROOM = 0.15
 """How far above the others a diverging curve is followed, as a part of the axis."""
 
 PLAIN = 5
-"""Numbers of up to so many characters are written without an exponent."""
+"""Numbers of up to so many characters, or digits and a point, are written without an exponent."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Scale:
         """At most about `count` round values: powers of ten where there are enough of them."""
         if self.log:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
-            step = max(1, math.ceil((last - first + 1) / max(1, count)))
+            step = max(1, math.ceil((last - first + 1) / count))
             if last > first:
                 first += -first % step  # so that 1e0 is one of them where it is in sight
                 return [10.0**power for power in range(first, last + 1, step)]
-        rough = (self.high - self.low) / max(1, count)
+        rough = (self.high - self.low) / count
         power = 10.0 ** math.floor(math.log10(rough))
         size = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
         first, last = math.ceil(self.low / size - 1e-9), math.floor(self.high / size + 1e-9)
@@ -56,18 +56,25 @@ class Scale:
         return Scale(self.value(-low), self.value(1 + high), self.log)
 
 
+def wide(values: Iterable[float | None]) -> bool:
+    """Whether numbers ask for a logarithmic axis."""
+    numbers = [value for value in values if value is not None]
+    return bool(numbers) and min(numbers) > 0 and max(numbers) / min(numbers) >= 10
+
+
 def drawable(series: Series, log_y: bool) -> list[tuple[float, float]]:
     """The points of a curve that have a place: finite and, for a logarithm, above 0."""
-    return [
-        (x, y)
-        for x, y in zip(series.x, series.y, strict=True)
-        if y is not None and math.isfinite(y) and (y > 0 or not log_y)
-    ]
+    points = zip(series.x, series.y, strict=True)
+    return [(x, y) for x, y in points if y is not None and _has_place(y, log_y)]
+
+
+def _has_place(value: float, log: bool) -> bool:
+    return math.isfinite(value) and (value > 0 or not log)
 
 
 def around(values: Iterable[float | None], log: bool) -> Scale:
     """The scale from the lowest to the highest; a little around it if they are the same."""
-    finite = [v for v in values if v is not None and math.isfinite(v) and (v > 0 or not log)]
+    finite = [float(v) for v in values if v is not None and _has_place(v, log)]
     low, high = (min(finite), max(finite)) if finite else (1.0, 10.0)
     if low < high:
         return Scale(low, high, log)
@@ -84,16 +91,16 @@ def up(all_series: Sequence[Series], log_y: bool) -> Scale:
 
     A curve that diverges reaches 1e38 or 1e308 and would leave the others a line at the bottom.
     """
-    heights = {each.name: _heights(each, log_y) for each in all_series}
-    whole = around((y for ys in heights.values() for y in ys), log_y)
-    lost = [each.name for each in all_series if "diverged" in each.ending]
-    if not (lost and log_y):
+    whole = around((y for each in all_series for y in _heights(each, log_y)), log_y)
+    calm = [
+        y
+        for each in all_series
+        for y in _heights(each, log_y)[: 1 if "diverged" in each.ending else None]
+    ]
+    high = around(calm, log_y).high
+    if not log_y:
         return whole
-    calm = around(
-        (y for name, ys in heights.items() for y in (ys[:1] if name in lost else ys)), log_y
-    )
-    decades = math.log10(calm.high / whole.low)
-    top = calm.high * 10 ** max(1.0, HEADROOM * decades)
+    top = high * 10 ** max(1.0, HEADROOM * math.log10(high / whole.low))
     return Scale(whole.low, min(whole.high, top), log_y)
 
 
@@ -117,7 +124,8 @@ def distinct_texts(name: str, values: Sequence[Any]) -> list[str]:
 def brief(value: float, digits: int = 2) -> str:
     """`4.6e-6`: so many significant digits, and no more characters than they need."""
     mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-    plain = f"{float(f'{mantissa}e{exponent}'):g}"
-    if len(plain) <= PLAIN and "e" not in plain:
+    form = f".{max(6, digits)}g"
+    plain = f"{float(f'{mantissa}e{exponent}'):{form}}"
+    if len(plain) <= max(PLAIN, digits + 1) and "e" not in plain:
         return plain
-    return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{float(mantissa):{form}}e{int(exponent)}"

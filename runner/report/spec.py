@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from ..errors import UserError
 from .chart import DASHES, MARKERS, Chart, Grid, Series
@@ -31,8 +33,8 @@ their values when pointed at."""
 NARROW = 22
 """The most characters in a line of a label that can be broken."""
 
-SHRUNK = (1.0, 0.85, 0.7, 0.6)
-"""Sizes of the labels of curves over the size of the type."""
+SHRUNK = 0.6
+"""The smallest labels of curves over the size of the type."""
 
 SIZES = 8
 """The most sizes of a problem that are ticks themselves."""
@@ -48,8 +50,10 @@ NUMBER = (
 )
 """What ticks say: `0.01`, `1e-5`."""
 
+AS_IS = {"type": "quantitative", "scale": None}
+
 Spec = dict[str, Any]
-Points = Iterable[Sequence[object]]
+Rows = list[dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,8 @@ def views(chart: Chart, frame: Frame) -> list[Spec]:
 def standalone(view: Spec, frame: Frame) -> Spec:
     """A view that can be rendered, with its style."""
     size = frame.type_size
-    text = {"labelColor": INK, "labelFontSize": 0.9 * size, "labelLimit": 0, "titleColor": INK}
-    text |= {"titleFontSize": size, "titleFontWeight": "normal", "titleLimit": 0}
+    title = {"titleColor": INK, "titleFontSize": size, "titleFontWeight": "normal", "titleLimit": 0}
+    text = {"labelColor": INK, "labelFontSize": 0.9 * size, "labelLimit": 0, **title}
     axis = {"domainColor": MUTED, "gridColor": RULE, "tickColor": MUTED, "tickSize": size / 2.5}
     axis |= {f"{part}Width": size / 14 for part in ("domain", "grid", "tick")}
     axis |= {"labelOverlap": "greedy", "labelFlush": False, "titlePadding": size / 2}
@@ -116,32 +120,24 @@ def standalone(view: Spec, frame: Frame) -> Spec:
 # --- what charts are put together from
 
 
-def _data(
-    names: str, series: Iterable[tuple[int, Any]], points: Callable[..., Points], *more: Any
-) -> Spec:
-    """Data with these fields for the points of each of the numbered series."""
+def _data(names: str, points: Iterable[Sequence[object]], series: int = -1) -> Rows:
+    """Data with these fields; what belongs to no series, -1, is never hidden."""
     fields = ["series", *names.split()]
-    rows = ((number, *point) for number, each in series for point in points(each, *more))
-    return {"values": [dict(zip(fields, row, strict=True)) for row in rows]}
+    return [dict(zip(fields, (series, *point), strict=True)) for point in points]
 
 
-def _constant(names: str, *points: Sequence[object]) -> Spec:
-    """Data that belongs to no series, and is never hidden."""
-    return _data(names, [(-1, points)], list)
-
-
-def _layer(mark: str, rows: Spec, encoding: Spec, **style: Any) -> Spec:
+def _layer(mark: str, rows: Rows, encoding: Spec, where: str = "true", **style: Any) -> Spec:
     return {
-        "data": rows,
-        "transform": [{"filter": "indexof(hidden, datum.series) < 0"}],
+        "data": {"values": rows},
+        "transform": [{"filter": f"indexof(hidden, datum.series) < 0 && {where}"}],
         "mark": {"type": mark, **style},
         "encoding": encoding,
     }
 
 
-def _crosses(rows: Spec, encoding: Spec, size: float, **style: Any) -> Spec:
+def _crosses(rows: Rows, encoding: Spec, size: float, where: str = "true", **style: Any) -> Spec:
     style |= {"shape": CROSS, "size": size**2 / 2.2, "strokeWidth": size / 6, "filled": False}
-    return _layer("point", rows, encoding, **style)
+    return _layer("point", rows, encoding, where, **style)
 
 
 def _looks(series: Sequence[Series], size: float, *channels: str, legend: Any = None) -> Spec:
@@ -153,11 +149,8 @@ def _looks(series: Sequence[Series], size: float, *channels: str, legend: Any = 
         "shape": [MARKERS[look.marker] for look in looks],
     }
     field = {"field": "series", "type": "nominal", "legend": legend}
-    numbers = list(range(len(series)))
-    return {
-        channel: field | {"scale": {"domain": numbers, "range": ranges[channel]}}
-        for channel in channels
-    }
+    scale = {"domain": list(range(len(series)))}
+    return {name: field | {"scale": scale | {"range": ranges[name]}} for name in channels}
 
 
 def _scale(scale: Scale) -> Spec:
@@ -174,10 +167,6 @@ def _quantity(
     return place | {"axis": about if title else None}
 
 
-def _as_is(field: str) -> Spec:
-    return {"field": field, "type": "quantitative", "scale": None}
-
-
 def _tooltip(**titles: str) -> Spec:
     """What pointing shows: fields by what they are called; `title` is the heading."""
     shown = [{"field": f, "type": "nominal", "title": title} for f, title in titles.items()]
@@ -189,9 +178,6 @@ def _tooltip(**titles: str) -> Spec:
 
 def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
     size, series = frame.type_size, chart.series
-    # dashes on top, so that what they lie on shows in their gaps
-    order = [pair for pair in enumerate(series) if drawable(pair[1], chart.log_y)]
-    order.sort(key=lambda pair: pair[1].look.dash > 0)
     x_scale, y_scale = _scales(chart)
     sizes = sorted({x for each in series for x in each.x}) if chart.log_x else []
     few = len(sizes) <= SIZES and all(value.is_integer() for value in sizes)
@@ -199,25 +185,31 @@ def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
     above |= {"titleX": -2 * size, "titleY": -0.8 * size}
     x = {"x": _quantity("x", x_scale, chart.x_label, sizes if few else ())}
     y = {"y": _quantity("y", y_scale, chart.y_label, **above)}
-    colour = x | y | _looks(series, size, "color")
     if chart.reference is not None:
-        band = _constant("y low", (chart.reference, y_scale.low))
+        band = _data("y low", [(chart.reference, y_scale.low)])
         yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
         yield _layer("rule", band, y, color=MUTED)
-    look = x | y | _looks(series, size, "color", "strokeDash")
-    curves = _data("x y", order, _with_gaps, y_scale)
-    yield _layer("line", curves, look, strokeWidth=size / 7, clip=True)
-    bars = _data("x y high", order, _bars)
-    yield _layer("rule", bars, colour | {"y2": {"field": "high"}}, strokeWidth=size / 8)
-    look = x | y | _looks(series, size, "color", "shape") | {"size": _as_is("size")}
-    places = {each.name: place for place, (_, each) in enumerate(order)}
-    markers = _data("x y size", order, _markers, y_scale, places, size**2 / 4.5)
-    yield _layer("point", markers, look, stroke=PAPER, strokeWidth=size / 28)
-    yield _crosses(_data("x y", order, _crossed_end, y_scale), colour, size)
+    # dashes on top, so that what they lie on shows in their gaps
+    order = [i for i, each in enumerate(series) if drawable(each, chart.log_y)]
+    order.sort(key=lambda i: series[i].look.dash > 0)
+    points = [
+        row
+        for place, i in enumerate(order)
+        for row in _points(series[i], i, y_scale, place / len(order), size)
+    ]
+    colour, dash, shape = (_looks(series, size, n) for n in ("color", "strokeDash", "shape"))
+    place = x | y | colour
+    yield _layer("line", points, place | dash, strokeWidth=size / 7, clip=True)
+    bars = place | {"y": y["y"] | {"field": "low"}, "y2": {"field": "high"}}
+    yield _layer("rule", points, bars, "isValid(datum.low)", strokeWidth=size / 8)
+    marked: Spec = {"stroke": PAPER, "strokeWidth": size / 28}
+    sized = {"size": AS_IS | {"field": "size"}}
+    yield _layer("point", points, place | shape | sized, "isValid(datum.size)", **marked)
+    ends = [row for i in order for row in _data("x y", _crossed_end(series[i], y_scale), i)]
+    yield _crosses(ends, place, size)
     if frame.page:
-        told = x | y | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
-        points = _data("name x y text", order, _pointed, y_scale)
-        yield _layer("point", points, told, size=14 * size, opacity=0)
+        pointed = x | y | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
+        yield _layer("point", points, pointed, "datum.text", size=14 * size, opacity=0)
     yield from _end_labels(chart, x_scale, y_scale, x | y, frame)
 
 
@@ -234,35 +226,30 @@ def _scales(chart: Chart) -> tuple[Scale, Scale]:
     return x, y
 
 
-def _with_gaps(each: Series, scale: Scale) -> Points:
+def _points(each: Series, number: int, scale: Scale, phase: float, size: float) -> Rows:
+    """A curve's points. Those with a size have a marker, those with a text can be pointed at.
+
+    Markers are at every point, smaller from curve to curve, if they are few; else staggered.
+    """
     heights = dict(drawable(each, scale.log))
-    return [(x, heights.get(x)) for x in each.x]
-
-
-def _bars(each: Series) -> Points:
-    ends = zip(each.x, each.low, each.high, each.y, strict=False)
-    return [(x, low, high) for x, low, high, y in ends if y is not None]
-
-
-def _seen(each: Series, scale: Scale) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in drawable(each, scale.log) if y <= scale.high]
-
-
-def _markers(each: Series, scale: Scale, places: Mapping[str, int], area: float) -> Points:
-    """At every point, smaller from curve to curve, if they are few; else staggered."""
-    points, place = _seen(each, scale), places[each.name]
-    if len(points) <= FEW:
-        return [(x, y, area * max(0.4, 1 - 0.1 * place)) for x, y in points]
-    step, phase = len(points) / MARKS, place / len(places)
-    return [(*points[int((i + phase) * step)], area) for i in range(MARKS)]
-
-
-def _pointed(each: Series, scale: Scale) -> Points:
+    seen = [x for x, y in heights.items() if y <= scale.high]
+    area = size**2 / 4.5
+    if len(seen) <= FEW:
+        sizes = dict.fromkeys(seen, area * (1 - 0.6 * phase))
+    else:
+        sizes = {seen[int((i + phase) * len(seen) / MARKS)]: area for i in range(MARKS)}
+    texts = {x: f"{heights[x]:.5g}" for x in seen[:: len(each.x) // POINTED + 1]}
+    bars = zip(each.x, each.low, each.high, strict=False)
+    ends = {x: (low, high) for x, low, high in bars if x in heights}
     name = f"{each.name}: {each.ending}" if each.ending else each.name
-    return [(name, x, y, f"{y:.5g}") for x, y in _seen(each, scale)[:: len(each.x) // POINTED + 1]]
+    rows = [
+        (name, x, heights.get(x), *ends.get(x, (None, None)), sizes.get(x), texts.get(x))
+        for x in each.x
+    ]
+    return _data("name x y low high size text", rows, number)
 
 
-def _crossed_end(each: Series, scale: Scale) -> Points:
+def _crossed_end(each: Series, scale: Scale) -> list[tuple[float, float]]:
     """Of a curve that is not ok, where it goes out at the top; its end if it doesn't."""
     points = drawable(each, scale.log)
     for (x, y), (next_x, next_y) in pairwise(points if each.ending else ()):
@@ -280,79 +267,74 @@ def _end_labels(
 ) -> Iterator[Spec]:
     """Names right of the plot, each joined to the end of its curve if that is at the edge.
 
-    In figures, which have no keys, also how it ended and a sample of its line. There, a curve
-    without a point has its name at the top.
+    In figures, which have no keys, also how it ended and a sample of its line.
     """
-    series = chart.series
-    texts = [_wrapped(each, ending=not frame.page) for each in series]
-    ems = [1.15 * len(text) + 0.1 for text in texts]
-    needed = sum(ems) * frame.type_size / frame.height
-    size = frame.type_size * next((part for part in SHRUNK if part * needed <= 1), 0)
-    if not size:
-        raise UserError(TOO_SMALL)
-    points = [(drawable(each, y_scale.log) or [(x_scale.low, y_scale.high)])[-1] for each in series]
-    ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
-    middles = place_labels(ends, [size * each / frame.height for each in ems])
-    labels: list[Spec] = [
-        {"series": i, "x": x, "y": y_scale.value(end), "at": 1 - middle, "text": text}
-        for i, ((x, _), end, middle, text) in enumerate(
-            zip(points, ends, middles, texts, strict=True)
-        )
-    ]
-    joined = [row for row in labels if x_scale.place(row["x"]) > 0.98]
-    ended = [row for row in labels if series[row["series"]].ending]
+    size, labels = _names_beside(chart, x_scale, y_scale, frame)
 
     def right(place: float, to: str = "x") -> Spec:
         return {to: {"value": {"expr": f"width + {size * place}"}}}
 
-    at, colour = {"value": {"expr": "height * datum.at"}}, _looks(series, size, "color")
+    at = {"value": {"expr": "height * datum.at"}}
+    names = ("color", "strokeDash", "shape")
+    colour, dash, shape = (_looks(chart.series, size, name) for name in names)
     join = place | colour | right(1, "x2") | {"y2": at}
-    yield _layer("rule", {"values": joined}, join, strokeWidth=size / 16)
+    yield _layer("rule", labels, join, "datum.joined", strokeWidth=size / 16)
+    row = colour | {"y": at}
     if not frame.page:
-        line = _looks(series, size, "color", "strokeDash") | {"y": at}
-        marker = _looks(series, size, "color", "shape") | {"y": at}
-        yield _layer(
-            "rule", {"values": labels}, line | right(1) | right(3.2, "x2"), strokeWidth=size / 7
-        )
-        yield _layer("point", {"values": labels}, marker | right(2.1), size=size**2 / 4.5)
-        yield _crosses({"values": ended}, colour | right(3.2) | {"y": at}, size)
-    text = colour | right(1.3 if frame.page else 3.8) | {"y": at, "text": {"field": "text"}}
-    style = {"align": "left", "baseline": "middle", "fontSize": size, "lineHeight": 1.15 * size}
+        sample = row | dash | right(1) | right(3.2, "x2")
+        yield _layer("rule", labels, sample, strokeWidth=size / 7)
+        yield _layer("point", labels, row | shape | right(2.1), size=size**2 / 4.5)
+        yield _crosses(labels, row | right(3.2), size, "datum.ended")
+    text = row | right(1.3 if frame.page else 3.8) | {"text": {"field": "text"}}
+    style: Spec = {"align": "left", "baseline": "middle", "fontSize": size}
+    style |= {"lineHeight": 1.15 * size}
     style |= {"dy": {"expr": f"(1 - length(datum.text)) * {1.15 * size / 2}"}}
-    yield _layer("text", {"values": labels}, text, **style, **frame.limit("limit", 0.4))
+    yield _layer("text", labels, text, **style, **frame.limit("limit", 0.4))
 
 
-def _wrapped(series: Series, *, ending: bool) -> list[str]:
-    name = textwrap.wrap(series.name, NARROW, break_long_words=False, break_on_hyphens=False)
-    return [*name, *(textwrap.wrap(series.ending, NARROW) if ending else [])]
+def _names_beside(chart: Chart, x_scale: Scale, y_scale: Scale, frame: Frame) -> tuple[float, Rows]:
+    """The size of names, and their texts and places, from the top, beside the ends of curves.
+
+    A curve without a point has its name at the top. Raises UserError where there is no room.
+    """
+    texts = [_wrapped(s.name) + _wrapped("" if frame.page else s.ending) for s in chart.series]
+    ems = [1.15 * len(text) + 0.1 for text in texts]
+    size = min(frame.type_size, frame.height / sum(ems))
+    if size < SHRUNK * frame.type_size:
+        raise UserError(TOO_SMALL)
+    top = [(x_scale.low, y_scale.high)]
+    points = [(drawable(each, y_scale.log) or top)[-1] for each in chart.series]
+    ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
+    middles = place_labels(ends, [size * each / frame.height for each in ems])
+    labels: Rows = []
+    for i, (x, _) in enumerate(points):
+        flags = x_scale.place(x) > 0.98, bool(chart.series[i].ending)
+        row = x, y_scale.value(ends[i]), 1 - middles[i], texts[i], *flags
+        labels += _data("x y at text joined ended", [row], i)
+    return size, labels
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, NARROW, break_long_words=False, break_on_hyphens=False)
 
 
 def place_labels(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
     """Middles of labels from 0 to 1, as near to those wanted as can be without overlaps.
 
-    Labels that would overlap form a block, whose middle is where theirs would be on average.
+    This is isotonic regression, of where each would be without the heights of those below it.
     The heights must not add up to more than 1.
     """
-    blocks: list[list[int]] = []
-
-    def ends(block: list[int]) -> tuple[float, float]:
-        height = sum(heights[label] for label in block)
-        middle = sum(wanted[label] for label in block) / len(block)
-        bottom = min(max(middle - height / 2, 0.0), 1 - height)
-        return bottom, bottom + height
-
-    for label in sorted(range(len(wanted)), key=lambda each: (wanted[each], -each)):
-        block = [label]
-        while blocks and ends(blocks[-1])[1] > ends(block)[0]:
-            block = blocks.pop() + block
-        blocks.append(block)
-    places = [0.0] * len(wanted)
-    for block in blocks:
-        at, _ = ends(block)
-        for label in block:
-            places[label] = at + heights[label] / 2
-            at += heights[label]
-    return places
+    count = len(wanted)
+    order = sorted(range(count), key=lambda label: (wanted[label], -label))
+    above = np.array(heights)[order]
+    middles = np.cumsum(above) - above / 2
+    free = np.array(wanted)[order] - middles
+    levels = [
+        max(min(free[i:k].mean() for k in range(j + 1, count + 1)) for i in range(j + 1))
+        for j in range(count)
+    ]
+    places = np.clip(levels, 0, max(0, 1 - sum(heights))) + middles
+    return [float(places[order.index(label)]) for label in range(count)]
 
 
 # --- intervals
@@ -364,16 +346,17 @@ def _intervals(chart: Chart, frame: Frame) -> Iterator[Spec]:
     ends = [value for each in series for value in (*each.low, *each.y, *each.high)]
     scale = around([*ends, chart.reference], chart.log_x).beyond(0.05, 0.05)
 
-    def row(each: Series) -> Points:
-        value, low, high = each.y[0], each.low[0], each.high[0]
-        return [(each.name, value, low, high, f"{value:.4g} ({low:.4g} to {high:.4g})")]
-
     def along(field: str) -> Spec:
         return {"x": _quantity(field, scale, chart.x_label)}
 
-    rows = _data("name x low high text", enumerate(series), row)
     if chart.reference is not None:
-        yield _layer("rule", _constant("x", (chart.reference,)), along("x"), color=MUTED)
+        reference = _data("x", [(chart.reference,)])
+        yield _layer("rule", reference, along("x"), color=MUTED)
+    rows: Rows = []
+    for number, each in enumerate(series):
+        value, low, high = each.y[0], each.low[0], each.high[0]
+        text = f"{value:.4g} ({low:.4g} to {high:.4g})"
+        rows += _data("name x low high text", [(each.name, value, low, high, text)], number)
     names = {"title": None, "ticks": False, "domain": False} | frame.limit("labelLimit", 0.55)
     place = {"y": {"field": "name", "type": "nominal", "sort": None, "axis": names}}
     place |= _tooltip(name="title", text="value")
@@ -397,37 +380,29 @@ def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
     ]
     lost = [(row, column, text) for row, column, value, text in grid.cells if value is None]
     size, character = frame.type_size, 0.6 * frame.type_size * len(grid.columns)
-    longest = max((len(brief(value)) for value in values), default=0)
-    bare: Spec = {"ticks": False, "domain": False, "labelOverlap": False}
-    turned = {
-        f"label{option}": frame.if_narrow(character * max(map(len, grid.columns)), *pair)
-        for option, pair in {
-            "Angle": (-90, 0),
-            "Align": ("right", "center"),
-            "Baseline": ("middle", "top"),
-        }.items()
-    }
-    category = {"type": "nominal"}
-    place: Spec = {
-        channel: category
-        | {"field": field, "scale": {"domain": names}, "axis": {"title": label} | bare | more}
-        for channel, field, names, label, more in (
-            ("x", "column", grid.columns, grid.column_label, turned),
-            ("y", "row", grid.rows, grid.row_label, {}),
-        )
-    }
-    place |= _tooltip(row=grid.row_label, column=grid.column_label, text="final loss")
+    turned = {"Angle": (-90, 0), "Align": ("right", "center"), "Baseline": ("middle", "top")}
+    widest = character * max(map(len, grid.columns))
+    names = {f"label{key}": frame.if_narrow(widest, *pair) for key, pair in turned.items()}
+    place = _category("x", "column", grid.columns, chart.x_label, **names)
+    place |= _category("y", "row", grid.rows, chart.y_label)
+    place |= _tooltip(row=chart.y_label, column=chart.x_label, text="final loss")
     legend: Spec = {"title": "final loss", "labelExpr": NUMBER, "values": scale.ticks(5)}
     legend |= {"orient": "top" if frame.page else "right"}
     shade = {"field": "value", "type": "quantitative", "legend": legend}
     shade |= {"scale": _scale(scale) | {"scheme": "cividis"}}
-    rows = _constant("row column text value brief dark", *cells)
+    rows = _data("row column text value brief dark", cells)
     yield _layer("rect", rows, place | {"color": shade}, stroke=PAPER, strokeWidth=size / 8)
-    yield _crosses(_constant("row column text", *lost), place, size, color=MUTED)
+    yield _crosses(_data("row column text", lost), place, size, color=MUTED)
     ink = {"condition": {"test": "datum.dark", "value": "white"}, "value": "black"}
     written = place | {"text": {"field": "brief"}, "color": ink}
+    longest = max((len(brief(value)) for value in values), default=0)
     fits = frame.if_narrow(character * longest, 0, 1)
     yield _layer("text", rows, written, fontSize=0.9 * size, opacity=fits)
+
+
+def _category(channel: str, field: str, names: Sequence[str], title: str, **axis: Any) -> Spec:
+    axis |= {"title": title, "ticks": False, "domain": False, "labelOverlap": False}
+    return {channel: {"field": field, "type": "nominal", "scale": {"domain": names}, "axis": axis}}
 
 
 # --- parallel axes
@@ -437,28 +412,31 @@ def _threads(chart: Chart, frame: Frame) -> Iterator[Spec]:
     """A line for each run, from axis to axis; of lines below others, the edges are seen."""
     size, series = frame.type_size, chart.series
     step = len(chart.axes) + 1
-
-    def runs(numbered: tuple[int, Series]) -> Points:
-        number, each = numbered
+    rows: Rows = []
+    for number, each in enumerate(series):
         width = size / 7 * (2.5 - 1.5 * (number + 1) / len(series))
         points = enumerate(zip(each.x, each.y, strict=True))
-        return [(f"{number} {i // step}", x, y, width) for i, (x, y) in points if y is not None]
-
-    rows = _data("run x y width", ((i, (i, each)) for i, each in enumerate(series)), runs)
+        runs = [(f"{number} {i // step}", x, y, width) for i, (x, y) in points if y is not None]
+        rows += _data("run x y width", runs, number)
     x = {"x": _quantity("x", Scale(0, len(chart.axes) - 1))}
     y = {"y": _quantity("y", Scale(-0.02, 1.02))}
     key = {"title": None, "symbolType": "stroke", "symbolSize": 4 * size**2}
     key |= {"labelExpr": f"{json.dumps([each.name for each in series])}[datum.value]"}
     looks = _looks(series, size, "color", "strokeDash", legend=None if frame.page else key)
-    run = {"detail": {"field": "run"}, "strokeWidth": _as_is("width")}
+    run = {"detail": {"field": "run"}, "strokeWidth": AS_IS | {"field": "width"}}
     yield _layer("line", rows, x | y | looks | run, strokeOpacity=0.8)
-    uprights = [(place, 0, 1, axis.label) for place, axis in enumerate(chart.axes)]
-    ticks = [(place, *tick) for place, axis in enumerate(chart.axes) for tick in axis.ticks]
-    rows = _constant("x y top text", *uprights)
+    axes = list(enumerate(chart.axes))
+    uprights = _data("x y top text", [(place, 0, 1, axis.label) for place, axis in axes])
+    ticks = _data("x y text", [(place, *tick) for place, axis in axes for tick in axis.ticks])
     text = x | {"text": {"field": "text"}}
-    yield _layer("rule", rows, x | y | {"y2": {"field": "top"}}, color=INK)
-    yield _layer("text", rows, text | {"y": {"value": -size / 2}}, baseline="bottom")
-    beside = {"align": "right", "dx": -size / 3, "fontSize": 0.9 * size}
-    halo = {"stroke": PAPER, "strokeWidth": size / 2, "strokeJoin": "round", "strokeOpacity": 0.85}
-    yield _layer("text", _constant("x y text", *ticks), text | y, **beside, **halo)
-    yield _layer("text", _constant("x y text", *ticks), text | y, **beside)
+    yield _layer("rule", uprights, x | y | {"y2": {"field": "top"}}, color=INK)
+    yield _layer("text", uprights, text | {"y": {"value": -size / 2}}, baseline="bottom")
+    beside: Spec = {"align": "right", "dx": -size / 3, "fontSize": 0.9 * size}
+    halo: Spec = {
+        "stroke": PAPER,
+        "strokeWidth": size / 2,
+        "strokeJoin": "round",
+        "strokeOpacity": 0.85,
+    }
+    yield _layer("text", ticks, text | y, **beside, **halo)
+    yield _layer("text", ticks, text | y, **beside)

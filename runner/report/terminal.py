@@ -15,6 +15,7 @@ from string import ascii_letters
 import numpy as np
 
 from ..errors import UserError
+from ..results.rows import grouped
 from ..tables import Table
 from .chart import Chart, Series
 from .scales import Scale, across, drawable, up
@@ -47,39 +48,30 @@ def text(chart: Chart, width: int, height: int, *, colour: bool = False) -> str:
     labels = _labels(y, height)
     gutter = max(map(len, labels.values())) + 2
     columns = max(width - gutter, MIN_COLUMNS)
-    curves: dict[tuple[Rows, str], list[Series]] = {}
-    for each in shown:
-        rows = _rows(drawable(each, y.log), x, y, height, columns)
-        curves.setdefault((rows, each.ending), []).append(each)
+    curves = grouped(shown, lambda each: (_rows(each, x, y, height, columns), each.ending))
     if len(curves) > len(ascii_letters):
         raise UserError(
             f"{len(curves)} different curves can't be told apart here; "
             "`twolayer report` draws them, or choose fewer with `twolayer run --impl`"
         )
-    cells = _cells([rows for rows, _ in curves])
-    for rows, ending in curves:
-        if "diverged" in ending:
-            last = max(column for column, row in enumerate(rows) if row is not None)
-            cells[rows[last] or 0, last] = END, -1
+    cells = _cells([*curves])
     lines = [f"{chart.y_label}{', logarithmic' if chart.log_y else ''}"]
     for row in range(height):
-        drawn = (_painted(*cells.get((row, c), (" ", -1)), colour) for c in range(columns))
+        drawn = (_painted(cells.get((row, column), " "), colour) for column in range(columns))
         axis = "┤" if row in labels else "│"
         lines.append(f"{labels.get(row, ''):>{gutter - 2}} {axis}{''.join(drawn)}".rstrip())
     lines += [" " * (gutter - 1) + line for line in _axis(x, columns, chart.x_label)]
     legend = _legend([*curves.values()], chart).text(width)
     marks = re.compile(f"^[{ascii_letters[: len(curves)]}](?=  )", re.M)
-    painted = marks.sub(lambda m: _painted(m[0], ascii_letters.index(m[0]), colour), legend)
-    return "\n".join([*lines, "", painted])
+    return "\n".join([*lines, "", marks.sub(lambda mark: _painted(mark[0], colour), legend)])
 
 
-def _rows(
-    points: Sequence[tuple[float, float]], x: Scale, y: Scale, height: int, columns: int
-) -> Rows:
+def _rows(curve: Series, x: Scale, y: Scale, height: int, columns: int) -> Rows:
     """The curve where the middle of each column is, none beside it.
 
     A curve that leaves over the top, as some that diverge do, ends there.
     """
+    points = drawable(curve, y.log)
     places = np.array([x.place(at) * (columns - 1) for at, _ in points])
     heights = np.array([(1 - y.place(value)) * (height - 1) for _, value in points])
     rows = np.rint(np.interp(range(columns), places, heights)).astype(int)
@@ -87,22 +79,22 @@ def _rows(
     return tuple(int(max(r, 0)) if first <= c <= last else None for c, r in enumerate(rows))
 
 
-def _cells(curves: Sequence[Rows]) -> dict[tuple[int, int], tuple[str, int]]:
-    """The letter and the number of the curve in each cell, by row and column."""
+def _cells(curves: Sequence[tuple[Rows, str]]) -> dict[tuple[int, int], str]:
+    """The character in each cell, by row and column, of curves that end so."""
     cells = {}
-    for column, rows in enumerate(zip(*curves, strict=True)):
+    for column, rows in enumerate(zip(*(rows for rows, _ in curves), strict=True)):
         for row in {row for row in rows if row is not None}:
             meeting = [number for number, other in enumerate(rows) if other == row]
-            turn = meeting[column % len(meeting)]
-            cells[row, column] = ascii_letters[turn], turn
-    for number, rows in enumerate(curves):
-        for column, (here, there) in enumerate(pairwise(rows)):
-            if here is None or there is None:
-                continue
+            cells[row, column] = ascii_letters[meeting[column % len(meeting)]]
+    for letter, (rows, ending) in zip(ascii_letters, curves, strict=False):
+        path = [(column, row) for column, row in enumerate(rows) if row is not None]
+        for (column, here), (_, there) in pairwise(path):
             middle = (here + there) // 2  # a steep curve is filled in from both its columns
             for row in range(min(here, there) + 1, max(here, there)):
                 beside = column if (row <= middle) == (here < there) else column + 1
-                cells.setdefault((row, beside), (ascii_letters[number], number))
+                cells.setdefault((row, beside), letter)
+        if "diverged" in ending:
+            cells[path[-1][::-1]] = END
     return cells
 
 
@@ -141,8 +133,8 @@ def _legend(curves: Sequence[Sequence[Series]], chart: Chart) -> Table:
     return Table(header[:count], [row[:count] for row in rows], frozenset({0, 1, 4}))
 
 
-def _painted(character: str, number: int, colour: bool) -> str:
-    """A character in the colour of a curve; -1 is that of the text."""
-    if number < 0 or not colour:
+def _painted(character: str, colour: bool) -> str:
+    """A letter in the colour of its curve."""
+    if not colour or character not in ascii_letters:
         return character
-    return f"\x1b[{COLOURS[number % len(COLOURS)]}m{character}\x1b[0m"
+    return f"\x1b[{COLOURS[ascii_letters.index(character) % len(COLOURS)]}m{character}\x1b[0m"

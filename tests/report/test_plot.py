@@ -202,7 +202,7 @@ def test_few_and_many_rows_have_room(tmp_path, kind, count):
         Series(f"c{i}", Look("#000000", "#ffffff", 0, 0), [0.0], [1.0 + i], [0.9 + i], [1.1 + i])
         for i in range(count)
     ]
-    chart = Chart("steps", kind, "Time", Table(("",), []), "µs", "µs", series)
+    chart = Chart(kind, "Time", Table(("",), []), "µs", "µs", series)
     _, height = plots.save_figure(chart, tmp_path / "figure.svg", plots.SIZES["column"])
     names = [text for text, _ in texts(tmp_path / "figure.svg") if text.startswith("c")]
     assert len(names) == count
@@ -314,11 +314,10 @@ def test_intervals_are_drawn_as_bars(folder):
     chart = chart_data.chart("scale", *stored(folder, "timed"))
     (view,) = spec.views(chart, spec.Frame(400, 300, 10))
     bars = [
-        (row["series"], row["x"], row["y"], row["high"])
+        (row["series"], row["x"], row["low"], row["high"])
         for layer in view["layer"]
-        if layer["mark"]["type"] == "rule"
+        if layer["encoding"].get("y2") == {"field": "high"}
         for row in layer["data"]["values"]
-        if "high" in row
     ]
     assert sorted(bars) == [
         (i, x, low, high)
@@ -366,6 +365,12 @@ def test_ticks_are_round(scale, count, ticks):
     assert scale.ticks(count) == pytest.approx(ticks)
 
 
+def test_numbers_have_the_digits_that_tell_them_apart():
+    assert scales.distinct_texts("lr", [1e-4, 3.2e-3, 140.0]) == ["1e-4", "3.2e-3", "140"]
+    near = scales.distinct_texts("final_loss", [2e-6 * i for i in range(28543011, 28543014)])
+    assert near == ["57.086022", "57.086024", "57.086026"]
+
+
 def test_a_curve_that_diverges_does_not_flatten_the_others():
     calm = curve("calm", [1e3, 1e1, 1e-1])
     lost = curve("lost", [1e3, 1e20, 1e300], ending="diverged at epoch 3")
@@ -389,7 +394,7 @@ def curve(name, y, ending=""):
 
 def drawn(*series, width=60, height=20):
     table = Table(("",), [])
-    chart = Chart("losses", "lines", "Loss", table, "epoch", "loss", list(series), log_y=True)
+    chart = Chart("lines", "Loss", table, "epoch", "loss", list(series), log_y=True)
     return terminal_plot.text(chart, width, height)
 
 

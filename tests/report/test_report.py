@@ -225,13 +225,21 @@ def test_every_chart_has_its_table(folder, name):
     page = Page(text)
     charts = chart_data.charts(gather(store, measurement.latest(store.folder)))
     assert len(charts) >= 2
-    for chart in charts:
+    for key, chart in charts.items():
         wanted = [list(chart.table.header), *map(list, chart.table.rows)]
-        assert wanted in page.tables, chart.key
-        assert f'<section id="{chart.key}">' in text
+        assert wanted in page.tables, key
+        assert f'<section id="{key}">' in text
     assert len(page.all("div")) >= len(figures_of(page)) >= len(charts)
     boxes = [each for each in page.all("div") if each.get("class") == "figure"]
     assert all(each["role"] == "img" and each["aria-label"] for each in boxes)
+    named = [each["aria-label"] for each in boxes if "reference" in each["aria-label"]]
+    assert named == ["Deviation from the reference, with a line at 1; the table says the same"]
+
+
+def test_without_javascript_there_are_no_keys(folder):
+    text = (folder / "results" / "small" / "report.html").read_text()
+    assert "html:not(.drawn) .keys { display: none; }" in text
+    assert 'aria-label="Curves to show: Loss"' in text
 
 
 def test_what_people_wrote_is_text_and_nothing_else(store):
@@ -355,7 +363,7 @@ def test_runs_without_a_command_are_run_again_from_their_configs(store):
     *_, first, more, _ = report_commands(store).splitlines()
     assert first.startswith("twolayer run --name x --config ")
     assert first.endswith("/x/runs/run-0019/config.yaml")
-    assert more == "# and the configs of 5 more runs"
+    assert more == "# and 5 more commands"
 
 
 def report_commands(store):
