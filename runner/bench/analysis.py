@@ -1,7 +1,5 @@
 """From rounds to conclusions: times with intervals, ratios, ranks, limits, fits and doubts."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain

@@ -1,7 +1,5 @@
 """Steps timed in blocks, inside the process that is measured: warmed up first, undisturbed."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import itertools

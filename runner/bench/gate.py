@@ -1,7 +1,5 @@
 """Has it become slower? Decided by the ends of intervals, and never by one measurement alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 

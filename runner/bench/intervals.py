@@ -5,8 +5,6 @@ so resampling picks rounds first and then blocks in each: a hierarchical bootstr
 Jones, "Rigorous benchmarking in reasonable time", 2013).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

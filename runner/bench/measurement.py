@@ -1,7 +1,5 @@
 """What `twolayer bench` measured: its rounds, what follows from them, and the file of both."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

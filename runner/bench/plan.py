@@ -1,7 +1,5 @@
 """What a bench measures: implementations, at several sizes or beside a git revision."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import re

@@ -1,7 +1,5 @@
 """What this machine can do at most: its rate of matrix products and of copying memory."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -5,8 +5,6 @@ it from one that has only imported. The order within a round is drawn anew, so t
 the machine does meanwhile falls on all alike.
 """
 
-from __future__ import annotations
-
 import itertools
 import random
 import threading

@@ -1,7 +1,5 @@
 """A bench as tables and sentences, for people; and as a flat table, for programs."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Progress on a terminal, redrawn four times a second."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from typing import Any, Self

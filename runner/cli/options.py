@@ -1,7 +1,5 @@
 """Command-line options that several commands share, made from the table of settings."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Sequence
 from inspect import Parameter, Signature, signature

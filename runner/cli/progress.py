@@ -1,7 +1,5 @@
 """Progress of runs, benches and proofs: lines in a pipe, or a live display on a terminal."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time
@@ -23,7 +21,7 @@ TALLY_S = 5.0
 
 def watcher(
     runs: Sequence[Run] = (), *, total: int = 0, cells: int = 0, quiet: bool = False
-) -> Lines:
+) -> "Lines":
     """The view that fits standard error: of `runs`, or of a whole with one bar.
 
     That is a sweep of `total` runs, or rounds of `cells` turns.

@@ -1,7 +1,5 @@
 """The implementations, found and read without importing any of them."""
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections import Counter

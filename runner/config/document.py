@@ -4,8 +4,6 @@ PyYAML composes the nodes (its safe loader: nothing is ever constructed from a t
 follow YAML 1.2's core schema: `1e-6` is a number, `yes` and `on` are words.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable
@@ -45,16 +43,16 @@ class Item:
     value: Any
     origin: str
     key_origin: str = ""
-    parts: dict[Any, Item] = field(default_factory=dict)
+    parts: "dict[Any, Item]" = field(default_factory=dict)
     size: int = 1
 
     @property
-    def members(self) -> dict[str, Item]:
+    def members(self) -> "dict[str, Item]":
         """The values of a mapping; of anything else, none."""
         return self.parts if isinstance(self.value, dict) else {}
 
     @property
-    def elements(self) -> list[Item]:
+    def elements(self) -> "list[Item]":
         """The items of a list, or the one that is not in a list."""
         return list(self.parts.values()) if isinstance(self.value, list) else [self]
 
@@ -115,7 +113,7 @@ def _refusal(place: str, message: str) -> ConfigError:
     return ConfigError([Mistake(place, "", message)])
 
 
-def _mark(mark: yaml.Mark | None, name: str) -> str:
+def _mark(mark: "yaml.Mark | None", name: str) -> str:
     return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
 
 
@@ -124,7 +122,7 @@ def _end_of(text: str, name: str) -> str:
     return f"{name}:{len(lines) + 1}:{len(last) + 1}"
 
 
-def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
+def _not_yaml(error: "yaml.MarkedYAMLError", text: str, name: str) -> ConfigError:
     """Where YAML ends and why, in the words of its library unless the slip is known."""
     lines = dict(enumerate(text.split("\n"), start=1))
     marks = [mark for mark in (error.context_mark, error.problem_mark) if mark]

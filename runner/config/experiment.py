@@ -1,7 +1,5 @@
 """A config: its file and the command line, each value with the place that it came from."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterable

@@ -3,8 +3,6 @@
 The functions at the end are for a process that has imported it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

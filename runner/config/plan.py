@@ -1,7 +1,5 @@
 """From a config to its runs; if one of them is impossible, all are refused."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Losses that somebody printed, read from a CSV as people and spreadsheets write it."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterator

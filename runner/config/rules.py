@@ -1,7 +1,5 @@
 """What a value may be: checked, in words for people, and in JSON schema for editors."""
 
-from __future__ import annotations
-
 import math
 import operator
 import re

@@ -3,8 +3,6 @@
 YAML files, command-line options, the JSON schema and `--help` are all made from it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +73,7 @@ class Config:
             except ValueError as error:
                 raise ValueError(f"{name}: {error} (got {value!r})") from None
 
-    def problem(self, *, middle: bool = False) -> tuple[np.ndarray, ...]:
+    def problem(self, *, middle: bool = False) -> "tuple[np.ndarray, ...]":
         """Data and starting weights, fresh NumPy arrays of type `dtype`.
 
         Everything is drawn in float64 and then rounded, so a seed means the same problem in
@@ -91,7 +89,7 @@ class Config:
 
         rng = np.random.default_rng(self.seed)
 
-        def draw(fan_in: int, *shape: int) -> np.ndarray:
+        def draw(fan_in: int, *shape: int) -> "np.ndarray":
             if self.init == "normal":
                 return rng.standard_normal(shape)
             bound = 1 / np.sqrt(fan_in)  # what torch.nn.Linear draws weights and biases from
@@ -108,11 +106,11 @@ class Config:
         parts = [part for layer in layers for part in (layer if self.bias else layer[:1])]
         return tuple(array.astype(self.dtype) for array in (x, y, *parts))
 
-    def steps(self) -> Iterable[int]:
+    def steps(self) -> "Iterable[int]":
         """What the training loop runs over: the epochs, counted from 0."""
         return range(self.epochs)
 
-    def with_(self, **changes: Value) -> Config:
+    def with_(self, **changes: Value) -> "Config":
         """The same settings but for `changes`."""
         return replace(self, **changes)  # type: ignore[arg-type]
 

@@ -1,7 +1,5 @@
 """The local files that an implementation executes, found by reading them: nothing is imported."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import os

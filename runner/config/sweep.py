@@ -5,8 +5,6 @@ follow one another; each point is run by each implementation. A point overrides 
 settings and overrides; the command line overrides the point.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import math

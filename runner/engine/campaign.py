@@ -1,7 +1,5 @@
 """Many runs, each done once: finished runs are not run again, whoever finished them."""
 
-from __future__ import annotations
-
 import itertools
 import statistics
 import time

@@ -8,8 +8,6 @@ Some file systems have no locks (NFS and Lustre can be mounted without). There e
 granted: nothing else could tell a sweep that is at work from one that was killed.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os

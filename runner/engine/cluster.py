@@ -6,8 +6,6 @@ which Dask gives to another. Results come back through the futures and are writt
 submitting side, so no folder is shared.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json
@@ -65,7 +63,7 @@ Others are not: they would lie on a busy worker while one that has just come is 
 @contextlib.contextmanager
 def connect(
     address: str | None, file: Path | None, session: Session, wait_s: float
-) -> Iterator[Cluster]:
+) -> "Iterator[Cluster]":
     """Connect to a Dask scheduler, and wait until it has a worker that can be used.
 
     Gives the session up if none comes within `wait_s`. Raises UserError if Dask is not installed,
@@ -148,7 +146,7 @@ class Cluster:
     submitted as these have threads, so that none waits behind another while a worker is idle.
     """
 
-    def __init__(self, client: Client, where: str, session: Session, wait_s: float) -> None:
+    def __init__(self, client: "Client", where: str, session: Session, wait_s: float) -> None:
         self.client, self.where, self.session, self.wait_s = client, where, session, wait_s
         self.unfit: dict[str, str] = {}  # by worker, why it is not used; empty if it is
         self.usable: dict[str, dict[str, Any]] = {}  # by worker in use, what Dask knows of it

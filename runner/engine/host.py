@@ -12,8 +12,6 @@ A run is sent as three pipes: `commands` (the job, then perhaps a request to sto
 means that nobody waits for the run any more, so it is killed), `events` and `log`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import importlib

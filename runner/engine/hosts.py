@@ -1,7 +1,5 @@
 """The hosts of a process: started when first needed, and again when they have died."""
 
-from __future__ import annotations
-
 import os
 import select
 import socket

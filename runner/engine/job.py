@@ -1,7 +1,5 @@
 """The work of one process as data, for itself and for its supervisor."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..config.plan import Run, host_key, hosts_needed

@@ -1,7 +1,5 @@
 """From runs to records: each in a process of its own, saved as soon as it is done."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import threading

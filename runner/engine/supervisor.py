@@ -4,8 +4,6 @@ Nothing that a run does can take its supervisor down: it is another process, in 
 group of its own, and all that it says arrives through pipes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What each chart shows, apart from what draws it: series with their looks, labels and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

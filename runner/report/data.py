@@ -1,7 +1,5 @@
 """The charts that there may be: which an experiment has, and what makes those it lacks."""
 
-from __future__ import annotations
-
 from ..bench.measurement import Bench
 from ..errors import UserError, listed, nearest
 from ..results.store import Store

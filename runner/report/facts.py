@@ -1,7 +1,5 @@
 """What a report says in words: the verdict, the failures, where it ran, how to run it again."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import statistics

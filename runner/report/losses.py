@@ -1,7 +1,5 @@
 """The chart of losses over epochs: every run, or a few that stand for the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What charts and reports are made from: the runs of an experiment that count, with labels."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Its Content-Security-Policy allows the two scripts in it, known by their hashes,
 from anywhere else, so that a name or a log can't do harm even if it were not escaped.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

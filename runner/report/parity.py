@@ -1,7 +1,5 @@
 """Deviations of stored losses from the reference, over the bound that rounding sets."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from ..errors import listed

@@ -1,7 +1,5 @@
 """Charts as figures for papers and slides: PNG, SVG or PDF by vl-convert (the extra `plot`)."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from importlib.util import find_spec

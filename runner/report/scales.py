@@ -1,7 +1,5 @@
 """How values become places on an axis: what range to show, and where its ticks are."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -51,7 +49,7 @@ class Scale:
         first, last = math.ceil(self.low / size - 1e-9), math.floor(self.high / size + 1e-9)
         return [size * number for number in range(first, last + 1)]
 
-    def beyond(self, low: float, high: float) -> Scale:
+    def beyond(self, low: float, high: float) -> "Scale":
         """The same from a little below to a little above, in parts of its length."""
         return Scale(self.value(-low), self.value(1 + high), self.log)
 

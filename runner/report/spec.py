@@ -4,8 +4,6 @@ Colours are those for a light background; the page replaces them by their pairs 
 In every row of data, `series` is the number of its series, by which the page hides curves.
 """
 
-from __future__ import annotations
-
 import json
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence

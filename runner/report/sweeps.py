@@ -1,7 +1,5 @@
 """The chart of a sweep: final loss over the settings that were varied, one, two or more."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

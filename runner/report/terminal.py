@@ -5,8 +5,6 @@ where exactly they are. Curves that share every cell share a letter; others that
 turns, so that none hides another.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import pairwise

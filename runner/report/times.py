@@ -1,7 +1,5 @@
 """The charts of what a step costs: against a baseline, and against the size of the problem."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace

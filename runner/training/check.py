@@ -9,8 +9,6 @@ In a test suite of your own::
 `twolayer check ./mine.py` runs the same rules from the command line.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

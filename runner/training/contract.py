@@ -4,8 +4,6 @@ Training, benchmarks and `check` use the same sentences, which name the line of 
 implementation that is to blame.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import inspect

@@ -1,7 +1,5 @@
 """Import an implementation in the process that trains it, and note the files that it loads."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import importlib.util

@@ -4,8 +4,6 @@ Nothing here knows of processes, files or terminals; `train` is any generator fu
 that keeps the contract (see CONTRIBUTING).
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import time

@@ -1,7 +1,5 @@
 """Messages between the processes, lines of JSON on a pipe; and exceptions as data for them."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What a process does that is forked to train once, or to try the rules of the contract."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

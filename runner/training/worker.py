@@ -1,7 +1,5 @@
 """Set-up and tear-down around the one job of a forked process: output, stop requests, memory."""
 
-from __future__ import annotations
-
 import contextlib
 import faulthandler
 import io

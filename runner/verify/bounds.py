@@ -6,8 +6,6 @@ that are the same in exact arithmetic. A deviation up to `FACTOR` times their sp
 rounding; one beyond it is not.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -42,7 +40,7 @@ class Case:
     def config(self) -> Config:
         return self.run.config.with_(dtype="float64")
 
-    def band(self, at_zero: float, dtype: str = "") -> Band:
+    def band(self, at_zero: float, dtype: str = "") -> "Band":
         config = self.config.with_(dtype=dtype or self.hypothesis.dtype)
         return band(config, self.family, at_zero, self.hypothesis)
 

@@ -1,7 +1,5 @@
 """What is known of one implementation: its trajectories, weights and gradient, and the verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -24,7 +22,7 @@ class Trained:
     error: dict[str, Any] | None
 
     @classmethod
-    def of(cls, results: Sequence[dict[str, Any]]) -> Trained:
+    def of(cls, results: Sequence[dict[str, Any]]) -> "Trained":
         full, single, step, zero_step = (
             Trajectory(np.array(each["losses"], dtype=float), unpacked(each["weights"]))
             for each in results

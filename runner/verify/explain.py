@@ -1,7 +1,5 @@
 """Why a trajectory is not the reference's, as far as its numbers tell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 An altered reference is trained in place of the plain one, with a band of rounding of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The verdict on an implementation, its cause if that can be named, and both as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any

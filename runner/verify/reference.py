@@ -18,8 +18,6 @@ SGD with momentum m (PyTorch's): v <- m v + g, w <- w - lr v, with v = g at a we
 Adam: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise

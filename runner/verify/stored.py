@@ -4,8 +4,6 @@ The bounds are those of `twolayer verify`, or narrower. The losses are those on 
 they were computed in, so only the reference is trained again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The job of `verify`: the trainings that a verdict needs, in the process forked for it."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Sequence
