@@ -13,7 +13,7 @@ from ..config.plan import Run
 from ..output import printable
 from ..results.record import Record
 from ..tables import number
-from .progress import Lines, duration, loss, result_line
+from .lines import Lines, duration, loss, result_line
 
 STYLES = {"ok": "green", "diverged": "yellow", "interrupted": "yellow"}
 

@@ -23,9 +23,10 @@ from ..results.store import Store
 from ..tables import Table
 from . import inputs, printing
 from .interrupt import stoppable
+from .lines import duration
 from .options import Impls, Results, complete_files, split_names, with_settings
 from .printing import patience, say
-from .progress import duration, watcher
+from .progress import watcher
 
 FOLDER = "sweeps"
 
