@@ -5,6 +5,7 @@ import sys
 from .. import packages
 from ..config import catalogue, frameworks
 from ..config.catalogue import Implementation
+from ..config.settings import OPTIONAL
 from ..errors import UserError
 from ..output import emit
 
@@ -26,5 +27,5 @@ def list() -> None:  # noqa: A001 (a command's function has its name)
 def _described(item: Implementation) -> tuple[str, ...]:
     hints = "; ".join(map(frameworks.install_hint, item.missing()))
     version = hints or f"{item.framework} {packages.version(item.framework)}"
-    honoured = ", ".join(name for name in ("bias", "momentum") if item.honours(name))
+    honoured = ", ".join(name for name in OPTIONAL if item.honours(name))
     return item.name, version, "/".join(item.devices), honoured or "-", item.title

@@ -15,6 +15,7 @@ from .. import packages
 from ..errors import UserError, listed, nearest, no_file
 from ..output import printable
 from . import frameworks, sources
+from .settings import DEFAULTS, OPTIONAL
 from .sources import Sources
 
 ENTRY_POINTS = "twolayer.implementations"
@@ -28,7 +29,6 @@ LESSON = (
 REFERENCES = ("sgd", "adam", "dynamic")
 """SGD or Adam on the plain net, SGD on the net of drawn depth."""
 
-_UNUSED: dict[str, object] = {"bias": False, "momentum": 0}
 _WHOLE = {"values", "with_", "__dict__"}
 
 
@@ -144,7 +144,7 @@ class Implementation:
 
         Sizes, seed, dtype and threads are seen to by the problem or the process, for all.
         """
-        optional = setting in _UNUSED or setting == "device"
+        optional = setting in OPTIONAL or setting == "device"
         return not optional or self._reads is None or setting in self._reads
 
     @property
@@ -162,11 +162,11 @@ class Implementation:
             if str(value).partition(":")[0] in allowed:
                 return None
             reason = f"must be {listed(allowed, 'or')} for {{names}} ({self.framework})"
-        elif setting not in _UNUSED or value == _UNUSED[setting] or self.honours(setting):
+        elif setting not in OPTIONAL or value == DEFAULTS[setting] or self.honours(setting):
             return None
         else:
-            unused = str(_UNUSED[setting]).lower()
-            reason = f"must be {unused} for {{names}}, which never {{reads}} cfg.{setting}"
+            default = str(DEFAULTS[setting]).lower().removesuffix(".0")
+            reason = f"must be {default} for {{names}}, which never {{reads}} cfg.{setting}"
             reason += "" if self.module else "; read it in train to declare that it can"
         return Refusal(setting, reason)
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def _setting(default: Any, rule: Rule, help: str) -> Any:
-    return field(default=default, metadata={"rule": rule, "help": help})
+def _setting(default: Any, rule: Rule, help: str, *, optional: bool = False) -> Any:
+    return field(default=default, metadata={"rule": rule, "help": help, "optional": optional})
 
 
 _POSITIVE = numeric(int, minimum=1)
@@ -35,7 +35,7 @@ class Config:
     D_out: int = _setting(10, _POSITIVE, "number of outputs (columns of y)")
     lr: float = _setting(1e-6, numeric(float, exclusiveMinimum=0), "learning rate")
     momentum: float = _setting(
-        0.0, numeric(float, minimum=0, exclusiveMaximum=1), "momentum of SGD"
+        0.0, numeric(float, minimum=0, exclusiveMaximum=1), "momentum of SGD", optional=True
     )
     epochs: int = _setting(1000, _POSITIVE, "number of full-batch training steps")
     device: str = _setting(
@@ -54,7 +54,7 @@ class Config:
         choice("normal", "uniform"),
         "starting weights: normal is N(0, 1); uniform is U(-1/sqrt(fan_in), 1/sqrt(fan_in))",
     )
-    bias: bool = _setting(False, SWITCH, "whether the layers add a bias")
+    bias: bool = _setting(False, SWITCH, "whether the layers add a bias", optional=True)
     threads: int | str = _setting(
         "auto",
         auto_or(numeric(int, minimum=1, maximum=1024)),
@@ -122,6 +122,9 @@ class Config:
 RULES: dict[str, Rule] = {f.name: f.metadata["rule"] for f in fields(Config)}
 HELP: dict[str, str] = {f.name: f.metadata["help"] for f in fields(Config)}
 DEFAULTS: dict[str, Value] = {f.name: f.default for f in fields(Config)}  # type: ignore[misc]
+
+OPTIONAL = tuple(sorted(f.name for f in fields(Config) if f.metadata["optional"]))
+"""Settings that an implementation which never reads them can only have at their defaults."""
 
 SHOWN_ONLY = ("log_every",)
 """Settings that change what is printed, never what is computed."""

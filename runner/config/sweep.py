@@ -20,13 +20,13 @@ from .document import Item
 from .experiment import SWEEP_KEYS, Experiment
 from .plan import Planner, Run, values_of
 from .rules import LARGEST
-from .settings import RULES, Config
+from .settings import OPTIONAL, RULES, Config
 
 KEYS = tuple(SWEEP_KEYS)
 Point = dict[str, Item]
 MOST_VALUES = 1_000_000
 """The longest axis, sample or sweep: beyond it is a slip of the finger."""
-_DECIDES = ("N", "H", "D_in", "D_out", "dtype", "epochs", "bias", "momentum", "device")
+_DECIDES = ("N", "H", "D_in", "D_out", "dtype", "epochs", "device", *OPTIONAL)
 """The settings that decide whether a run is possible."""
 
 
