@@ -39,7 +39,7 @@ def complete_experiments(incomplete: str) -> list[str]:
 
 def experiment_argument(default: str = "") -> Any:
     text = "Name of the experiment, as under results/."
-    return Argument(help=text, show_default=default, autocompletion=complete_experiments)
+    return Argument(help=text, show_default=default or False, autocompletion=complete_experiments)
 
 
 # --- options that go together, or don't

@@ -106,7 +106,7 @@ class Leash:
 def limit_memory(extra_bytes: float | None) -> None:
     """Let this process allocate so much more than it holds now."""
     if extra_bytes:
-        limit = status_bytes("VmData") + int(extra_bytes)
+        limit = min(status_bytes("VmData") + int(extra_bytes), sys.maxsize)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 

@@ -83,7 +83,8 @@ OF_ADAM = (
 def possible(findings: Findings) -> Iterator[tuple[str, Hypothesis]]:
     """The hypotheses that come into question, each with its family, the simplest first."""
     own = findings.verdict.reference
-    yield from ((own, each) for each in _of_family(own, findings))
+    if findings.whole:  # else another family may have as many weights
+        yield from ((own, each) for each in _of_family(own, findings))
     for family in REFERENCES:
         if family != own:
             lacks = f'it lacks the line REFERENCE = "{family}"'

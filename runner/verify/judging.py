@@ -70,7 +70,7 @@ def _held(case: Case, trained: Trained) -> tuple[Verdict, Findings | None]:
     gates = verdict.float64, verdict.float32
     findings = Findings(case.config, verdict, *gates, first, trained)
     verdict.reasons = own or list(findings.reasons())
-    return verdict, None if own or not findings.whole else findings
+    return verdict, None if own else findings
 
 
 # --- why not

@@ -23,6 +23,7 @@ def test_help_shows_each_command_in_its_group_on_one_line(tmp_path):
 def test_a_command_says_in_its_help_what_it_does(name):
     done = CliRunner().invoke(app, [name, "--help"])
     assert (done.exit_code, SUMMARIES[name] in done.stdout) == (0, True)
+    assert "[default: ()]" not in done.stdout
 
 
 @pytest.mark.parametrize(

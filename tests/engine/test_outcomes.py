@@ -293,6 +293,12 @@ def test_limits_can_stand_in_the_config(tmp_path):
     assert outcomes == {"eats_memory": "out_of_memory", "slow": "timeout"}
 
 
+def test_a_memory_limit_beyond_any_machine_limits_nothing(tmp_path):
+    limit = ("--memory-limit", "1e30T")
+    done = twolayer("run", *small(tmp_path), "--impl", "numpy_manual", *limit, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_memory_limit_is_what_a_run_takes_beyond_its_framework(tmp_path):
     words = (*planted("numpy_manual", "plain_floats"), "--memory-limit", "100M")
     done = twolayer("run", *small(tmp_path), *words, cwd=tmp_path)

@@ -269,6 +269,18 @@ def test_a_failed_verdict_explains_itself(name: str, words: str) -> None:
     assert words in "; ".join(found.reasons)
 
 
+@pytest.mark.parametrize(
+    ("name", "claimed", "meant"),
+    [("dynamic_net", "sgd", "dynamic"), ("numpy_manual", "dynamic", "sgd")],
+)
+def test_a_reference_of_more_or_fewer_weights_is_named(name, claimed, meant) -> None:
+    train = importlib.import_module(catalogue.find(name).module).train
+    found = verdict_on(train, BASE, claimed, name)
+    assert found.cause is not None
+    assert found.cause["name"] == "another reference"
+    assert found.reasons[0].startswith(f'it lacks the line REFERENCE = "{meant}": with that it')
+
+
 # --- the ten pass
 
 
