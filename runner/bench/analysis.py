@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from ..config.settings import Config
+from ..config.settings import SIZES, Config
 from ..errors import listed
 from . import intervals
 from .measurement import Bench, Cell, Fit, Interval, Rates
@@ -14,7 +14,7 @@ from .measurement import Bench, Cell, Fit, Interval, Rates
 UNSTEADY = 0.10  # a relative spread, or a share of the processors, that calls for a warning
 DRIFT = 0.05  # how much slower all may be in the last third of the rounds than in the first
 BENT = 0.15  # how far a time may be from the fitted line, relative to it
-PROBLEM = ("N", "H", "D_in", "D_out", "dtype", "bias")  # what a step's work follows from
+PROBLEM = (*SIZES, "dtype", "bias")  # what a step's work follows from
 FEW_ROUNDS = 5
 BEYOND_CACHE = 5  # times the last-level cache: a step whose traffic is more may wait for memory
 MIDDLE_LAYERS = 1.5  # how often DynamicNet's middle layer is applied, on average

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..config import frameworks
-from ..config.rules import Value
-from ..config.settings import Config
+from ..config.settings import SIZES, Config
 from ..errors import error_data
 from ..training import contract
 from ..training.contract import ContractError, Train, begin, count
@@ -28,7 +27,6 @@ from ..training.worker import Leash, Send, peak_bytes, status_bytes
 BLOCK_US = 20_000  # the least length of a block: the clock and an interrupt are nothing beside it
 SETTLED = 3  # warm-up ends when so many blocks in a row were no faster than the best before them
 FASTER = 0.99  # what counts as faster
-SIZES = ("N", "H", "D_in", "D_out")
 
 
 @dataclass
@@ -148,12 +146,12 @@ def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash,
     return result
 
 
-def time_blocks(train: Train, values: dict[str, Value], timer: BlockTimer) -> dict[str, Any]:
+def time_blocks(train: Train, values: dict[str, Any], timer: BlockTimer) -> dict[str, Any]:
     """Train with these settings for as long as the blocks take; returns fields of a Round.
 
     Raises what training raises, and ContractError if it breaks the contract.
     """
-    cfg, shapes = hooked(Config(**values), timer.steps)  # type: ignore[arg-type]
+    cfg, shapes = hooked(Config(**values), timer.steps)
     begun = time.perf_counter_ns()
     loss = last = None
     generator = begin(train, cfg)

@@ -17,11 +17,11 @@ from .. import machine, packages
 from ..config import catalogue
 from ..config.experiment import Assignment, Experiment
 from ..config.plan import Run, make
+from ..config.settings import SIZES
 from ..errors import UserError, error_data, listed, nearest
 from . import analysis
 from .measurement import Bench, Cell, Round
 
-AXES = ("N", "H", "D_in", "D_out")
 MOST_SIZES = 20
 
 
@@ -50,10 +50,13 @@ def entries(
         yield [_entry(run, size=size) for size, scaled_to in at.items() for run in make(scaled_to)]
         return
     runs = make(experiment)
+    made = [_entry(run) for run in runs]
+    if revision is None:
+        yield made
+        return
     with tempfile.TemporaryDirectory(prefix="twolayer-") as folder:
-        able = [run for run in runs if revision is not None and not run.missing]
-        then = at_revision(able, revision or "", Path(folder))
-        yield [*map(_entry, runs), *(_entry(run, revision=revision or "") for run in then)]
+        then = at_revision((run for run in runs if not run.missing), revision, Path(folder))
+        yield [*made, *(_entry(run, revision=revision) for run in then)]
 
 
 def _entry(run: Run, *, size: int | None = None, revision: str = "") -> Entry:
@@ -109,10 +112,10 @@ def new(
 def parse_scale(text: str) -> tuple[str, list[int]]:
     """`N=15,60,240`, or `N=15..240` for 15, 30, 60, 120 and 240, as an axis and its sizes."""
     axis, equals, values = map(str.strip, text.partition("="))
-    if not equals or axis not in AXES:
+    if not equals or axis not in SIZES:
         raise UserError(
-            f"--scale: must be {listed(AXES, 'or')} with sizes, like N=15..960 or "
-            f"N=60,120,240 (got {text!r}){nearest(axis, AXES)}"
+            f"--scale: must be {listed(SIZES, 'or')} with sizes, like N=15..960 or "
+            f"N=60,120,240 (got {text!r}){nearest(axis, SIZES)}"
         )
     sizes: list[int] = []
     if ends := re.fullmatch(r"(\d{1,12})\s*\.\.\s*(\d{1,12})", values):

@@ -57,8 +57,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:  # typer would end without a word
-            _end(INTERRUPTED, "interrupted; finished runs are kept")
+        except KeyboardInterrupt as error:  # typer would end without a word
+            _end(INTERRUPTED, "; ".join(["interrupted", *map(str, error.args)]))
 
 
 def command(name: str, summary: str) -> Any:

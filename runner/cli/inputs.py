@@ -76,10 +76,9 @@ def load_experiment(
 
 def limits(experiment: Experiment) -> dict[str, Any]:
     """The time in seconds and memory in bytes of one run, as arguments."""
-    memory = experiment.option("memory_limit")
     return {
         "timeout_s": experiment.option("timeout"),
-        "memory_limit": int(memory) if memory else None,
+        "memory_limit": experiment.option("memory_limit"),
     }
 
 

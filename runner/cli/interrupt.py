@@ -16,7 +16,7 @@ def stoppable(*events: threading.Event) -> Iterator[None]:
     def stop(*_: object) -> None:
         event = next((event for event in events if not event.is_set()), None)
         if event is None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("what is finished is kept")
         event.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

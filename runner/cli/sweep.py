@@ -11,7 +11,7 @@ from typer import Argument, Exit, Option
 from ..config.experiment import Assignment, config_names, find_config, load
 from ..config.plan import hosts_needed
 from ..config.settings import RULES
-from ..config.sweep import KEYS, Sweep, make
+from ..config.sweep import KEYS, Sweep
 from ..engine.campaign import Campaign
 from ..engine.cluster import connect
 from ..engine.scheduler import Session
@@ -76,7 +76,7 @@ def sweep(
     path = find_config(file, FOLDER, option="")
     experiment = load(path, assignments, options, split_names(impl), KEYS)
     with patience(f"checking every combination of {file} …", quiet):
-        requested = make(experiment, cores=max(1, usable_cores() // jobs))
+        requested = Sweep(experiment, cores=max(1, usable_cores() // jobs))
     _check_seed(assignments, requested)
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
     store = Store(results, experiment.name)

@@ -36,14 +36,15 @@ def verify(
     printing.say_notes(configured, quiet)
     cases = list(judging.cases(plan.make(replace(experiment, overrides={})), configured))
     work = [(case.run, case.job() | {"tf32": tf32}) for case in cases]
-    verdicts: list[Verdict] = []
     progress = watcher(cells=len(cases), quiet=quiet)
-    limits = inputs.limits(experiment)
-    with progress, closing(perform_each(work, **limits, importing=progress.importing)) as results:
-        for case in cases:
-            done, title = len(verdicts), f"{case.run.name} ({case.start})"
-            progress.step(done, len(cases), title, f"[{done + 1}/{len(cases)}] {title}")
-            verdicts.append(_verdict(case, next(results)))
+
+    def starting(number: int) -> None:
+        title = f"{cases[number].run.name} ({cases[number].start})"
+        progress.step(number, len(cases), title, f"[{number + 1}/{len(cases)}] {title}")
+
+    shown: dict[str, Any] = {"importing": progress.importing, "starting": starting}
+    with progress, closing(perform_each(work, **inputs.limits(experiment), **shown)) as results:
+        verdicts = [_verdict(case, result) for case, result in zip(cases, results, strict=True)]
     table = judging.table(verdicts)
     printing.show_results(
         format,

@@ -15,7 +15,7 @@ from . import catalogue, frameworks
 from .catalogue import Implementation, Refusal
 from .document import Item
 from .experiment import Experiment, shown
-from .settings import SHOWN_ONLY, Config
+from .settings import SHOWN_ONLY, SIZES, Config
 
 HostKey = tuple[tuple[str, ...], int]
 HostsNeeded = dict[HostKey, tuple[str, ...]]
@@ -151,7 +151,7 @@ def _bytes_needed(cfg: Config) -> dict[str, int]:
     """
     ends = cfg.D_in + cfg.D_out
     numbers = cfg.N * ends + 2 * cfg.N * (cfg.H + cfg.D_out) + 2 * cfg.H * ends
-    largest = max(("N", "H", "D_in", "D_out"), key=lambda name: getattr(cfg, name))
+    largest = max(SIZES, key=lambda name: getattr(cfg, name))
     return {largest: (8 if cfg.dtype == "float64" else 4) * numbers, "epochs": 24 * cfg.epochs}
 
 

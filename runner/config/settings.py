@@ -110,9 +110,9 @@ class Config:
         """What the training loop runs over: the epochs, counted from 0."""
         return range(self.epochs)
 
-    def with_(self, **changes: Value) -> "Config":
+    def with_(self, **changes: Any) -> "Config":
         """The same settings but for `changes`."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)
 
     def values(self) -> dict[str, Value]:
         """The settings by name, in the order of the table."""
@@ -121,8 +121,9 @@ class Config:
 
 RULES: dict[str, Rule] = {f.name: f.metadata["rule"] for f in fields(Config)}
 HELP: dict[str, str] = {f.name: f.metadata["help"] for f in fields(Config)}
-DEFAULTS: dict[str, Value] = {f.name: f.default for f in fields(Config)}  # type: ignore[misc]
+DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Config)}
 
+SIZES = ("N", "H", "D_in", "D_out")
 OPTIONAL = tuple(sorted(f.name for f in fields(Config) if f.metadata["optional"]))
 """Settings that an implementation which never reads them can only have at their defaults."""
 

@@ -20,13 +20,13 @@ from .document import Item
 from .experiment import SWEEP_KEYS, Experiment
 from .plan import Planner, Run, values_of
 from .rules import LARGEST
-from .settings import OPTIONAL, RULES, Config
+from .settings import OPTIONAL, RULES, SIZES, Config
 
 KEYS = tuple(SWEEP_KEYS)
 Point = dict[str, Item]
 MOST_VALUES = 1_000_000
 """The longest axis, sample or sweep: beyond it is a slip of the finger."""
-_DECIDES = ("N", "H", "D_in", "D_out", "dtype", "epochs", "device", *OPTIONAL)
+_DECIDES = (*SIZES, "dtype", "epochs", "device", *OPTIONAL)
 """The settings that decide whether a run is possible."""
 
 
@@ -228,9 +228,6 @@ class Sweep:
             values = {n: impls if n == "impl" else self._values(n, i) for n, i in rule.items()}
             if values:
                 yield {name: [item.value for item in items] for name, items in values.items()}
-
-
-make = Sweep
 
 
 def _call(item: Item) -> tuple[str, list[Any]]:

@@ -36,7 +36,7 @@ def main() -> None:
     adopt_orphans()
     with leaving_with(control):
         imports = import_all(sys.argv[1:])
-    from ..training import tasks, worker  # noqa: F401 - what most forks need, imported once
+    from ..training import tasks, worker  # noqa: F401 (what most forks need, imported once)
 
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object

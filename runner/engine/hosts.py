@@ -32,7 +32,7 @@ class HostProcess:
         self.control, theirs = socket.socketpair()
         # A file of no name; in memory where that can be, since no folder may be writable.
         memory = os.memfd_create("twolayer") if hasattr(os, "memfd_create") else None
-        self.errors = open(memory, "w+b") if memory else tempfile.TemporaryFile()  # noqa: SIM115
+        self.errors = open(memory, "w+b") if memory else tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "twolayer.engine.host", *modules],
             stdin=theirs.fileno(),

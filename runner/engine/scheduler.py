@@ -176,12 +176,14 @@ def perform_each(
     timeout_s: float | None = None,
     memory_limit: float | None = None,
     importing: Callable[[list[str]], None] = lambda _: None,
+    starting: Callable[[int], None] = lambda _: None,
 ) -> Generator[dict[str, Any]]:
     """Do tasks, each given as a run and the task's arguments, in turn; yields their results.
 
-    `importing` is as in Watcher.
+    `importing` is as in Watcher; `starting` gets the number of each task, from 0.
     """
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
         hosts.wait_ready(importing=importing)
-        for run, task in work:
+        for number, (run, task) in enumerate(work):
+            starting(number)
             yield perform(make_job(run, timeout_s, memory_limit, **task), hosts)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..bench.analysis import fastest
 from ..bench.measurement import Bench
 from ..config.plan import human_bytes
+from ..config.settings import SIZES
 from ..errors import listed
 from ..results import tables as record_tables
 from ..results.record import FAILURES, Record
@@ -21,7 +22,7 @@ from .times import comparable, compared
 
 MOST_LOGS = 20
 MOST_COMMANDS = 20
-WORK = ("N", "H", "D_in", "D_out", "bias", "dtype", "device", "threads", "epochs_done")
+WORK = (*SIZES, "bias", "dtype", "device", "threads", "epochs_done")
 """What runs must have in common for their step times to be ranked."""
 
 WIDTH = 88
@@ -225,12 +226,12 @@ def _call(material: Material, run: Record) -> str:
 
     Of a run whose record holds no command, one that runs the config that is kept of it.
     """
-    record, end = run, "END"
-    if not record.command:
+    end = "END"
+    if not run.command:
         config = f"{run.folder}/config.yaml"
         return shlex.join(["twolayer", "run", "--name", material.name, "--config", config])
-    text = material.store.config_text(record.invocation) if record.config_file else ""
+    text = material.store.config_text(run.invocation) if run.config_file else ""
     while end in text:
         end += "_"
-    file = f"cat > {shlex.quote(record.config_file)} <<'{end}'\n{text.rstrip()}\n{end}\n"
-    return f"{file if text else ''}{record.command}"
+    file = f"cat > {shlex.quote(run.config_file)} <<'{end}'\n{text.rstrip()}\n{end}\n"
+    return f"{file if text else ''}{run.command}"

@@ -19,6 +19,7 @@ from ..bench.measurement import latest
 from ..errors import UserError
 from ..results import rows as results
 from ..results import tables as record_tables
+from ..results.record import FAILURES
 from ..results.store import Store, whole
 from ..tables import Table
 from . import facts
@@ -44,6 +45,8 @@ def write(store: Store, path: Path | None = None) -> Path:
     path = path or store.folder / "report.html"
     if path.exists() and not path.is_file():  # /dev/null would be a file from then on
         raise UserError(f"{path}: can't be written: it is not a regular file")
+    if not path.parent.is_dir():  # said before the work, not after
+        raise UserError(f"{path}: there is no folder {path.parent}; make it first")
     text = page(gather(store, latest(store.folder)))
     files.write(path, text.encode(errors="replace"))
     return path
@@ -79,6 +82,7 @@ def page(material: Material) -> str:
         version=__version__,
         dashes=[" ".join(f"{2 * part:g}" for part in dash) for dash in DASHES],
         markers=MARKERS,
+        failures=FAILURES,
     )
     return str(html)
 

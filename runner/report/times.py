@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..bench import tables as bench_tables
 from ..bench.measurement import Bench, Cell, Interval
+from ..config.settings import SIZES
 from ..errors import listed
 from ..results.rows import Row, grouped, pivot, shown
 from ..tables import Table
@@ -13,7 +14,6 @@ from .chart import Chart, Series, looks
 from .material import Material
 from .scales import wide
 
-SIZES = ("N", "H", "D_in", "D_out")
 MOST_ROWS = 24
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import TEMPORARY, aside, remove, size
-from .rows import FINISHED, Row, newest, read
+from .record import FINISHED
+from .rows import Row, newest, read
 from .store import BENCHES, Store
 
 DAY_S = 24 * 3600

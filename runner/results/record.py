@@ -12,6 +12,7 @@ from ..errors import one_line
 
 SCHEMA = 1
 FAILURES = ("failed", "crashed", "timeout", "out_of_memory")
+FINISHED = ("ok", "diverged")  # outcomes of runs that came to their end by themselves
 ERROR = {"type", "message", "traceback"}
 
 

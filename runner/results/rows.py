@@ -11,7 +11,7 @@ from ..errors import UserError, nearest
 from ..files import size
 from ..output import printable
 from ..tables import Table, exact, number
-from .record import Record
+from .record import FINISHED, Record
 from .store import Store, read_summary
 
 Row = dict[str, Any]
@@ -31,9 +31,6 @@ TYPES = {
 }
 COLUMNS = tuple(TYPES)
 """The columns of a run. `device` and `threads` are those that it got, never `auto`."""
-
-FINISHED = ("ok", "diverged")
-"""Outcomes of runs that came to their end by themselves."""
 
 _FORMATS = {"final_loss": ".4e", "step_us": ".1f", "import_s": ".2f"}
 _FORMATS |= {"setup_s": ".3f", "train_s": ".3f"}

@@ -69,7 +69,7 @@ class Leash:
     """
 
     def __init__(self, commands: int, events: int) -> None:
-        self.commands, self.events = open(commands, "rb"), events  # noqa: SIM115
+        self.commands, self.events = open(commands, "rb"), events  # noqa: SIM115 (open to the end)
         self.reason = ""
         self.clock: Any = None
         self.rescue: Callable[[str], dict[str, Any]] | None = None

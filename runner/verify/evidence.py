@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..results.record import FINISHED
 from .reference import Trajectory
 from .tasks import unpacked
 
@@ -27,7 +28,7 @@ class Trained:
             Trajectory(np.array(each["losses"], dtype=float), unpacked(each["weights"]))
             for each in results
         )
-        errors = (each["error"] for each in results if each["outcome"] not in ("ok", "diverged"))
+        errors = (each["error"] for each in results if each["outcome"] not in FINISHED)
         own_problem = results[0]["own_problem"]
         return cls(full, single, step, zero_step, own_problem, next(errors, None))
 

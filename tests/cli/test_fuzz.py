@@ -118,7 +118,7 @@ def planned(path: Path, *said) -> None:
 
 def swept(path: Path) -> None:
     """Plan a sweep, and some of its runs."""
-    runs = sweep.make(config.load(path, extra=sweep.KEYS)).runs()
+    runs = sweep.Sweep(config.load(path, extra=sweep.KEYS)).runs()
     for run in itertools.islice(runs, 20):
         assert run.key
 

@@ -31,7 +31,7 @@ def made(folder, text, **said):
     """The sweep that a text makes."""
     path = folder / "s.yaml"
     path.write_text(text)
-    return sweep.make(config.load(path, extra=sweep.KEYS, **said))
+    return sweep.Sweep(config.load(path, extra=sweep.KEYS, **said))
 
 
 def values(folder, text, *names):
@@ -154,7 +154,7 @@ def test_the_sweeps_that_come_with_it_are_valid():
     assert {"lr-edge", "width", "examples", "depth-seeds", "precision"} <= set(names)
     for name in names:
         path = config.find_config(name, "sweeps")
-        planned = sweep.make(config.load(path, extra=sweep.KEYS))
+        planned = sweep.Sweep(config.load(path, extra=sweep.KEYS))
         assert 1 < len(list(planned.runs())) == planned.size
 
 
