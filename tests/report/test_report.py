@@ -138,7 +138,10 @@ def test_a_bench_without_runs_is_an_experiment_too(tmp_path):
     ("words", "said"),
     [
         (("smal",), "results: has no experiment smal (did you mean small?)"),
-        (("small", "--out", "no/such/folder.html"), "no/such/folder.html: there is no folder no/such; make it first"),
+        (
+            ("small", "--out", "no/such/folder.html"),
+            "no/such/folder.html: there is no folder no/such; make it first",
+        ),
         (("small", "--out", "."), ".: can't be written: "),
         (("small", "--out", "pipe.html"), "pipe.html: can't be written: it is not a regular file"),
         (("small", "--results", "nowhere"), "nowhere: holds no experiments yet"),
