@@ -1,13 +1,16 @@
 """From rounds to conclusions: times with intervals, ratios, ranks, limits, fits and doubts."""
 
+import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from ..config.settings import SIZES, Config
 from ..errors import listed
+from ..results.rows import grouped
 from . import intervals
 from .measurement import Bench, Cell, Fit, Interval, Rates
 
@@ -20,19 +23,17 @@ BEYOND_CACHE = 5  # times the last-level cache: a step whose traffic is more may
 MIDDLE_LAYERS = 1.5  # how often DynamicNet's middle layer is applied, on average
 
 
-def conclude(
-    bench: Bench, rates: Mapping[str, Sequence[Mapping[str, float]]], *, cut_short: bool = False
-) -> None:
+def conclude(bench: Bench, rates: Sequence[dict[str, Any]], *, cut_short: bool = False) -> None:
     """Fill in all of a bench that follows from its rounds.
 
-    `rates` are the machine's, by framework, from each round that measured them.
+    `rates` are the machine's, as fields of Rates, by each framework in each round that probed it.
     """
     if rates:  # the highest that any framework reached: the limit that all are held to
         matmul = {
-            statistics.median(each["matmul_gflops"] for each in measured): by
-            for by, measured in rates.items()
+            statistics.median(rate["matmul_gflops"] for rate in own): by
+            for by, own in grouped(rates, lambda rate: rate["matmul_by"]).items()
         }
-        copy = max(each["copy_gb_s"] for each in chain(*rates.values()))
+        copy = max(rate["copy_gb_s"] for rate in rates)
         bench.rates = Rates(max(matmul), matmul[max(matmul)], copy)
     for cell in bench.cells:
         if cell.good:
@@ -54,10 +55,8 @@ def _step(cell: Cell, bench: Bench) -> None:
     if attainable is None or copy is None:
         return
     cell.limit, streamed = "arithmetic", copy * cell.flops / cell.bytes
-    if (
-        cell.bytes > BEYOND_CACHE * (bench.machine.get("cache_bytes") or 0)
-        and streamed < attainable
-    ):
+    uncached = cell.bytes > BEYOND_CACHE * (bench.machine.get("cache_bytes") or 0)
+    if uncached and streamed < attainable:
         cell.limit, attainable = "memory", streamed
     cell.share = cell.gflops / attainable
     if cell.share > 1:
@@ -66,16 +65,14 @@ def _step(cell: Cell, bench: Bench) -> None:
 
 def _compare(cells: Sequence[Cell], baseline: str) -> None:
     """Ratios to the baseline among cells of one size, and the places they leave open."""
-    base = next((cell for cell in cells if cell.label == baseline and cell.good), None)
-    if base is None:
-        return
+    for base in (cell for cell in cells if cell.label == baseline and cell.good):
+        for cell in cells:
+            cell.ratio = intervals.paired_ratio(cell.blocks(), base.blocks())
+        base.ratio = Interval(1.0, 1.0, 1.0)
+    compared = {cell.label: cell.ratio for cell in cells if cell.ratio and not cell.revision}
+    ranks = dict(zip(compared, intervals.ranks([*compared.values()]), strict=True))
     for cell in cells:
-        cell.ratio = intervals.paired_ratio(cell.blocks(), base.blocks())
-    base.ratio = Interval(1.0, 1.0, 1.0)
-    compared = [(cell, cell.ratio) for cell in cells if cell.ratio and not cell.revision]
-    ranks = intervals.ranks([ratio for _, ratio in compared])
-    for (cell, _), rank in zip(compared, ranks, strict=True):
-        cell.rank = rank
+        cell.rank = ranks.get(cell.label)
 
 
 def fastest(bench: Bench, size: int | None = None) -> list[str]:
@@ -92,15 +89,14 @@ def fastest(bench: Bench, size: int | None = None) -> list[str]:
 
 
 def _fits(bench: Bench) -> Iterator[Fit]:
-    for label in dict.fromkeys(cell.label for cell in bench.cells):
-        cells = [(c.size, c) for c in bench.cells if c.label == label and c.good and c.size]
-        line = intervals.line([size for size, _ in cells], [cell.blocks() for _, cell in cells])
-        if line:
-            (first, smallest), *_, (last, largest) = cells
+    measured = [cell for cell in bench.cells if cell.good and cell.size]
+    for label, cells in grouped(measured, lambda cell: cell.label).items():
+        sizes = [cell.size or 0 for cell in cells]
+        if line := intervals.line(sizes, [cell.blocks() for cell in cells]):
             overhead, slope = line
-            growth = (largest.flops - smallest.flops) / (last - first)
+            growth = (cells[-1].flops - cells[0].flops) / (sizes[-1] - sizes[0])
             rate = growth / slope.value / 1e3 if slope.value else 0.0
-            beyond = rate > (bench.rates.matmul_gflops or float("inf"))
+            beyond = rate > (bench.rates.matmul_gflops or math.inf)
             yield Fit(label, overhead, slope, None if beyond else rate)
 
 
@@ -142,8 +138,9 @@ def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
         few = "1 round is" if rounds == 1 else f"{rounds} rounds are"
         yield f"{few} few for an interval; give it more --rounds or --budget"
     yield from _other_problems(bench)
-    yield from _unsteady(cells)
-    yield from _together(cells)
+    if cells:
+        yield from _unsteady(cells)
+        yield from _slower(cells)
     yield from _bent(bench)
 
 
@@ -162,30 +159,35 @@ def _other_problems(bench: Bench) -> Iterator[str]:
 
 
 def _unsteady(cells: Sequence[Cell]) -> Iterator[str]:
-    def beyond(most: float, measure: Callable[[Cell], float]) -> dict[str, float]:
-        return {cell.label: value for cell in cells if (value := measure(cell)) > most}
+    """Step times that spread or had not settled, and processors that were busy otherwise."""
 
-    if spreads := beyond(UNSTEADY, _spread):
+    def mean(name: str, cell: Cell) -> float:
+        return statistics.fmean(getattr(each, name) or 0.0 for each in cell.good)
+
+    spreads = {cell.label: spread for cell in cells if (spread := _spread(cell)) > UNSTEADY}
+    if spreads:
         up_to = "up to " if len(spreads) > 1 else ""
         yield (
             f"step times of {listed(spreads)} spread by {up_to}{max(spreads.values()):.0%}; close "
             "other programs, or try --threads 1, or give it more --rounds"
         )
-    waits = beyond(UNSTEADY, lambda cell: 1 - _mean(cell, "cpu_share"))
-    if waits and all((each.device or "cpu") == "cpu" for cell in cells for each in cell.good):
+    shares = {c.label: s for c in cells if (s := mean("cpu_share", c)) < 1 - UNSTEADY}
+    if shares and all((each.device or "cpu") == "cpu" for cell in cells for each in cell.good):
         yield (
-            f"{listed(waits)} had a processor for only {1 - max(waits.values()):.0%} of the time; "
+            f"{listed(shares)} had a processor for only {min(shares.values()):.0%} of the time; "
             "the machine is busy: try fewer --threads"
         )
-    if faster := beyond(0.5, lambda cell: 1 - _mean(cell, "settled")):
+    if faster := [cell.label for cell in cells if mean("settled", cell) < 0.5]:
         yield (
-            f"{listed(faster)} still got faster when warm-up was cut off; "
+            f"{listed(dict.fromkeys(faster))} still got faster when warm-up was cut off; "
             "allow it more with --warmup 10s"
         )
-
-
-def _mean(cell: Cell, name: str) -> float:
-    return statistics.fmean(getattr(each, name) or 0.0 for each in cell.good)
+    others = statistics.fmean(mean("others_share", cell) for cell in cells)
+    if others > UNSTEADY:
+        yield (
+            f"other processes had {others:.0%} of the processors meanwhile; close them, "
+            "or measure on a machine of its own"
+        )
 
 
 def _spread(cell: Cell) -> float:
@@ -194,14 +196,8 @@ def _spread(cell: Cell) -> float:
     return float((high - low) / 2 / middle)
 
 
-def _together(cells: Sequence[Cell]) -> Iterator[str]:
-    """Whether others were busy, and whether all got slower, as when a processor gets hot."""
-    others = statistics.fmean(_mean(cell, "others_share") for cell in cells) if cells else 0.0
-    if others > UNSTEADY:
-        yield (
-            f"other processes had {others:.0%} of the processors meanwhile; close them, "
-            "or measure on a machine of its own"
-        )
+def _slower(cells: Sequence[Cell]) -> Iterator[str]:
+    """Whether all got slower, as when a processor gets hot."""
     changes = []
     for cell in cells:
         times = [statistics.median(each.blocks_us) for each in cell.good]
@@ -218,11 +214,8 @@ def _together(cells: Sequence[Cell]) -> Iterator[str]:
 
 def _bent(bench: Bench) -> Iterator[str]:
     for fit in bench.fits:
-        times = {
-            cell.size: cell.step_us.value
-            for cell in bench.cells
-            if cell.label == fit.label and cell.size and cell.step_us
-        }
+        cells = [cell for cell in bench.cells if cell.label == fit.label]
+        times = {cell.size: cell.step_us.value for cell in cells if cell.size and cell.step_us}
         start, slope = fit.overhead_us.value, fit.slope_us.value
         off, size = max((abs((start + slope * n) / us - 1), n) for n, us in times.items())
         if off > BENT:

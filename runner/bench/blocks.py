@@ -1,4 +1,4 @@
-"""Steps timed in blocks, inside the process that is measured: warmed up first, undisturbed."""
+"""What is timed in a measured process, in blocks: steps, and the machine's own rates."""
 
 import contextlib
 import gc
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import machine
 from ..config import frameworks
 from ..config.settings import SIZES, Config
 from ..errors import error_data
@@ -27,6 +28,8 @@ from ..training.worker import Leash, Send, peak_bytes, status_bytes
 BLOCK_US = 20_000  # the least length of a block: the clock and an interrupt are nothing beside it
 SETTLED = 3  # warm-up ends when so many blocks in a row were no faster than the best before them
 FASTER = 0.99  # what counts as faster
+SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}  # rows of the square matrices multiplied
+COPIED_BYTES = {"cpu": 1 << 26, "cuda": 1 << 31, "mps": 1 << 28}  # or 4 times the cache, if more
 
 
 @dataclass
@@ -43,13 +46,9 @@ class BlockTimer:
     pulled: int = 0
     yielded: int = 0
     began_ns: int = 0
-    first_us: float = 0.0
-    warmup: list[float] = field(default_factory=list)
-    warmup_steps: int = 0
     block_steps: int = 1
-    times_us: list[float] = field(default_factory=list)
-    shares: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
+    timed: dict[str, Any] = field(default_factory=dict)  # fields of a Round; empty until the end
 
     def steps(self) -> Iterator[int]:
         """The steps, counted from 0; as many as it takes."""
@@ -58,14 +57,22 @@ class BlockTimer:
         self.began_ns = time.perf_counter_ns()
         gc.disable()
         try:
-            self.first_us = yield from self._block()
-            yield from self._warm_up()
-            self.warmup_steps, usage = self.pulled, usage_ns()
-            while not self.stopped and len(self.times_us) < self.blocks:
-                self.times_us.append((yield from self._block()))
-            wall, own, busy = map(float, usage_ns() - usage)
-            others = max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
-            self.shares = {"cpu_share": own / wall, "others_share": others}
+            first_us = yield from self._block()
+            settled = yield from self._warm_up()
+            warmup_steps, before = self.pulled, usage_ns()
+            blocks_us: list[float] = []
+            while len(blocks_us) < self.blocks and not self.stopped:
+                blocks_us.append((yield from self._block()))
+            wall, own, busy = map(float, usage_ns() - before)
+            self.timed = {
+                "first_us": first_us,
+                "warmup_steps": warmup_steps,
+                "settled": settled,
+                "blocks_us": blocks_us,
+                "block_steps": self.block_steps,
+                "cpu_share": own / wall,
+                "others_share": max(0.0, busy - own) / (wall * (os.cpu_count() or 1)),
+            }
         finally:
             gc.enable()
 
@@ -86,25 +93,26 @@ class BlockTimer:
         gc.collect()
         return us
 
-    def _warm_up(self) -> Generator[int, None, None]:
-        """Make blocks long enough, then wait until they stop getting faster, or for `warmup_s`."""
+    def _warm_up(self) -> Generator[int, None, bool]:
+        """Make blocks long enough, then wait until they stop getting faster, or for `warmup_s`.
+
+        Returns whether they have stopped.
+        """
+        times: list[float] = []
         while not self.stopped:
             before = self.pulled
             us = yield from self._block()
             steps = self.pulled - before
             if us * steps < BLOCK_US:
-                enough = math.ceil(1.1 * BLOCK_US / us)
-                self.block_steps = min(enough, 10 * steps)
+                self.block_steps = min(math.ceil(1.1 * BLOCK_US / us), 10 * steps)
                 continue
-            self.warmup.append(us)
-            if self.settled or time.perf_counter_ns() - self.began_ns > self.warmup_s * 1e9:
-                return
-
-    @property
-    def settled(self) -> bool:
-        """Whether blocks have stopped getting faster."""
-        before, last = self.warmup[:-SETTLED], self.warmup[-SETTLED:]
-        return bool(before) and min(last) >= FASTER * min(before)
+            times.append(us)
+            earlier, last = times[:-SETTLED], times[-SETTLED:]
+            if earlier and min(last) >= FASTER * min(earlier):
+                return True
+            if time.perf_counter_ns() - self.began_ns > self.warmup_s * 1e9:
+                break
+        return False
 
 
 def usage_ns() -> np.ndarray:
@@ -115,6 +123,22 @@ def usage_ns() -> np.ndarray:
         ticks = user + nice + system + irq + soft + steal
         busy = ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     return np.array([time.perf_counter_ns(), time.process_time_ns(), busy])
+
+
+def barrier(device: str) -> Callable[[], None]:
+    """A function that waits until a device has done all it was asked to: nothing, on a CPU."""
+    torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
+    if device == "cpu":
+        return lambda: None
+    if tf is not None:
+        return lambda: tf.test.experimental.sync_devices()
+    if torch is not None:
+        kind = torch.mps if device == "mps" else torch.cuda
+        return lambda: kind.synchronize()
+    raise ContractError(f"how to wait for {device} is known only of torch and tensorflow")
+
+
+# --- steps of training
 
 
 def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
@@ -167,23 +191,13 @@ def time_blocks(train: Train, values: dict[str, Any], timer: BlockTimer) -> dict
     if timer.stopped:
         return {"outcome": timer.stopped}
     contract.check_pulled(train, timer.began_ns)
-    diverged = not all(map(math.isfinite, as_floats([last] if timer.yielded else [])))
-    if not timer.shares:
-        if diverged:  # it looks at its losses itself
-            return {"outcome": "diverged"}
+    diverged = timer.yielded > 0 and not all(map(math.isfinite, as_floats([last])))
+    if not timer.timed and not diverged:  # else it looks at its losses itself
         raise contract.ended_early(train, f"only {timer.yielded}")
-    if returned is not None or shapes:
+    if timer.timed and (returned is not None or shapes):
         contract.take_weights(train, cfg, shapes, returned, loss)
-    return {
-        "outcome": "diverged" if diverged else "ok",
-        "blocks_us": timer.times_us,
-        "block_steps": timer.block_steps,
-        "warmup_steps": timer.warmup_steps,
-        "settled": timer.settled,
-        "setup_s": (timer.began_ns - begun) / 1e9,
-        "first_us": timer.first_us,
-        **timer.shares,
-    }
+    outcome, setup_s = "diverged" if diverged else "ok", (timer.began_ns - begun) / 1e9
+    return {"outcome": outcome, "setup_s": setup_s, **timer.timed}
 
 
 def own_flops(module: Any, cfg: Config) -> float | None:
@@ -197,14 +211,64 @@ def own_flops(module: Any, cfg: Config) -> float | None:
     raise ContractError(f"{message} (got {operations!r})")
 
 
-def barrier(device: str) -> Callable[[], None]:
-    """A function that waits until a device has done all it was asked to: nothing, on a CPU."""
-    torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
-    if device == "cpu":
-        return lambda: None
-    if tf is not None:
-        return lambda: tf.test.experimental.sync_devices()
-    if torch is not None:
-        kind = torch.mps if device == "mps" else torch.cuda
-        return lambda: kind.synchronize()
-    raise ContractError(f"how to wait for {device} is known only of torch and tensorflow")
+# --- the machine's rates
+
+Calls = tuple[Callable[[], Any], Callable[[], Any]]  # a matrix product, and a copy
+
+
+def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+    """The best rates of some blocks, as fields of Rates; a copy is both read and written.
+
+    With the framework of the job, or with NumPy if that is none of PROBES.
+    """
+    by = job["framework"] if job["framework"] in PROBES else "numpy"
+    device, dtype = frameworks.resolve_device(job["config"]["device"], by), job["config"]["dtype"]
+    kind, itemsize = device.partition(":")[0], np.dtype(dtype).itemsize
+    side, copied = SIDE[kind], max(COPIED_BYTES[kind], 4 * (machine.cache_bytes() or 0))
+    multiply, copy = PROBES[by](device, dtype, side, copied // itemsize)
+    rates = {
+        "matmul_gflops": 2 * side**3 / best_us(multiply, barrier(device)) / 1e3,
+        "copy_gb_s": 2 * copied / best_us(copy, barrier(device)) / 1e3,
+    }
+    return {"outcome": "ok", "error": None, "matmul_by": by, **rates}
+
+
+def best_us(call: Callable[[], Any], wait: Callable[[], None]) -> float:
+    """The time of one call in the fastest of three blocks, after one that warms up."""
+    timer = BlockTimer(3, 0.0, wait)
+    for _ in timer.steps():
+        call()
+        timer.yielded += 1
+    return float(min(timer.timed["blocks_us"]))
+
+
+def _numpy(device: str, dtype: str, side: int, count: int) -> Calls:
+    a, b = np.random.default_rng(0).random((2, side, side)).astype(dtype)
+    out = np.empty_like(a)
+    source, target = np.ones(count, dtype), np.empty(count, dtype)
+    return lambda: np.matmul(a, b, out=out), lambda: np.copyto(target, source)
+
+
+def _torch(device: str, dtype: str, side: int, count: int) -> Calls:
+    import torch
+
+    made: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}
+    a, b = torch.rand(2, side, side, **made)
+    out = torch.empty_like(a)
+    source, target = torch.ones(count, **made), torch.empty(count, **made)
+    return lambda: torch.mm(a, b, out=out), lambda: target.copy_(source)
+
+
+def _tensorflow(device: str, dtype: str, side: int, count: int) -> Calls:
+    import tensorflow as tf
+
+    def there(make: Callable[[], Any]) -> Any:
+        with tf.device(device.replace("cuda", "gpu")):
+            return make()
+
+    a, b = there(lambda: tf.random.uniform((2, side, side), dtype=dtype))
+    source = there(lambda: tf.ones(count, dtype))
+    return lambda: there(lambda: tf.linalg.matmul(a, b)), lambda: there(lambda: -source)
+
+
+PROBES = {"numpy": _numpy, "torch": _torch, "tensorflow": _tensorflow}

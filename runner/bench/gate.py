@@ -62,12 +62,9 @@ def confirmed(
     announce(f"measuring again, to be sure: {', '.join(doubtful)}")
     since = measuring.measure(doubtful)
     second = {each.label: each for each in _slowdowns(measuring.bench, baseline, limit, since)}
-    return [agreed(each, second.get(each.label, each)) for each in first]
-
-
-def agreed(first: Slowdown, second: Slowdown) -> Slowdown:
-    """What two measurements, the second made because of the first, say together."""
-    return replace(second, confirmed=first.state == "slower")
+    return [
+        replace(second.get(each.label, each), confirmed=each.state == "slower") for each in first
+    ]
 
 
 def check_comparable(bench: Bench, baseline: Bench, source: str, *, other_machine: bool) -> None:

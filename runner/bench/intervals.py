@@ -67,13 +67,9 @@ def line(sizes: Sequence[float], measured: Sequence[Blocks]) -> tuple[Interval, 
     times = np.stack([np.median(each, axis=0) for each in _resampled(measured, sorted(common))])
     # Least squares of (overhead + slope x) / time against 1, for each column of `times`.
     a, b = 1 / times, np.asarray(sizes, dtype=float)[:, None] / times  # (sizes, 1 + DRAWS)
-    aa, ab, bb = (a * a).sum(0), (a * b).sum(0), (b * b).sum(0)
-    a1, b1 = a.sum(0), b.sum(0)
-    determinant = aa * bb - ab * ab
-    overhead = (bb * a1 - ab * b1) / determinant
-    slope = (aa * b1 - ab * a1) / determinant
-    slope = np.where(overhead < 0, b1 / bb, slope)
-    overhead = np.where(slope < 0, a1 / aa, np.maximum(overhead, 0))
+    overhead, slope = np.linalg.pinv(np.stack([a.T, b.T], axis=-1)).sum(axis=-1).T
+    slope = np.where(overhead < 0, b.sum(0) / (b * b).sum(0), slope)
+    overhead = np.where(slope < 0, a.sum(0) / (a * a).sum(0), np.maximum(overhead, 0))
     return _interval(overhead), _interval(np.maximum(slope, 0))
 
 

@@ -3,11 +3,10 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 from ..errors import UserError
 from ..files import write, writing
@@ -173,20 +172,15 @@ def _checked(kind: Any, value: Any) -> Any:
     parts, origin = get_args(kind), get_origin(kind) or kind
     if origin is UnionType:  # that of something and None
         return None if value is None else _checked(parts[0], value)
-    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
-        hints = _hints(kind)
-        return kind(**{n: _checked(hints[n], each) for n, each in value.items() if n in hints})
-    if origin is list and isinstance(value, list):
-        return [_checked(parts[0], each) for each in value]
-    if origin is tuple and isinstance(value, list):
-        return tuple(_checked(part, each) for part, each in zip(parts, value, strict=True))
+    if is_dataclass(kind) and isinstance(value, dict):
+        types = {each.name: each.type for each in fields(kind) if each.name in value}
+        return origin(**{name: _checked(types[name], value[name]) for name in types})
+    if origin in (list, tuple) and isinstance(value, list):
+        return origin(_checked(parts[0], each) for each in value)
     number = isinstance(value, int | float) and math.isfinite(value)
     if not (number if origin is float else isinstance(value, origin)):
         raise ValueError(value)
     return value
-
-
-_hints = cache(get_type_hints)
 
 
 def stored(experiment: Path) -> list[Path]:

@@ -2,13 +2,11 @@
 
 import dataclasses
 import os
-import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,14 +21,7 @@ from . import analysis
 from .measurement import Bench, Cell, Round
 
 MOST_SIZES = 20
-
-
-@dataclass
-class Entry:
-    """A cell and the run that it repeats."""
-
-    cell: Cell
-    run: Run
+Entries = Sequence[tuple[Cell, Run]]  # what is to be measured: a cell and the run that it repeats
 
 
 @contextmanager
@@ -39,8 +30,8 @@ def entries(
     scaled: Callable[[Assignment], Experiment],
     scale: str | None,
     revision: str | None,
-) -> Iterator[list[Entry]]:
-    """The cells to measure, and their runs; a revision's sources exist until the block ends.
+) -> Iterator[Entries]:
+    """What is to be measured; a revision's sources exist until the block ends.
 
     `scaled` makes the experiment with another size.
     """
@@ -50,16 +41,16 @@ def entries(
         yield [_entry(run, size=size) for size, scaled_to in at.items() for run in make(scaled_to)]
         return
     runs = make(experiment)
-    made = [_entry(run) for run in runs]
+    made = list(map(_entry, runs))
     if revision is None:
         yield made
         return
     with tempfile.TemporaryDirectory(prefix="twolayer-") as folder:
         then = at_revision((run for run in runs if not run.missing), revision, Path(folder))
-        yield [*made, *(_entry(run, revision=revision) for run in then)]
+        yield made + [_entry(run, revision=revision) for run in then]
 
 
-def _entry(run: Run, *, size: int | None = None, revision: str = "") -> Entry:
+def _entry(run: Run, *, size: int | None = None, revision: str = "") -> tuple[Cell, Run]:
     """A cell without rounds, but for one that failed if the run can't start."""
     implementation = run.implementation
     cell = Cell(
@@ -76,32 +67,29 @@ def _entry(run: Run, *, size: int | None = None, revision: str = "") -> Entry:
     )
     if run.missing:
         cell.rounds.append(Round(0, 0, "failed", error_data("NotInstalled", run.missing)))
-    return Entry(cell, run)
+    return cell, run
 
 
-def new(
-    name: str, entries: Sequence[Entry], *, over: str | None, scale: str | None, **more: Any
-) -> Bench:
+def new(entries: Entries, *, over: str | None, scale: str | None, **more: Any) -> Bench:
     """A bench with nothing measured yet; `more` are further fields of it.
 
     Raises UserError unless `over` is among the entries.
     """
-    labels = [entry.cell.label for entry in entries]
+    cells, runs = [cell for cell, _ in entries], [run for _, run in entries]
+    labels = [cell.label for cell in cells]
     if over is not None and over not in labels:
         hint = nearest(over, labels) or f"; measured are {listed(dict.fromkeys(labels))}"
         raise UserError(f"--over: {over} is not among those measured{hint}")
-    able = [entry.cell.label for entry in entries if not entry.run.missing]
-    imports = dict.fromkeys(n for entry in entries for n in entry.run.implementation.imports)
+    able = [cell.label for cell in cells if not cell.failure]
     return Bench(
-        name=name,
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         baseline=over or (able or labels)[0],
         axis=scale.partition("=")[0].strip() if scale else "",
-        threads=entries[0].run.threads,
-        cells=[entry.cell for entry in entries],
+        threads=runs[0].threads,
+        cells=cells,
         machine=machine.describe(),
-        versions=packages.versions(list(imports)),
-        git=machine.git_state(entries[0].run.implementation.source.parent),
+        versions=packages.versions(n for run in runs for n in run.implementation.imports),
+        git=machine.git_state(runs[0].implementation.source.parent),
         **more,
     )
 
@@ -118,11 +106,12 @@ def parse_scale(text: str) -> tuple[str, list[int]]:
             f"N=60,120,240 (got {text!r}){nearest(axis, SIZES)}"
         )
     sizes: list[int] = []
-    if ends := re.fullmatch(r"(\d{1,12})\s*\.\.\s*(\d{1,12})", values):
-        first, last = map(int, ends.groups())
-        sizes = [first << doubled for doubled in range((last // max(first, 1)).bit_length())]
-    elif re.fullmatch(r"\s*\d{1,12}\s*(,\s*\d{1,12}\s*)*", values):
-        sizes = list(map(int, values.split(",")))
+    with suppress(ValueError):
+        if ".." in values:
+            first, last = map(int, values.split(".."))
+            sizes = [first << doubled for doubled in range((last // max(first, 1)).bit_length())]
+        else:
+            sizes = list(map(int, values.split(",")))
     rising = sizes and sizes[0] > 0 and sorted(set(sizes)) == sizes
     if not rising or not 2 <= len(sizes) <= MOST_SIZES:
         raise UserError(
@@ -140,8 +129,6 @@ def at_revision(runs: Iterable[Run], revision: str, folder: Path) -> list[Run]:
 
     Raises UserError if an implementation is in no git repository, or was not there yet.
     """
-    if revision.startswith("-"):
-        raise UserError(f"--against {revision}: is not a revision")
     return [_then(run, revision, folder / str(number)) for number, run in enumerate(runs)]
 
 

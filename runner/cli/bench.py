@@ -71,11 +71,10 @@ def bench(
         return inputs.load_experiment(config, [size, *assignments], options, impl)
 
     with plan.entries(experiment, at_size, scale, against) as entries:
-        printing.say_notes((entry.run for entry in entries), quiet)
+        printing.say_notes((run for _, run in entries), quiet)
         command = inputs.command_line()
-        new = plan.new(
-            experiment.name, entries, over=over, scale=scale, order_seed=order_seed, command=command
-        )
+        about = {"name": experiment.name, "order_seed": order_seed, "command": command}
+        new = plan.new(entries, over=over, scale=scale, **about)
         measuring = Measuring(
             new,
             entries,
