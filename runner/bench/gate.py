@@ -10,7 +10,7 @@ from .measurement import Bench, Interval
 from .rounds import Measuring
 
 SAME_MACHINE = ("host", "cpu", "usable_cores")
-NOT_COMPARED = ("epochs", "threads", *SHOWN_ONLY)  # no part in a step; `auto` may be threads
+NOT_COMPARED = ("epochs", *SHOWN_ONLY)  # settings with no part in a step
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Slowdown:
 
 def _slowdowns(
     bench: Bench, baseline: Bench | None, limit: float, since: int = 0
-) -> Iterator[Slowdown]:
+) -> dict[str, Slowdown]:
     """Each cell over the same of a baseline or, paired by round, over its twin at the revision.
 
     Of `bench` only the rounds from `since` on count.
@@ -45,26 +45,26 @@ def _slowdowns(
     else:
         before = {cell.impl: cell.blocks(since) for cell in bench.cells if cell.revision}
     over = intervals.unpaired_ratio if baseline else intervals.paired_ratio
+    slowdowns = {}
     for cell in bench.cells:
         blocks, former = cell.blocks(since), before.get(cell.label)
         if blocks and former and (ratio := over(blocks, former)):
-            yield Slowdown(cell.label, ratio, limit)
+            slowdowns[cell.label] = Slowdown(cell.label, ratio, limit)
+    return slowdowns
 
 
 def confirmed(
     measuring: Measuring, baseline: Bench | None, limit: float, announce: Callable[[str], None]
 ) -> list[Slowdown]:
     """Whether any has become slower; what is in doubt is measured again first."""
-    first = list(_slowdowns(measuring.bench, baseline, limit))
-    doubtful = sorted(each.label for each in first if each.state != "ok")
-    if not doubtful or measuring.stop.is_set():
-        return first
-    announce(f"measuring again, to be sure: {', '.join(doubtful)}")
-    since = measuring.measure(doubtful)
-    second = {each.label: each for each in _slowdowns(measuring.bench, baseline, limit, since)}
-    return [
-        replace(second.get(each.label, each), confirmed=each.state == "slower") for each in first
-    ]
+    first = _slowdowns(measuring.bench, baseline, limit)
+    doubtful = sorted(label for label, each in first.items() if each.state != "ok")
+    if doubtful and not measuring.stop.is_set():
+        announce(f"measuring again, to be sure: {', '.join(doubtful)}")
+        since = measuring.measure(doubtful)
+        for label, second in (first | _slowdowns(measuring.bench, baseline, limit, since)).items():
+            first[label] = replace(second, confirmed=first[label].state == "slower")
+    return list(first.values())
 
 
 def check_comparable(bench: Bench, baseline: Bench, source: str, *, other_machine: bool) -> None:
@@ -75,14 +75,11 @@ def check_comparable(bench: Bench, baseline: Bench, source: str, *, other_machin
 
 def _differences(bench: Bench, baseline: Bench, other_machine: bool) -> Iterator[str]:
     then, here = baseline.machine, bench.machine
-    machines = [
-        f"{name} {then.get(name)} there, {here.get(name)} here"
-        for name in SAME_MACHINE
-        if then.get(name) != here.get(name)
-    ]
-    if machines and not other_machine:
+    other = [name for name in SAME_MACHINE if then.get(name) != here.get(name)]
+    if other and not other_machine:
+        values = "; ".join(f"{n} {then.get(n)} there, {here.get(n)} here" for n in other)
         yield (
-            f"is from another machine ({'; '.join(machines)}), whose times don't compare; "
+            f"is from another machine ({values}), whose times don't compare; "
             "measure both with --against, or accept it with --other-machine"
         )
     before = {cell.label: cell for cell in baseline.cells if cell.good and cell.size is None}
@@ -91,14 +88,11 @@ def _differences(bench: Bench, baseline: Bench, other_machine: bool) -> Iterator
             f"has no measurement of {listed(lacking)}; choose what it has with --impl "
             f"({', '.join(before) or 'nothing'}), or measure it anew"
         )
-    settings = [("all", {"threads": baseline.threads}, {"threads": bench.threads})]
     for cell in bench.cells:
-        own = {name: value for name, value in cell.config.items() if name not in NOT_COMPARED}
-        settings.append((cell.label, before[cell.label].config, own))
-    for label, former, now in settings:
-        for name, value in now.items():
-            if (old := former.get(name)) != value:
+        former = before[cell.label].config | {"threads": baseline.threads}
+        for name, value in (cell.config | {"threads": bench.threads}).items():
+            if name not in NOT_COMPARED and (old := former.get(name)) != value:
                 yield (
-                    f"measured {label} with {name} {old}, this would be with {value}; use "
+                    f"measured {cell.label} with {name} {old}, this would be with {value}; use "
                     f"--{name.replace('_', '-')} {old}, or measure the baseline anew"
                 )

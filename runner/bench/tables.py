@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple
 
 from ..errors import one_line
 from ..tables import Table, exact
@@ -36,10 +37,10 @@ def comparison(bench: Bench) -> Table:
     header = ("implementation", "µs/step", "95 % interval", over, "interval", "place")
     rows = []
     for cell in sorted(bench.cells, key=lambda c: c.step_us.value if c.step_us else math.inf):
+        times = _written(cell.step_us, microseconds, _ending(cell))
+        ratio = _written(cell.ratio, "{:.3f}".format, "-" if cell.step_us else "")
         place = "-".join(map(str, dict.fromkeys(cell.rank or ())))
-        ratio = _with_interval(cell.ratio, "{:.3f}".format)
-        times = [*_with_interval(cell.step_us, microseconds), *ratio, place]
-        rows.append([_name(cell), *(times if cell.step_us else [_ending(cell), "", "", "", ""])])
+        rows.append([_name(cell), *times, *ratio, place])
     return Table(header, rows, frozenset({0}), frozenset({2, 4}))
 
 
@@ -52,10 +53,13 @@ def _name(cell: Cell) -> str:
     return f"{cell.label} *" if cell.family in OTHER_WORK else cell.label
 
 
-def _with_interval(interval: Interval | None, written: Callable[[float], str]) -> tuple[str, str]:
+def _written(
+    interval: Interval | None, form: Callable[[float], str], none: str = "-"
+) -> tuple[str, str]:
+    """The value, and `low to high`."""
     if interval is None:
-        return "-", ""
-    return written(interval.value), f"{written(interval.low)} to {written(interval.high)}"
+        return none, ""
+    return form(interval.value), f"{form(interval.low)} to {form(interval.high)}"
 
 
 def microseconds(value: float) -> str:
@@ -91,25 +95,20 @@ def growth(bench: Bench) -> Table:
     labels = list(dict.fromkeys(cell.label for cell in bench.cells))
     rows = []
     for size in sorted(size for size in bench.sizes if size is not None):
-        cells = {cell.label: cell for cell in bench.at(size)}
-        times = ((cells[label].step_us, _ending(cells[label])) for label in labels)
-        rows.append([f"{size}", *(microseconds(us.value) if us else end for us, end in times)])
+        times = {c.label: _written(c.step_us, microseconds, _ending(c))[0] for c in bench.at(size)}
+        rows.append([str(size), *(times[label] for label in labels)])
     return Table([f"{bench.axis} (µs/step)", *labels], rows)
 
 
 def fits(bench: Bench) -> Table:
     """The overhead of a step, and what each more of the size adds to it."""
     slope = (f"ns per {bench.axis}", "interval", "GFLOP/s of the growth")
-    rows = [
-        [
-            fit.label,
-            *_with_interval(fit.overhead_us, microseconds),
-            *_with_interval(fit.slope_us, lambda us: f"{us * 1e3:.4g}"),
-            _rate(fit.gflops),
-        ]
-        for fit in bench.fits
-    ]
     header = ("implementation", "overhead µs", "95 % interval", *slope)
+    rows = []
+    for fit in bench.fits:
+        overhead = _written(fit.overhead_us, microseconds)
+        per_unit = _written(fit.slope_us, lambda us: f"{us * 1e3:.4g}")
+        rows.append([fit.label, *overhead, *per_unit, _rate(fit.gflops)])
     return Table(header, rows, frozenset({0}), frozenset({2, 4}))
 
 
@@ -118,7 +117,7 @@ def verdicts(slowdowns: Iterable[Slowdown], against: str) -> Table:
     header = ("implementation", f"time over {against}", "95 % interval", "limit", "verdict")
     rows = []
     for each in slowdowns:
-        ratio = _with_interval(each.ratio, "{:.3f}".format)
+        ratio = _written(each.ratio, "{:.3f}".format)
         rows.append([each.label, *ratio, f"{each.limit:.2f}", VERDICTS[each.state]])
     return Table(header, rows, frozenset({0, 4}))
 
@@ -130,9 +129,8 @@ def flat(bench: Bench) -> Table:
         row: dict[str, object] = {name: getattr(cell, name) for name in FLAT_FIRST}
         row |= {"outcome": cell.failure.outcome if cell.failure else "ok", "rounds": len(cell.good)}
         for name, interval in (("step_us", cell.step_us), ("ratio", cell.ratio)):
-            for end in ("value", "low", "high"):
-                key = name if end == "value" else f"{name}_{end}"
-                row[key] = interval and getattr(interval, end)
+            value, low, high = astuple(interval) if interval else (None, None, None)
+            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
         row["place_best"], row["place_worst"] = cell.rank or (None, None)
         rows.append(row | {name: getattr(cell, name) for name in FLAT_LAST})
     return Table(list(rows[0]), [list(map(exact, row.values())) for row in rows])
@@ -153,8 +151,7 @@ def remarks(bench: Bench) -> Iterator[str]:
             f"{bench.threads} thread{'' if bench.threads == 1 else 's'}"
         )
     for family, what in OTHER_WORK.items():
-        labels = dict.fromkeys(cell.label for cell in bench.cells if cell.family == family)
-        if labels:
+        if labels := dict.fromkeys(cell.label for cell in bench.cells if cell.family == family):
             yield f"* {', '.join(labels)}: other work in a step than the rest: {what}"
     beyond = {c.label: c.good[-1].flops for c in bench.cells if c.limit and c.share is None}
     for label, own in beyond.items():
@@ -167,8 +164,7 @@ def remarks(bench: Bench) -> Iterator[str]:
     for cell in bench.cells:
         if cell.failure:
             size = f" at {bench.axis}={cell.size}" if bench.axis else ""
-            error = cell.failure.error
-            reason = one_line(error) if error else "no reason given"
+            reason = one_line(cell.failure.error) if cell.failure.error else "no reason given"
             yield f"{cell.label}{size} {cell.failure.outcome}: {reason}"
 
 
@@ -193,7 +189,5 @@ def _leader(cells: list[Cell], labels: list[str]) -> str:
     lead = intervals.paired_ratio(others[0].blocks(), best.blocks()) if others else None
     if lead is None:
         return f"measured: {best.label} alone"
-    return (
-        f"fastest: {best.label}, {lead.value:.2f} ({lead.low:.2f} to {lead.high:.2f}) times as "
-        f"fast as {others[0].label}, the next"
-    )
+    times = f"{lead.value:.2f} ({lead.low:.2f} to {lead.high:.2f}) times"
+    return f"fastest: {best.label}, {times} as fast as {others[0].label}, the next"
