@@ -24,10 +24,7 @@ MIDDLE_LAYERS = 1.5  # how often DynamicNet's middle layer is applied, on averag
 
 
 def conclude(bench: Bench, rates: Sequence[dict[str, Any]], *, cut_short: bool = False) -> None:
-    """Fill in all of a bench that follows from its rounds.
-
-    `rates` are the machine's, as fields of Rates, by each framework in each round that probed it.
-    """
+    """Fill in all that follows from the rounds, and from what each probe says of the rates."""
     if rates:  # the highest that any framework reached: the limit that all are held to
         matmul = {
             statistics.median(rate["matmul_gflops"] for rate in own): by
@@ -104,21 +101,18 @@ def _fits(bench: Bench) -> Iterator[Fit]:
 
 
 def flops(cfg: Config, family: str) -> float:
-    """Floating-point operations of a step's matrix products, an addition and a product two.
+    """Floating-point operations of a step's matrix products: an addition and a product are two.
 
-    Forward x w1 and a w2; backward both weights' gradients and the hidden layer's. What is
-    elementwise (ReLU, loss, update) is left out: it is the lower order.
+    What is elementwise (ReLU, loss, update) is left out: it is the lower order.
     """
     middle = cfg.H * MIDDLE_LAYERS if family == "dynamic" else 0
     return 2 * cfg.N * cfg.H * (2 * cfg.D_in + 3 * cfg.D_out + 3 * middle)
 
 
 def traffic_bytes(cfg: Config, family: str) -> float:
-    """The least memory traffic of a step in bytes, if no array stays in a cache between uses.
-
-    Each array is counted once for every product that reads or writes it; weights are read
-    and written again, with their gradients, by the update (Adam's has two moments as well).
-    """
+    """The least memory traffic of a step in bytes, if no array stays in a cache between uses."""
+    # Once for every product that reads or writes an array; and the update of the weights, which
+    # reads and writes them, with their gradients (Adam's has two moments as well).
     weights = cfg.H * (cfg.D_in + cfg.D_out + (cfg.H if family == "dynamic" else 0))
     count = cfg.N * (2 * cfg.D_in + 5 * cfg.H + 4 * cfg.D_out)
     count += (10 if family == "adam" else 6) * weights

@@ -20,7 +20,7 @@ from ..config import frameworks
 from ..config.settings import SIZES, Config
 from ..errors import error_data
 from ..training import contract
-from ..training.contract import ContractError, Train, begin, count
+from ..training.contract import ContractError, Train
 from ..training.loading import load_module
 from ..training.loop import as_floats, hooked, host_value
 from ..training.worker import Leash, Send, peak_bytes, status_bytes
@@ -94,7 +94,7 @@ class BlockTimer:
         return us
 
     def _warm_up(self) -> Generator[int, None, bool]:
-        """Make blocks long enough, then wait until they stop getting faster, or for `warmup_s`.
+        """Make blocks long enough, then wait for at most `warmup_s` until they stop getting faster.
 
         Returns whether they have stopped.
         """
@@ -171,14 +171,11 @@ def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash,
 
 
 def time_blocks(train: Train, values: dict[str, Any], timer: BlockTimer) -> dict[str, Any]:
-    """Train with these settings for as long as the blocks take; returns fields of a Round.
-
-    Raises what training raises, and ContractError if it breaks the contract.
-    """
+    """Train with these settings for as long as the blocks take; returns fields of a Round."""
     cfg, shapes = hooked(Config(**values), timer.steps)
     begun = time.perf_counter_ns()
     loss = last = None
-    generator = begin(train, cfg)
+    generator = contract.begin(train, cfg)
     while True:
         try:
             loss = next(generator)
@@ -187,7 +184,7 @@ def time_blocks(train: Train, values: dict[str, Any], timer: BlockTimer) -> dict
             break
         # As `twolayer run` does: a loss on the CPU is taken at once, another is not waited for.
         last = host_value(loss) if cfg.device == "cpu" else loss
-        timer.yielded += count(loss)
+        timer.yielded += contract.count(loss)
     if timer.stopped:
         return {"outcome": timer.stopped}
     contract.check_pulled(train, timer.began_ns)
@@ -217,10 +214,7 @@ Calls = tuple[Callable[[], Any], Callable[[], Any]]  # a matrix product, and a c
 
 
 def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
-    """The best rates of some blocks, as fields of Rates; a copy is both read and written.
-
-    With the framework of the job, or with NumPy if that is none of PROBES.
-    """
+    """The machine's best rates, as fields of Rates, by the job's framework or else by NumPy."""
     by = job["framework"] if job["framework"] in PROBES else "numpy"
     device, dtype = frameworks.resolve_device(job["config"]["device"], by), job["config"]["dtype"]
     kind, itemsize = device.partition(":")[0], np.dtype(dtype).itemsize

@@ -1,6 +1,6 @@
 """Has it become slower? Decided by the ends of intervals, and never by one measurement alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..config.settings import SHOWN_ONLY
@@ -24,10 +24,7 @@ class Slowdown:
 
     @property
     def state(self) -> str:
-        """`ok`, `slower`, or `unsure` where noise decides.
-
-        It is slower only if all of the interval is past the limit, ok only if none of it is.
-        """
+        """`slower` if all of the interval is past the limit, `ok` if none is, else `unsure`."""
         if self.ratio.high <= self.limit:
             return "ok"
         return "slower" if self.ratio.low > self.limit and self.confirmed else "unsure"
@@ -36,10 +33,7 @@ class Slowdown:
 def _slowdowns(
     bench: Bench, baseline: Bench | None, limit: float, since: int = 0
 ) -> dict[str, Slowdown]:
-    """Each cell over the same of a baseline or, paired by round, over its twin at the revision.
-
-    Of `bench` only the rounds from `since` on count.
-    """
+    """Each cell since a round, over that of a baseline or, paired, its twin at the revision."""
     if baseline:
         before = {cell.label: cell.blocks() for cell in baseline.cells}
     else:
@@ -69,30 +63,26 @@ def confirmed(
 
 def check_comparable(bench: Bench, baseline: Bench, source: str, *, other_machine: bool) -> None:
     """Raise UserError unless a bench about to be made compares with the baseline."""
-    if reason := next(_differences(bench, baseline, other_machine), None):
-        raise UserError(f"--baseline {source}: {reason}")
-
-
-def _differences(bench: Bench, baseline: Bench, other_machine: bool) -> Iterator[str]:
     then, here = baseline.machine, bench.machine
     other = [name for name in SAME_MACHINE if then.get(name) != here.get(name)]
     if other and not other_machine:
         values = "; ".join(f"{n} {then.get(n)} there, {here.get(n)} here" for n in other)
-        yield (
-            f"is from another machine ({values}), whose times don't compare; "
+        raise UserError(
+            f"--baseline {source}: is from another machine ({values}), whose times don't compare; "
             "measure both with --against, or accept it with --other-machine"
         )
     before = {cell.label: cell for cell in baseline.cells if cell.good and cell.size is None}
     if lacking := [cell.label for cell in bench.cells if cell.label not in before]:
-        yield (
-            f"has no measurement of {listed(lacking)}; choose what it has with --impl "
-            f"({', '.join(before) or 'nothing'}), or measure it anew"
+        raise UserError(
+            f"--baseline {source}: has no measurement of {listed(lacking)}; choose what it has "
+            f"with --impl ({', '.join(before) or 'nothing'}), or measure it anew"
         )
     for cell in bench.cells:
         former = before[cell.label].config | {"threads": baseline.threads}
         for name, value in (cell.config | {"threads": bench.threads}).items():
             if name not in NOT_COMPARED and (old := former.get(name)) != value:
-                yield (
-                    f"measured {cell.label} with {name} {old}, this would be with {value}; use "
-                    f"--{name.replace('_', '-')} {old}, or measure the baseline anew"
+                raise UserError(
+                    f"--baseline {source}: measured {cell.label} with {name} {old}, this would be "
+                    f"with {value}; use --{name.replace('_', '-')} {old}, or measure the baseline "
+                    "anew"
                 )

@@ -18,7 +18,7 @@ TAIL = 2.5  # percent beyond each end of an interval
 def _resampled(
     measured: Sequence[Blocks], rounds: Sequence[int], seed: int = 0
 ) -> Iterator[np.ndarray]:
-    """(rounds, 1 + DRAWS) medians of rounds for each that was measured: as they are, then drawn.
+    """(rounds, 1 + DRAWS) medians of rounds for each: as measured, then drawn.
 
     All draw the same rounds, so that pairs stay pairs; the blocks in them, each its own.
     """

@@ -151,10 +151,7 @@ def save(bench: Bench, path: Path) -> None:
 
 
 def read_bench(path: Path) -> Bench:
-    """The bench that `save` wrote to a file. Raises UserError if it can't be read.
-
-    Fields that this version does not know are ignored: a newer one may have added some.
-    """
+    """The bench in a file, but for fields unknown here. Raises UserError if it can't be read."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if (schema := values["schema"]) == SCHEMA:

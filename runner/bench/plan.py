@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,10 +31,7 @@ def entries(
     scale: str | None,
     revision: str | None,
 ) -> Iterator[Entries]:
-    """What is to be measured; a revision's sources exist until the block ends.
-
-    `scaled` makes the experiment with another size.
-    """
+    """What is to be measured; the sources of a revision exist until the block ends."""
     if scale is not None:
         axis, sizes = parse_scale(scale)
         at = {size: scaled(Assignment("", axis, str(size), "--scale")) for size in sizes}
@@ -46,8 +43,11 @@ def entries(
         yield made
         return
     with tempfile.TemporaryDirectory(prefix="twolayer-") as folder:
-        then = at_revision((run for run in runs if not run.missing), revision, Path(folder))
-        yield made + [_entry(run, revision=revision) for run in then]
+        for number, run in enumerate(runs):
+            if not run.missing:
+                then = at_revision(run, revision, Path(folder, str(number)))
+                made.append(_entry(then, revision=revision))
+        yield made
 
 
 def _entry(run: Run, *, size: int | None = None, revision: str = "") -> tuple[Cell, Run]:
@@ -71,10 +71,7 @@ def _entry(run: Run, *, size: int | None = None, revision: str = "") -> tuple[Ce
 
 
 def new(entries: Entries, *, over: str | None, scale: str | None, **more: Any) -> Bench:
-    """A bench with nothing measured yet; `more` are further fields of it.
-
-    Raises UserError unless `over` is among the entries.
-    """
+    """A bench with nothing measured yet; a UserError unless `over` is among the entries."""
     cells, runs = [cell for cell, _ in entries], [run for _, run in entries]
     labels = [cell.label for cell in cells]
     if over is not None and over not in labels:
@@ -99,12 +96,7 @@ def new(entries: Entries, *, over: str | None, scale: str | None, **more: Any) -
 
 def parse_scale(text: str) -> tuple[str, list[int]]:
     """`N=15,60,240`, or `N=15..240` for 15, 30, 60, 120 and 240, as an axis and its sizes."""
-    axis, equals, values = map(str.strip, text.partition("="))
-    if not equals or axis not in SIZES:
-        raise UserError(
-            f"--scale: must be {listed(SIZES, 'or')} with sizes, like N=15..960 or "
-            f"N=60,120,240 (got {text!r}){nearest(axis, SIZES)}"
-        )
+    axis, _, values = map(str.strip, text.partition("="))
     sizes: list[int] = []
     with suppress(ValueError):
         if ".." in values:
@@ -112,11 +104,11 @@ def parse_scale(text: str) -> tuple[str, list[int]]:
             sizes = [first << doubled for doubled in range((last // max(first, 1)).bit_length())]
         else:
             sizes = list(map(int, values.split(",")))
-    rising = sizes and sizes[0] > 0 and sorted(set(sizes)) == sizes
-    if not rising or not 2 <= len(sizes) <= MOST_SIZES:
+    rising = 2 <= len(sizes) <= MOST_SIZES and sizes[0] > 0 and sorted(set(sizes)) == sizes
+    if axis not in SIZES or not rising:
         raise UserError(
-            f"--scale: {axis} must have 2 to {MOST_SIZES} sizes from 1 up, each larger than the "
-            f"one before (got {values!r})"
+            f"--scale: must be {listed(SIZES, 'or')} with 2 to {MOST_SIZES} sizes from 1 up, each "
+            f"larger than the one before, like N=15..960 or N=60,120,240 (got {text!r})"
         )
     return axis, sizes
 
@@ -124,15 +116,11 @@ def parse_scale(text: str) -> tuple[str, list[int]]:
 # --- revisions
 
 
-def at_revision(runs: Iterable[Run], revision: str, folder: Path) -> list[Run]:
-    """The same runs with the sources of a git revision, which are unpacked into `folder`.
+def at_revision(run: Run, revision: str, folder: Path) -> Run:
+    """The same run with the sources of a git revision, which are unpacked into `folder`.
 
-    Raises UserError if an implementation is in no git repository, or was not there yet.
+    Raises UserError if its implementation is in no git repository, or was not there yet.
     """
-    return [_then(run, revision, folder / str(number)) for number, run in enumerate(runs)]
-
-
-def _then(run: Run, revision: str, folder: Path) -> Run:
     name, source = run.name, run.implementation.source.resolve()
     homeless = f"{name} is in no git repository ({source.parent}), so it has no revisions"
     root = Path(_git(source.parent, homeless, "rev-parse", "--show-toplevel"))

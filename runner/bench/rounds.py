@@ -1,8 +1,6 @@
-"""Rounds of fresh processes, interleaved in shuffled order.
+"""Rounds of fresh processes: each cell once, forked from a process that has only imported.
 
-A round runs every cell (an implementation with a problem) once, each in a process forked for
-it from one that has only imported. The order within a round is drawn anew, so that whatever
-the machine does meanwhile falls on all alike.
+The order within a round is drawn anew, so that what the machine does meanwhile falls on all alike.
 """
 
 import random
@@ -24,7 +22,7 @@ from .measurement import Bench, Round, save
 from .plan import Entries
 
 PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch
-BLOCKS, RATES = "twolayer.bench.blocks:measure_blocks", "twolayer.bench.blocks:measure_rates"
+TASKS = "twolayer.bench.blocks"
 
 
 class Watcher(Protocol):
@@ -53,10 +51,7 @@ class Measuring:
     rates: list[dict[str, Any]] = field(default_factory=list)  # fields of Rates
 
     def measure(self, impls: Container[str] | None = None) -> int:
-        """Measure all cells, or some implementations anew, and draw the conclusions.
-
-        The file is written after each round. Returns the number of the first of these rounds.
-        """
+        """Measure all, or some anew, and conclude; returns the number of the first round of it."""
         bench, begun, done = self.bench, time.monotonic(), 0
         save(bench, self.path)  # a folder that can't be written to is no later surprise
         first = 1 + max((each.number for cell in bench.cells for each in cell.good), default=-1)
@@ -93,13 +88,13 @@ class Measuring:
             if self.stop.is_set():
                 return
             show(cell.label)
-            result = self._perform(run, hosts, task=BLOCKS, **amount)
+            result = self._perform(run, hosts, task=f"{TASKS}:measure_blocks", **amount)
             if result["outcome"] != "interrupted":
                 known = {n: result[n] for n in Round.__dataclass_fields__ if n in result}
                 cell.rounds.append(Round(**known | {"number": number, "place": place}))
         by_framework = {cell.framework: run for cell, run in entries}
         for run in by_framework.values() if probed else ():
-            result = self._perform(run, hosts, task=RATES)
+            result = self._perform(run, hosts, task=f"{TASKS}:measure_rates")
             self.rates += [result] if result["outcome"] == "ok" else []
 
     def _perform(self, run: Run, hosts: Hosts, **task: Any) -> dict[str, Any]:

@@ -176,6 +176,6 @@ def test_git_is_asked_about_the_folder_whatever_a_hook_has_set(tmp_path, monkeyp
     monkeypatch.setenv("GIT_PREFIX", "impls/")
     assert git_state(here) == {"commit": commit, "dirty": True}
     (here / "mine.py").write_text('"""Now."""\n\n\ndef train(cfg):\n    yield 2.0\n')
-    runs = make(config.load(config.find_config("smoke"), impls=[str(here / "mine.py")]))
-    (then,) = at_revision(runs, "HEAD", tmp_path)
+    (run,) = make(config.load(config.find_config("smoke"), impls=[str(here / "mine.py")]))
+    then = at_revision(run, "HEAD", tmp_path / "then")
     assert then.implementation.title == "In here."

@@ -378,7 +378,7 @@ def test_a_revision_is_measured_with_what_it_imported_then(tmp_path):
     run = plan.Run(catalogue.from_file(tmp_path / "impls" / "mine.py"), Config())
     folder = tmp_path / "there"
     folder.mkdir()
-    (then,) = at_revision([run], "HEAD", folder)
+    then = at_revision(run, "HEAD", folder)
     now, before = run.implementation.sources.sha256, then.implementation.sources.sha256
     assert now.keys() == before.keys() == {"mine.py", "../libs/utl.py"}
     assert now["mine.py"] == before["mine.py"]
@@ -396,4 +396,4 @@ def test_what_pythonpath_brings_is_in_the_identity_and_no_revision(tmp_path, mon
     assert names(tmp_path / "impls" / "mine.py") == {"mine.py", "../src/utl.py"}
     run = plan.Run(catalogue.from_file(tmp_path / "impls" / "mine.py"), Config())
     with pytest.raises(UserError, match=r"mine would import .*/src/utl\.py as it is now"):
-        at_revision([run], "HEAD", tmp_path / "there")
+        at_revision(run, "HEAD", tmp_path / "there")
