@@ -8,6 +8,7 @@ Some file systems have no locks (NFS and Lustre can be mounted without). There e
 granted: nothing else could tell a sweep that is at work from one that was killed.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -34,11 +35,10 @@ class Claims:
     """
 
     def __init__(self, folder: Path, note: Callable[[str], None]) -> None:
-        self.folder, self.note = folder, note
+        self.folder, self.note, self.has_locks = folder, note, True
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self.handle = os.open(folder / ".claims", os.O_RDWR | os.O_CREAT, 0o644)
-        self.has_locks = True
 
     def acquire(self, key: str) -> bool:
         """Claim a run; False if another process has."""
@@ -60,23 +60,20 @@ class Claims:
 
     def holding(self, keys: list[str]) -> str:
         """`12 runs are being done by another sweep, process 4711 on this host`."""
-        pids = [str(pid) for pid in sorted(set(filter(None, map(self._holder, keys))))]
-        what = "1 run is" if len(keys) == 1 else f"{len(keys)} runs are"
-        where = f", process{'es' * (len(pids) > 1)} {listed(pids)} on this host" if pids else ""
-        others = f"{len(pids)} other sweeps" if len(pids) > 1 else "another sweep"
-        return f"{what} being done by {others}{where}"
+        pids = sorted(set(filter(None, map(self._holder, keys))))
+        runs = "1 run is" if len(keys) == 1 else f"{len(keys)} runs are"
+        where = f", process {listed(map(str, pids))} on this host" if pids else ""
+        return f"{runs} being done by another sweep{where}"
 
     def _holder(self, key: str) -> int:
-        """The process of this host that has claimed a run, where that is known; else 0."""
-        if sys.platform != "linux":
-            return 0
+        """The process of this host that has claimed a run, where the system tells (Linux); or 0."""
         query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
-        try:
-            answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
-        except OSError:
-            return 0
-        kind, *_, pid = struct.unpack(FLOCK, answer)
-        return max(0, int(pid)) if kind != fcntl.F_UNLCK else 0
+        with contextlib.suppress(OSError):
+            if sys.platform == "linux":
+                answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
+                kind, *_, pid = struct.unpack(FLOCK, answer)
+                return max(0, int(pid)) if kind != fcntl.F_UNLCK else 0
+        return 0
 
     def close(self) -> None:
         os.close(self.handle)

@@ -16,8 +16,7 @@ from ..errors import UserError, error_data
 from ..results.record import FAILURES, Record
 from ..results.store import Store
 from .hosts import Hosts
-from .job import Job, make_job
-from .supervisor import ended, perform
+from .supervisor import Job, ended, make_job, perform
 
 
 class Watcher(Protocol):
@@ -28,13 +27,9 @@ class Watcher(Protocol):
     """
 
     def importing(self, frameworks: list[str]) -> None: ...
-
     def started(self, run: Run) -> None: ...
-
     def event(self, run: Run, event: dict[str, Any]) -> None: ...
-
     def finished(self, run: Run, record: Record) -> None: ...
-
     def note(self, text: str) -> None: ...
 
 
@@ -61,7 +56,7 @@ class Session:
 
     def job(self, run: Run) -> Job:
         """The training of a run, with the limits of this session."""
-        return make_job(run, self.timeout_s, self.memory_limit, self.jobs - 1)
+        return make_job(run, self.timeout_s, self.memory_limit)
 
     def run_here(self, runs: Iterable[Run], needed: HostsNeeded) -> Iterator[Record]:
         """Run on this machine, `jobs` at a time; yields saved records. No run, no import."""
@@ -123,15 +118,15 @@ class Session:
 
     def record(self, run: Run, result: dict[str, Any]) -> Record:
         """The record of a run that came back with this result."""
-        result = {"machine": machine.describe()} | result
-        result["losses"] = [float(loss) for loss in result.get("losses", [])]
         implementation = run.implementation
-        versions = result.pop("versions", None) or packages.versions(implementation.imports)
+        here: dict[str, Any] = {"machine": machine.describe(), "neighbours": self.jobs - 1}
+        here["versions"] = packages.versions(implementation.imports)
+        result = here | result | {"losses": list(map(float, result.get("losses", [])))}
         return Record(
             impl=run.name,
             config=run.config.values(),
             framework=implementation.framework,
-            versions=versions | {"blas": result.pop("blas", "?")},
+            versions=result.pop("versions") | {"blas": result.pop("blas", "?")},
             git=machine.git_state(implementation.source.parent),
             source=implementation.module or str(implementation.source),
             source_sha256=implementation.sources.sha256,

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from ..config.plan import Run, host_key, hosts_needed
 from ..errors import error_data
 from ..training.pipes import STOP, split, write_all
 from .hosts import HostProcess, Hosts
-from .job import Job
 
 GRACE_S = 2.0
 """How long a run that was asked to stop may take to do so before it is killed."""
@@ -26,15 +26,43 @@ GRACE_S = 2.0
 LOG_LIMIT = 256 * 1024
 """Bytes kept of the beginning of a run's output, and as many of its end."""
 
+Job = dict[str, Any]
+
+
+def make_job(
+    run: Run,
+    timeout_s: float | None = None,
+    memory_limit: float | None = None,
+    **task: Any,
+) -> Job:
+    """The job to train once, all of it JSON; `task` names another, with its arguments."""
+    implementation, sources, host = run.implementation, run.implementation.sources, host_key(run)
+    return {
+        "task": "twolayer.training.tasks:train",
+        "source": str(implementation.source),
+        "module": sources.module,
+        "installed": bool(implementation.module),
+        "built_in": implementation.built_in,
+        "roots": {name: str(folder) for name, folder in sources.roots.items()},
+        "files": [str(path) for path in sources.files],
+        "sha256": sources.sha256,
+        "framework": implementation.framework,
+        "imports": implementation.imports,
+        "preload": implementation.preload,
+        "config": run.config.values(),
+        "threads": run.threads,
+        "host": host,
+        "modules": hosts_needed([run]).get(host, ()),
+        "memory_limit": memory_limit,
+        "timeout_s": timeout_s,
+        **task,
+    }
+
 
 def ended(outcome: str, error: dict[str, Any] | None = None) -> dict[str, Any]:
     """The result of a run that ends now, before or without its process."""
-    return {"outcome": outcome, "error": error, "started_at": now()}
-
-
-def now() -> str:
-    """The time, as it stands in a record."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"outcome": outcome, "error": error, "started_at": now}
 
 
 def perform(
@@ -48,14 +76,13 @@ def perform(
     The result has at least `outcome`, `error` and `log`. `notify` is called with each event of
     the run (started, training, progress). Setting `cancelled` stops it.
     """
-    begun, cancelled = now(), cancelled or threading.Event()
+    cancelled, result = cancelled or threading.Event(), ended("interrupted")
     if cancelled.is_set():
-        return ended("interrupted")
+        return result
     host = hosts.get(job["host"], job["modules"])
     host.wait_ready(cancelled)  # an import that ends the process is for the run to tell
     with contextlib.closing(Supervised(host, job, notify)) as run:
-        result = run.wait(cancelled)
-    return result | {"started_at": begun, "neighbours": job["neighbours"]}
+        return result | run.wait(cancelled)
 
 
 class Log:
@@ -90,29 +117,24 @@ class Supervised:
         self.status: int | None = None
         self.progress: dict[str, Any] = {}
         self.stopping = ""
-        commands, self.commands = os.pipe()
+        commands, writable = os.pipe()
+        self.commands = os.fdopen(writable, "wb", 0)  # its end has the run killed
         self.events, events = os.pipe()
         self.output, output = os.pipe()
         self.host.fork(commands, events, output)
         for fd in (commands, events, output):
             os.close(fd)
-        write_all(self.commands, json.dumps(job).encode() + b"\n")
+        write_all(writable, json.dumps(job).encode() + b"\n")
         self.selector = selectors.DefaultSelector()
-        for fd in (self.events, self.output):
-            self.selector.register(fd, selectors.EVENT_READ)
+        self.selector.register(self.events, selectors.EVENT_READ, self.hear)
+        self.selector.register(self.output, selectors.EVENT_READ, self.log.add)
         self.count_anew()
 
     def close(self) -> None:
         self.selector.close()
-        self.let_go()
+        self.commands.close()
         os.close(self.events)
         os.close(self.output)
-
-    def let_go(self) -> None:
-        """Close the pipe that keeps the run alive."""
-        if self.commands >= 0:
-            os.close(self.commands)
-            self.commands = -1
 
     def wait(self, cancelled: threading.Event) -> dict[str, Any]:
         """Wait for its end, stopping it when it is cancelled or has taken too long."""
@@ -122,11 +144,11 @@ class Supervised:
             clock = time.monotonic()
             if not self.stopping and (cancelled.is_set() or clock > self.deadline):
                 self.stopping = "interrupted" if cancelled.is_set() else "timeout"
-                write_all(self.commands, STOP + self.stopping.encode() + b"\n")
+                write_all(self.commands.fileno(), STOP + self.stopping.encode() + b"\n")
                 kill_at = clock + GRACE_S
             if clock > kill_at:
-                self.let_go()
-            if not self.host.alive():
+                self.commands.close()
+            if self.status is None and not self.host.alive():
                 self.kill()
         while self.read_ready(0):
             pass
@@ -140,13 +162,10 @@ class Supervised:
         """Read what there is, after `timeout` seconds at most; whether there was anything."""
         ready = self.selector.select(timeout)
         for key, _ in ready:
-            data = os.read(key.fd, 1 << 16)
-            if not data:
-                self.selector.unregister(key.fd)
-            elif key.fd == self.output:
-                self.log.add(data)
+            if data := os.read(key.fd, 1 << 16):
+                key.data(data)
             else:
-                self.hear(data)
+                self.selector.unregister(key.fd)
         return bool(ready)
 
     def hear(self, data: bytes) -> None:
@@ -165,24 +184,22 @@ class Supervised:
 
     def kill(self) -> None:
         """End a run whose host has died."""
+        self.status = -signal.SIGKILL
         if "pid" in self.progress:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.progress["pid"], signal.SIGKILL)
-        if self.status is None:
-            self.status = -signal.SIGKILL
 
     def final(self) -> dict[str, Any]:
         """The result, completed by what only the supervisor knows."""
         log = self.log.text()
-        result = dict(self.result) if self.result else self.without_result(log)
+        result = self.result or self.without_result(log)
         error = result.get("error")
         if result["outcome"] == "timeout" and not error:
-            message = f"took longer than {self.job['timeout_s']:g} s"
-            result["error"] = error_data("Timeout", message)
+            error = error_data("Timeout", f"took longer than {self.job['timeout_s']:g} s")
         elif error and error["type"] == "SystemExit" and log.strip():
             last = log.rstrip().rpartition("\n")[2]
-            result["error"] = error | {"message": f"{error['message']}: {last}"}
-        return result | {"log": log}
+            error = error | {"message": f"{error['message']}: {last}"}
+        return result | {"error": error, "log": log}
 
     def without_result(self, log: str) -> dict[str, Any]:
         """The result of a run that ended without giving one."""
