@@ -38,22 +38,13 @@ from .supervisor import Job, perform
 if TYPE_CHECKING:
     from distributed import Client
 
-RETRIES = 3
-"""How often a run may lose all its workers before it is given up; Dask has the same number."""
-
-GPU = "GPU"
-"""The worker resource that a run with `device: cuda` asks for, where any worker has it."""
-
+RETRIES = 3  # how often a run may lose all its workers; Dask has the same number
+GPU = "GPU"  # the worker resource that a run on `cuda` asks for, where any worker has it
 CONNECT_TIMEOUT_S = 10
-
-LOOK_S = 1.0
-"""How often to look which workers have come or gone."""
-
+LOOK_S = 1.0  # how often to look which workers have come or gone
+# Runs that take less are sent ahead, so that no worker waits for its next one. Others are not:
+# they would lie on a busy worker while one that has just come is idle.
 SHORT_S = 0.5
-"""Runs that take less are sent ahead, so that no worker waits for its next one.
-
-Others are not: they would lie on a busy worker while one that has just come is idle.
-"""
 
 
 @contextlib.contextmanager
@@ -255,12 +246,7 @@ def _gpus(info: dict[str, Any]) -> int:
 # --- on the workers
 
 _lock = threading.Lock()
-
-
-@cache
-def _hosts() -> Hosts:
-    """The hosts of this process, which end with it."""
-    return Hosts({})
+_hosts = Hosts({})  # they end with this process
 
 
 @cache
@@ -277,9 +263,8 @@ def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str
     from distributed import get_worker
 
     with _lock:
-        hosts = _hosts()
         own = _place_files(job, contents, sha256) if contents else _installed(job["module"], sha256)
-    return perform(job | own, hosts) | {
+    return perform(job | own, _hosts) | {
         "machine": machine.describe(),
         "versions": packages.versions(job["imports"]),
         "neighbours": int(get_worker().state.nthreads) - 1,

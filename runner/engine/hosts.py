@@ -13,8 +13,7 @@ from contextlib import AbstractContextManager
 from ..config.plan import HostKey, HostsNeeded
 from ..machine import working_folder
 
-END_S = 2.0
-"""How long a host may take to end before it is killed."""
+END_S = 2.0  # how long a host may take to end before it is killed
 
 
 class HostProcess:

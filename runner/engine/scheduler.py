@@ -89,7 +89,11 @@ class Session:
         while True:
             while len(pending) < window() and not self.stop.is_set() and (run := next(runs, None)):
                 self.watcher.started(run)
-                pending[_refused(run) if run.missing else submit(run)] = run
+                if run.missing:
+                    refusal = error_data("NotInstalled", run.missing)
+                    yield from self.finish(run, ended("failed", refusal))
+                else:
+                    pending[submit(run)] = run
             if not pending:
                 return
             # A short wait at a time, since a signal is only seen between waits.
@@ -98,23 +102,23 @@ class Session:
                 run = pending.pop(future)
                 if future.cancelled() and not self.stop.is_set():
                     pending[submit(run)] = run
-                elif record := self.finish(run, _result(future)):
-                    yield record
+                else:
+                    yield from self.finish(run, _result(future))
 
-    def finish(self, run: Run, result: dict[str, Any]) -> Record | None:
-        """Save what a run came to; None if that can't be, which ends the session."""
+    def finish(self, run: Run, result: dict[str, Any]) -> Iterator[Record]:
+        """Save and yield what a run came to; what can't be saved ends the session."""
         record = self.record(run, result)
         if record.outcome != "interrupted" or self.keep_interrupted:
             try:
                 self.store.write(record)
             except UserError as error:
                 self.give_up(str(error))
-                return None
+                return
         self.watcher.finished(run, record)
         if self.fail_fast and record.outcome in (*FAILURES, "diverged"):
             self.ended_early = True
             self.stop.set()
-        return record
+        yield record
 
     def record(self, run: Run, result: dict[str, Any]) -> Record:
         """The record of a run that came back with this result."""
@@ -147,13 +151,6 @@ class Session:
     @property
     def interrupted(self) -> bool:
         return self.stop.is_set() and not self.ended_early
-
-
-def _refused(run: Run) -> Future[dict[str, Any]]:
-    """The result of a run that can't start."""
-    future: Future[dict[str, Any]] = Future()
-    future.set_result(ended("failed", error_data("NotInstalled", run.missing)))
-    return future
 
 
 def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:

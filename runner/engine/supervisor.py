@@ -20,11 +20,8 @@ from ..errors import error_data
 from ..training.pipes import STOP, split, write_all
 from .hosts import HostProcess, Hosts
 
-GRACE_S = 2.0
-"""How long a run that was asked to stop may take to do so before it is killed."""
-
-LOG_LIMIT = 256 * 1024
-"""Bytes kept of the beginning of a run's output, and as many of its end."""
+GRACE_S = 2.0  # how long a run that was asked to stop may take to do so before it is killed
+LOG_LIMIT = 256 * 1024  # bytes kept of the beginning of a run's output, and as many of its end
 
 Job = dict[str, Any]
 
@@ -220,10 +217,7 @@ class Supervised:
         if status >= 0:
             message = f"the process exited with status {status} before training was done"
             return "failed", error_data("Exited", message)
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
+        name = next((s.name for s in signal.Signals if s == -status), f"signal {-status}")
         if self.job["memory_limit"] and ("bad_alloc" in log or "MemoryError" in log):
             return "out_of_memory", error_data(name, "ran out of memory", signal=name)
         message = f"the process was ended by {name}"
