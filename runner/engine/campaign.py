@@ -1,7 +1,6 @@
 """Many runs, each done once: finished runs are not run again, whoever finished them."""
 
 import contextlib
-import errno
 import fcntl
 import itertools
 import os
@@ -25,7 +24,6 @@ from ..results.store import Store, read_summary
 from .scheduler import Session
 
 POLL_S = 0.5  # how long to wait before looking again at runs that another process has claimed
-HELD = (errno.EACCES, errno.EAGAIN)  # another process has the lock; other errors: no locks
 FLOCK = "hhqqi"  # Linux's `struct flock`: type, whence, start, length, pid
 
 RunAll = Callable[[Iterable[Run]], Iterator[Record]]
@@ -54,9 +52,9 @@ class Claims:
         """Claim a run; False if another process has."""
         try:
             fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(key))
+        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES
+            return False
         except OSError as error:
-            if error.errno in HELD:
-                return False
             if self.has_locks:
                 why = f"{self.folder}: this file system has no locks ({error.strerror})"
                 self.note(f"{why}, so run one sweep at a time there")

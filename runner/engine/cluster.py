@@ -26,14 +26,13 @@ from urllib.parse import urlsplit
 
 from .. import machine, packages
 from ..config import catalogue
-from ..config.catalogue import Implementation
 from ..config.plan import Run
 from ..errors import UserError, no_file
 from ..files import appearing
 from ..results.record import Record
 from .hosts import Hosts
 from .scheduler import Session
-from .supervisor import Job, perform
+from .supervisor import Job, Result, perform
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -122,14 +121,15 @@ class Cluster:
     def __init__(self, client: "Client", where: str, session: Session, wait_s: float) -> None:
         self.client, self.where, self.session, self.wait_s = client, where, session, wait_s
         self.unfit: dict[str, str] = {}  # by worker, why it is not used; empty if it is
-        self.usable: dict[str, dict[str, Any]] = {}  # by worker in use, what Dask knows of it
+        self.usable: dict[str, int] = {}  # by worker in use, its threads
+        self.gpus: dict[str, int] = {}  # by worker in use that has any
         # The key of each run under way, and the workers that it may be on.
-        self.sent: dict[Future[dict[str, Any]], tuple[str, set[str]]] = {}
+        self.sent: dict[Future[Result], tuple[str, set[str]]] = {}
         self.lost: Counter[str] = Counter()
         self.ahead, self.all_on_gpus = 1, True
-        self.looked, self.served = float("-inf"), time.monotonic()  # when there last was a worker
-        self.notes: set[str] = set()
-        self.size = ""
+        self.looked = float("-inf")
+        self.served = time.monotonic()  # when there last was a worker
+        self.note, self.size = cache(session.watcher.note), ""  # a text is noted once
 
     def wait_for_workers(self) -> None:
         """Wait for the first worker that can be used. Raises UserError if all are unfit."""
@@ -168,12 +168,14 @@ class Cluster:
                 if not isinstance(answer, OSError):  # it has gone, or is asked again
                     self.unfit[address] = _unfit(address, answer)
         self.unfit = {a: reason for a, reason in self.unfit.items() if a in workers}
-        self.usable = {a: workers[a] for a, reason in self.unfit.items() if not reason}
+        self.usable = {a: workers[a]["nthreads"] for a, why in self.unfit.items() if not why}
+        gpus = {a: int(workers[a]["resources"].get(GPU, 0)) for a in self.usable}
+        self.gpus = {a: count for a, count in gpus.items() if count}
         for future, (key, addresses) in self.sent.items():
             if not addresses & self.usable.keys():
                 self.repeat(future, key)
 
-    def repeat(self, future: Future[dict[str, Any]], key: str) -> None:
+    def repeat(self, future: Future[Result], key: str) -> None:
         """Have a run submitted again, unless it has lost all its workers too often."""
         self.lost[key] += 1
         with contextlib.suppress(InvalidStateError):  # it has just ended
@@ -185,17 +187,11 @@ class Cluster:
         """Note which workers are not used and why, and how many are, when that has changed."""
         for reason in filter(None, self.unfit.values()):
             self.note(f"not used: {reason}")
-        count, slots = len(self.usable), sum(info["nthreads"] for info in self.usable.values())
+        count, slots = len(self.usable), sum(self.usable.values())
         size = f"{count} Dask worker{'s' * (count > 1)}, {slots} run{'s' * (slots > 1)} at once"
         if count and size != self.size:
             self.size = size
             self.session.watcher.note(size)
-
-    def note(self, text: str) -> None:
-        """Print a text once."""
-        if text not in self.notes:
-            self.notes.add(text)
-            self.session.watcher.note(text)
 
     def run_all(self, runs: Iterable[Run]) -> Iterator[Record]:
         """Run on the workers that there are at the time."""
@@ -208,17 +204,16 @@ class Cluster:
         if self.session.cancel.is_set():
             for future in self.sent:
                 future.cancel()
-        workers = self.usable.values()
-        gpus = sum(map(_gpus, workers)) if self.all_on_gpus else 0
-        return max(1, self.ahead * (gpus or sum(info["nthreads"] for info in workers)))
+        slots = self.gpus if self.gpus and self.all_on_gpus else self.usable
+        return max(1, self.ahead * sum(slots.values()))
 
-    def submit(self, run: Run) -> Future[dict[str, Any]]:
+    def submit(self, run: Run) -> Future[Result]:
         """Send a run to the workers. Without any, its future is cancelled, to be tried again."""
         may_use_gpu = run.config.device.partition(":")[0] in ("cuda", "auto")
-        with_gpu = {a for a, info in self.usable.items() if may_use_gpu and _gpus(info)}
+        with_gpu = self.gpus if may_use_gpu else {}
         self.all_on_gpus &= bool(with_gpu)
-        addresses = with_gpu or set(self.usable)
-        future: Future[dict[str, Any]] = Future()
+        addresses = set(with_gpu or self.usable)
+        future: Future[Result] = Future()
         if not addresses:
             time.sleep(0.05)
             future.cancel()
@@ -239,10 +234,6 @@ class Cluster:
         return future
 
 
-def _gpus(info: dict[str, Any]) -> int:
-    return int(info["resources"].get(GPU, 0))
-
-
 # --- on the workers
 
 _lock = threading.Lock()
@@ -258,7 +249,7 @@ def _scratch() -> str:
     return folder
 
 
-def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> Result:
     """Do a job on a worker; `contents` are its files, by their paths where it was submitted."""
     from distributed import get_worker
 
@@ -271,10 +262,10 @@ def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str
     }
 
 
+@cache
 def _installed(module: str, sha256: str) -> dict[str, Any]:
     """Where an installed module is on this machine, if it is the same here."""
-    spec = catalogue.locate(module)
-    own = spec and spec.origin and Implementation("", Path(spec.origin), module, "")
+    own = next((item for item in catalogue.installed() if item.module == module), None)
     if not own or own.sha256 != sha256:
         raise RuntimeError(f"{module} on this worker is not what was submitted")
     return {"source": str(own.source), "files": list(map(str, own.sources.files))}

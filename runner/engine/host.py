@@ -27,8 +27,6 @@ import warnings
 from ..training import worker
 from ..training.pipes import send
 
-PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
-
 
 def main() -> None:
     """Be a host, until the other end of standard input goes away."""
@@ -55,7 +53,7 @@ def adopt_orphans() -> None:
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER of <sys/prctl.h>
 
 
 def leave_with(control: socket.socket, done: int) -> None:

@@ -16,7 +16,9 @@ from ..errors import UserError, error_data
 from ..results.record import FAILURES, Record
 from ..results.store import Store
 from .hosts import Hosts
-from .supervisor import Job, ended, make_job, perform
+from .supervisor import Job, Result, ended, make_job, perform
+
+Submit = Callable[[Run], Future[Result]]
 
 
 class Watcher(Protocol):
@@ -67,24 +69,21 @@ class Session:
         with Hosts(needed) as hosts, ThreadPoolExecutor(self.jobs) as executor:
             hosts.wait_ready(self.stop, self.watcher.importing)
 
-            def submit(run: Run) -> Future[dict[str, Any]]:
+            def submit(run: Run) -> Future[Result]:
                 notify = partial(self.watcher.event, run)
                 return executor.submit(perform, self.job(run), hosts, self.cancel, notify)
 
             yield from self.run_all(itertools.chain([first], runs), submit, lambda: self.jobs)
 
     def run_all(
-        self,
-        runs: Iterable[Run],
-        submit: Callable[[Run], Future[dict[str, Any]]],
-        window: Callable[[], int],
+        self, runs: Iterable[Run], submit: Submit, window: Callable[[], int]
     ) -> Iterator[Record]:
         """Keep as many runs submitted as `window` gives at the time; yields saved records.
 
         A run whose future is cancelled is submitted again. `runs` is only read as places come
         free.
         """
-        pending: dict[Future[dict[str, Any]], Run] = {}
+        pending: dict[Future[Result], Run] = {}
         runs = iter(runs)
         while True:
             while len(pending) < window() and not self.stop.is_set() and (run := next(runs, None)):
@@ -105,7 +104,7 @@ class Session:
                 else:
                     yield from self.finish(run, _result(future))
 
-    def finish(self, run: Run, result: dict[str, Any]) -> Iterator[Record]:
+    def finish(self, run: Run, result: Result) -> Iterator[Record]:
         """Save and yield what a run came to; what can't be saved ends the session."""
         record = self.record(run, result)
         if record.outcome != "interrupted" or self.keep_interrupted:
@@ -120,7 +119,7 @@ class Session:
             self.stop.set()
         yield record
 
-    def record(self, run: Run, result: dict[str, Any]) -> Record:
+    def record(self, run: Run, result: Result) -> Record:
         """The record of a run that came back with this result."""
         implementation = run.implementation
         here: dict[str, Any] = {"machine": machine.describe(), "neighbours": self.jobs - 1}
@@ -153,7 +152,7 @@ class Session:
         return self.stop.is_set() and not self.ended_early
 
 
-def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:
+def _result(future: Future[Result]) -> Result:
     """The result of a future; one that was lost with its worker is a crash."""
     if future.cancelled():
         return ended("interrupted")
@@ -169,7 +168,7 @@ def perform_each(
     memory_limit: float | None = None,
     importing: Callable[[list[str]], None] = lambda _: None,
     starting: Callable[[int], None] = lambda _: None,
-) -> Generator[dict[str, Any]]:
+) -> Generator[Result]:
     """Do tasks, each given as a run and the task's arguments, in turn; yields their results.
 
     `importing` is as in Watcher; `starting` gets the number of each task, from 0.

@@ -24,13 +24,12 @@ GRACE_S = 2.0  # how long a run that was asked to stop may take to do so before 
 LOG_LIMIT = 256 * 1024  # bytes kept of the beginning of a run's output, and as many of its end
 
 Job = dict[str, Any]
+Result = dict[str, Any]
+Notify = Callable[[dict[str, Any]], None]
 
 
 def make_job(
-    run: Run,
-    timeout_s: float | None = None,
-    memory_limit: float | None = None,
-    **task: Any,
+    run: Run, timeout_s: float | None = None, memory_limit: float | None = None, **task: Any
 ) -> Job:
     """The job to train once, all of it JSON; `task` names another, with its arguments."""
     implementation, sources, host = run.implementation, run.implementation.sources, host_key(run)
@@ -56,7 +55,7 @@ def make_job(
     }
 
 
-def ended(outcome: str, error: dict[str, Any] | None = None) -> dict[str, Any]:
+def ended(outcome: str, error: dict[str, Any] | None = None) -> Result:
     """The result of a run that ends now, before or without its process."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return {"outcome": outcome, "error": error, "started_at": now}
@@ -66,12 +65,12 @@ def perform(
     job: Job,
     hosts: Hosts,
     cancelled: threading.Event | None = None,
-    notify: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> dict[str, Any]:
+    notify: Notify = lambda _: None,
+) -> Result:
     """Do a job in a process forked from one of `hosts`; returns its result, however it ends.
 
     The result has at least `outcome`, `error` and `log`. `notify` is called with each event of
-    the run (started, training, progress). Setting `cancelled` stops it.
+    the run (such as started or progress). Setting `cancelled` stops it.
     """
     cancelled, result = cancelled or threading.Event(), ended("interrupted")
     if cancelled.is_set():
@@ -82,38 +81,14 @@ def perform(
         return result | run.wait(cancelled)
 
 
-class Log:
-    """The output of a run: all of it if it is short, else its beginning and its end."""
-
-    def __init__(self) -> None:
-        self.kept = bytearray()
-        self.left_out = 0
-
-    def add(self, data: bytes) -> None:
-        self.kept += data
-        if len(self.kept) > 3 * LOG_LIMIT:
-            self.left_out += len(self.kept) - 2 * LOG_LIMIT
-            del self.kept[LOG_LIMIT:-LOG_LIMIT]
-
-    def text(self) -> str:
-        gap = f"\n… {self.left_out} bytes left out …\n".encode() if self.left_out else b""
-        log = self.kept[:LOG_LIMIT] + gap + self.kept[LOG_LIMIT:]
-        return log.decode(errors="replace")
-
-
 class Supervised:
     """A job under way, in a fork of `host`."""
 
-    def __init__(
-        self, host: HostProcess, job: Job, notify: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, host: HostProcess, job: Job, notify: Notify) -> None:
         self.host, self.job, self.notify = host, job, notify
-        self.log = Log()
-        self.pending = b""
-        self.result: dict[str, Any] | None = None
-        self.status: int | None = None
-        self.progress: dict[str, Any] = {}
-        self.stopping = ""
+        self.printed, self.left_out = bytearray(), 0
+        self.pending, self.stopping = b"", ""
+        self.heard: dict[str, dict[str, Any]] = {}  # the last message of each event
         commands, writable = os.pipe()
         self.commands = os.fdopen(writable, "wb", 0)  # its end has the run killed
         self.events, events = os.pipe()
@@ -124,7 +99,7 @@ class Supervised:
         write_all(writable, json.dumps(job).encode() + b"\n")
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.events, selectors.EVENT_READ, self.hear)
-        self.selector.register(self.output, selectors.EVENT_READ, self.log.add)
+        self.selector.register(self.output, selectors.EVENT_READ, self.keep)
         self.count_anew()
 
     def close(self) -> None:
@@ -133,10 +108,10 @@ class Supervised:
         os.close(self.events)
         os.close(self.output)
 
-    def wait(self, cancelled: threading.Event) -> dict[str, Any]:
+    def wait(self, cancelled: threading.Event) -> Result:
         """Wait for its end, stopping it when it is cancelled or has taken too long."""
         kill_at = float("inf")
-        while self.status is None:
+        while "exited" not in self.heard:
             self.read_ready(0.05)
             clock = time.monotonic()
             if not self.stopping and (cancelled.is_set() or clock > self.deadline):
@@ -145,7 +120,7 @@ class Supervised:
                 kill_at = clock + GRACE_S
             if clock > kill_at:
                 self.commands.close()
-            if self.status is None and not self.host.alive():
+            if "exited" not in self.heard and not self.host.alive():
                 self.kill()
         while self.read_ready(0):
             pass
@@ -165,31 +140,35 @@ class Supervised:
                 self.selector.unregister(key.fd)
         return bool(ready)
 
+    def keep(self, data: bytes) -> None:
+        """Keep what the run prints: all of it if it is little, else its beginning and its end."""
+        self.printed += data
+        if len(self.printed) > 3 * LOG_LIMIT:
+            self.left_out += len(self.printed) - 2 * LOG_LIMIT
+            del self.printed[LOG_LIMIT:-LOG_LIMIT]
+
     def hear(self, data: bytes) -> None:
         messages, self.pending = split(self.pending + data)
         for message in messages:
-            kind = message.get("event")
-            if kind == "exited":
-                self.status = message["status"]
-            elif kind == "anew":
+            self.heard[message["event"]] = message
+            if message["event"] == "anew":
                 self.count_anew()
-            elif kind == "result":
-                self.result = message["result"]
-            else:
-                self.progress |= message
-                self.notify(message)
+            self.notify(message)
 
     def kill(self) -> None:
         """End a run whose host has died."""
-        self.status = -signal.SIGKILL
-        if "pid" in self.progress:
+        self.heard["exited"] = {"status": -signal.SIGKILL}
+        if "started" in self.heard:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.progress["pid"], signal.SIGKILL)
+                os.killpg(self.heard["started"]["pid"], signal.SIGKILL)
 
-    def final(self) -> dict[str, Any]:
+    def final(self) -> Result:
         """The result, completed by what only the supervisor knows."""
-        log = self.log.text()
-        result = self.result or self.without_result(log)
+        gap = f"\n… {self.left_out} bytes left out …\n".encode() if self.left_out else b""
+        output = self.printed[:LOG_LIMIT] + gap + self.printed[LOG_LIMIT:]
+        log = output.decode(errors="replace")
+        given = self.heard.get("result")
+        result: Result = given["result"] if given else self.without_result(log)
         error = result.get("error")
         if result["outcome"] == "timeout" and not error:
             error = error_data("Timeout", f"took longer than {self.job['timeout_s']:g} s")
@@ -198,22 +177,23 @@ class Supervised:
             error = error | {"message": f"{error['message']}: {last}"}
         return result | {"error": error, "log": log}
 
-    def without_result(self, log: str) -> dict[str, Any]:
+    def without_result(self, log: str) -> Result:
         """The result of a run that ended without giving one."""
-        progress, loss = self.progress, self.progress.get("loss")
+        training, progress = (self.heard.get(event, {}) for event in ("training", "progress"))
+        loss = progress.get("loss")
         outcome, error = (self.stopping, None) if self.stopping else self.ending(log)
         return {
             "outcome": outcome,
             "error": error,
             "epochs_done": progress.get("epoch", 0),
             "final_loss": loss if isinstance(loss, float) else None,
-            "import_s": progress.get("import_s"),
-            "device": progress.get("device"),
+            "import_s": training.get("import_s"),
+            "device": training.get("device"),
         }
 
     def ending(self, log: str) -> tuple[str, dict[str, Any]]:
         """Outcome and error of a process that ended without a word."""
-        status = self.status or 0
+        status: int = self.heard["exited"]["status"]
         if status >= 0:
             message = f"the process exited with status {status} before training was done"
             return "failed", error_data("Exited", message)

@@ -119,6 +119,8 @@ def test_the_losses_are_those_of_this_machine(two_workers):
     assert all((each / "libs" / "helper.py").is_file() for f in unpacked for each in f.iterdir())
     assert (done.returncode, done.stdout) == (0, "12 of 12 runs finished: 12 ok\n"), done.stderr
     assert "12 finished, 0 to do" in again.stderr
+    results = folder.glob("results/s/runs/*/result.json")
+    assert {json.loads(path.read_text())["neighbours"] for path in results} == {1}
     twolayer("sweep", sweep_file(folder, text, "local"), cwd=folder)
     assert losses_of(folder, "s") == losses_of(folder, "local")
 
