@@ -15,8 +15,7 @@ from typing import Any, Protocol
 
 from ..config.plan import Run, hosts_needed
 from ..engine.hosts import Hosts
-from ..engine.job import make_job
-from ..engine.supervisor import perform
+from ..engine.supervisor import make_job, perform
 from . import analysis
 from .measurement import Bench, Round, save
 from .plan import Entries

@@ -70,6 +70,7 @@ def sweep(
     ] = None,
     quiet: inputs.Quiet = False,
 ) -> None:
+    inputs.one_of({"--scheduler": scheduler, "--scheduler-file": scheduler_file})
     on_dask = scheduler is not None or scheduler_file is not None
     inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else inputs.seconds("--wait", wait)

@@ -1,29 +1,94 @@
 """Many runs, each done once: finished runs are not run again, whoever finished them."""
 
+import contextlib
+import fcntl
 import itertools
+import os
 import statistics
+import struct
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from functools import cache
+from pathlib import Path
 
 from .. import machine, packages
 from ..config.catalogue import Implementation
 from ..config.plan import Run
 from ..config.sources import Sources
 from ..errors import listed
+from ..files import writing
 from ..results.record import FAILURES, Record
 from ..results.store import Store, read_summary
-from .claims import Claims
 from .scheduler import Session
 
-POLL_S = 0.5
-"""How long to wait before looking again at runs that another process has claimed."""
+POLL_S = 0.5  # how long to wait before looking again at runs that another process has claimed
+FLOCK = "hhqqi"  # Linux's `struct flock`: type, whence, start, length, pid
 
 RunAll = Callable[[Iterable[Run]], Iterator[Record]]
 
 _hash_beside = cache(Sources.hash_beside)  # many runs may have loaded the same file
+
+
+class Claims:
+    """File locks that keep two sweeps into one experiment from doing the same run.
+
+    A claim is a lock on one byte of the file `.claims`, at a place given by the run's hash. The
+    system drops the locks of a process that dies, so no claim is ever stale. It also drops them
+    when any handle on the file is closed: there is one for both a process and an experiment.
+
+    Some file systems have no locks (NFS and Lustre can be mounted without). There every claim
+    is granted, and `note` called once. Raises UserError if the folder can't be written.
+    """
+
+    def __init__(self, folder: Path, note: Callable[[str], None]) -> None:
+        self.folder, self.note, self.has_locks = folder, note, True
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self.handle = os.open(folder / ".claims", os.O_RDWR | os.O_CREAT, 0o644)
+
+    def acquire(self, key: str) -> bool:
+        """Claim a run; False if another process has."""
+        try:
+            fcntl.lockf(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(key))
+        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES
+            return False
+        except OSError as error:
+            if self.has_locks:
+                why = f"{self.folder}: this file system has no locks ({error.strerror})"
+                self.note(f"{why}, so run one sweep at a time there")
+            self.has_locks = False
+        return True
+
+    def release(self, key: str) -> None:
+        """Give a claim back, after its result is on disk."""
+        if self.has_locks:
+            fcntl.lockf(self.handle, fcntl.LOCK_UN, 1, _byte(key))
+
+    def holding(self, keys: list[str]) -> str:
+        """`12 runs are being done by another sweep, process 4711 on this host`."""
+        pids = sorted(set(filter(None, map(self._holder, keys))))
+        runs = "1 run is" if len(keys) == 1 else f"{len(keys)} runs are"
+        where = f", process {listed(map(str, pids))} on this host" if pids else ""
+        return f"{runs} being done by another sweep{where}"
+
+    def _holder(self, key: str) -> int:
+        """The process of this host that has claimed a run, where the system tells (Linux); or 0."""
+        query = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _byte(key), 1, 0)
+        with contextlib.suppress(OSError):
+            if sys.platform == "linux":
+                answer = fcntl.fcntl(self.handle, fcntl.F_GETLK, query)
+                kind, *_, pid = struct.unpack(FLOCK, answer)
+                return max(0, int(pid)) if kind != fcntl.F_UNLCK else 0
+        return 0
+
+    def close(self) -> None:
+        os.close(self.handle)
+
+
+def _byte(key: str) -> int:
+    return int(key.rpartition("-")[2], 16)
 
 
 class Campaign:
@@ -96,14 +161,12 @@ class Campaign:
 
     def seconds(self) -> dict[str, float]:
         """Training time of the runs to do, of implementations with a finished run."""
-        epochs: Counter[str] = Counter()
+        seconds: dict[str, float] = defaultdict(float)
+        medians = {name: statistics.median(times) for name, times in self.step_s.items()}
         for run in self.todo:
-            epochs[run.name] += run.config.epochs
-        return {
-            name: statistics.median(self.step_s[name]) * count
-            for name, count in epochs.items()
-            if name in self.step_s
-        }
+            if run.name in medians:
+                seconds[run.name] += medians[run.name] * run.config.epochs
+        return seconds
 
     def finished(self) -> Counter[str]:
         """The outcomes of all planned runs that have one."""
@@ -116,7 +179,7 @@ class Campaign:
         if it gave them up. Raises UserError if the folder can't be written.
         """
         waiting, note = self.todo, session.watcher.note
-        with closing(Claims(self.store.folder, note)) as claims:
+        with contextlib.closing(Claims(self.store.folder, note)) as claims:
             for turn in itertools.count():
                 left: list[Run] = []
                 for record in run_all(self._claimed(waiting, claims, left, session)):

@@ -6,7 +6,6 @@ which Dask gives to another. Results come back through the futures and are writt
 submitting side, so no folder is shared.
 """
 
-import atexit
 import contextlib
 import json
 import logging
@@ -27,37 +26,24 @@ from urllib.parse import urlsplit
 
 from .. import machine, packages
 from ..config import catalogue
-from ..config.catalogue import Implementation
 from ..config.plan import Run
-from ..errors import UserError
+from ..errors import UserError, no_file
+from ..files import appearing
 from ..results.record import Record
 from .hosts import Hosts
-from .job import Job
 from .scheduler import Session
-from .supervisor import perform
+from .supervisor import Job, Result, perform
 
 if TYPE_CHECKING:
     from distributed import Client
 
-RETRIES = 3
-"""How often a run may lose all its workers before it is given up; Dask has the same number."""
-
-GPU = "GPU"
-"""The worker resource that a run with `device: cuda` asks for, where any worker has it."""
-
+RETRIES = 3  # how often a run may lose all its workers; Dask has the same number
+GPU = "GPU"  # the worker resource that a run on `cuda` asks for, where any worker has it
 CONNECT_TIMEOUT_S = 10
-
-LOOK_S = 1.0
-"""How often to look which workers have come or gone."""
-
-NOTE_S = 5.0
-"""How often, at most, to print how many there are."""
-
+LOOK_S = 1.0  # how often to look which workers have come or gone
+# Runs that take less are sent ahead, so that no worker waits for its next one. Others are not:
+# they would lie on a busy worker while one that has just come is idle.
 SHORT_S = 0.5
-"""Runs that take less are sent ahead, so that no worker waits for its next one.
-
-Others are not: they would lie on a busy worker while one that has just come is idle.
-"""
 
 
 @contextlib.contextmanager
@@ -70,60 +56,46 @@ def connect(
     no scheduler answers, or all workers have other versions.
     """
     try:
-        from distributed import Client, Security
+        from distributed import Client
     except ImportError:
         raise UserError("--scheduler needs Dask; pip install 'twolayer[dask]'") from None
-    where = _address(address, file)
     for name in ("distributed", "distributed.client", "concurrent.futures", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # errors are reported here
+    origin = f"--scheduler-file {file}" if file else f"--scheduler {address}"
     try:
-        tls = where.startswith(("tls:", "wss:"))
-        if tls and not Security().get_connection_args("client")["ssl_context"]:
-            raise ValueError("Dask's configuration names no files for TLS: distributed.comm.tls")
+        where = _address(address, file, origin)
         client = Client(address=where, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"--scheduler {where}: no scheduler answers there ({reason})") from None
+    except (OSError, TimeoutError, ValueError, TypeError) as error:  # the last of a lack of TLS
+        reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
+        raise UserError(f"{origin}: no scheduler answers there ({reason})") from None
     with client:
         cluster = Cluster(client, where, session, wait_s)
         cluster.wait_for_workers()
         yield cluster
 
 
-def _address(address: str | None, file: Path | None) -> str:
-    """The address of a scheduler, perhaps from its file. Raises UserError if it can't be one."""
-    if address and file:
-        raise UserError("--scheduler and --scheduler-file: give only one of them")
-    origin = f"--scheduler-file {file}" if file else f"--scheduler {address}"
+def _address(address: str | None, file: Path | None, origin: str) -> str:
+    """The address of a scheduler, perhaps from its file. Raises OSError if its host is unknown."""
+    form = "an address such as tcp://host:8786"
+    if file:
+        form = "the file that `dask scheduler --scheduler-file` writes: JSON with its address"
+        if reason := no_file(file):
+            raise UserError(f"{origin}: {reason}")
     try:
         where = str(json.loads(file.read_bytes())["address"] if file else address)
-    except FileNotFoundError:
-        raise UserError(f"{origin}: there is no such file") from None
-    except OSError as error:
-        raise UserError(f"{origin}: can't be read: {error.strerror}") from None
-    except (ValueError, TypeError, LookupError):
-        raise UserError(
-            f"{origin}: must be the file that `dask scheduler --scheduler-file` writes: JSON "
-            "with the scheduler's address"
-        ) from None
-    try:
         parts = urlsplit(where if "://" in where else f"tcp://{where}")
         if parts.scheme not in ("tcp", "tls", "ws", "wss") or not (parts.hostname and parts.port):
             raise ValueError
-        socket.getaddrinfo(parts.hostname, parts.port)
-    except OSError as error:
-        raise UserError(f"{origin}: there is no host {parts.hostname}: {error.strerror}") from None
-    except ValueError:
-        got = f" (got {where!r})" if file else ""
-        raise UserError(f"{origin}: must be an address such as tcp://host:8786{got}") from None
+    except (ValueError, TypeError, LookupError):
+        raise UserError(f"{origin}: must be {form}") from None
+    socket.getaddrinfo(parts.hostname, parts.port)
     return where
 
 
 def here() -> dict[str, str]:
     """The versions that must be the same on all machines, for the same losses."""
     versions = packages.versions(["torch", "tensorflow"])
-    major_minor = versions["python"].rpartition(".")[0]
-    return versions | {"python": major_minor}
+    return versions | {"python": versions["python"].rpartition(".")[0]}
 
 
 def _unfit(address: str, answer: dict[str, str] | Exception) -> str:
@@ -149,16 +121,15 @@ class Cluster:
     def __init__(self, client: "Client", where: str, session: Session, wait_s: float) -> None:
         self.client, self.where, self.session, self.wait_s = client, where, session, wait_s
         self.unfit: dict[str, str] = {}  # by worker, why it is not used; empty if it is
-        self.usable: dict[str, dict[str, Any]] = {}  # by worker in use, what Dask knows of it
+        self.usable: dict[str, int] = {}  # by worker in use, its threads
+        self.gpus: dict[str, int] = {}  # by worker in use that has any
         # The key of each run under way, and the workers that it may be on.
-        self.sent: dict[Future[dict[str, Any]], tuple[str, set[str]]] = {}
+        self.sent: dict[Future[Result], tuple[str, set[str]]] = {}
         self.lost: Counter[str] = Counter()
-        self.ahead = 1
-        self.all_on_gpus = True
-        self.looked = self.noted = float("-inf")
-        self.size = 0
-        self.notes: set[str] = set()
-        self.without_since: float | None = None
+        self.ahead, self.all_on_gpus = 1, True
+        self.looked = float("-inf")
+        self.served = time.monotonic()  # when there last was a worker
+        self.note, self.size = cache(session.watcher.note), ""  # a text is noted once
 
     def wait_for_workers(self) -> None:
         """Wait for the first worker that can be used. Raises UserError if all are unfit."""
@@ -172,15 +143,14 @@ class Cluster:
         """Follow the workers; whether to wait for some. Gives the session up if that is in vain."""
         self.look()
         self.note_workers()
-        if self.usable:
-            self.without_since = None
-        elif self.client.status != "closed":
-            self.note(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
-            self.without_since = self.without_since or time.monotonic()
-            if time.monotonic() - self.without_since > self.wait_s:
-                self.session.give_up(f"--wait: no worker came within {self.wait_s:g} s")
         if self.client.status == "closed":
             self.session.give_up(f"--scheduler {self.where}: the scheduler has gone")
+        elif self.usable:
+            self.served = time.monotonic()
+        else:
+            self.note(f"waiting for workers at {self.where}; Ctrl-C ends the wait")
+            if time.monotonic() - self.served > self.wait_s:
+                self.session.give_up(f"--wait: no worker came within {self.wait_s:g} s")
         return not self.usable
 
     def look(self) -> None:
@@ -192,19 +162,20 @@ class Cluster:
         if workers is None:  # while the client connects again
             return
         new = [address for address in workers if address not in self.unfit]
-        answers: dict[str, Any] = {}
         with contextlib.suppress(OSError):  # the connection was lost
             answers = self.client.run(here, workers=new, on_error="return") if new else {}
-        for address, answer in answers.items():
-            if not isinstance(answer, OSError):  # it has gone, or is asked again
-                self.unfit[address] = _unfit(address, answer)
+            for address, answer in answers.items():
+                if not isinstance(answer, OSError):  # it has gone, or is asked again
+                    self.unfit[address] = _unfit(address, answer)
         self.unfit = {a: reason for a, reason in self.unfit.items() if a in workers}
-        self.usable = {a: workers[a] for a, reason in self.unfit.items() if not reason}
+        self.usable = {a: workers[a]["nthreads"] for a, why in self.unfit.items() if not why}
+        gpus = {a: int(workers[a]["resources"].get(GPU, 0)) for a in self.usable}
+        self.gpus = {a: count for a, count in gpus.items() if count}
         for future, (key, addresses) in self.sent.items():
             if not addresses & self.usable.keys():
                 self.repeat(future, key)
 
-    def repeat(self, future: Future[dict[str, Any]], key: str) -> None:
+    def repeat(self, future: Future[Result], key: str) -> None:
         """Have a run submitted again, unless it has lost all its workers too often."""
         self.lost[key] += 1
         with contextlib.suppress(InvalidStateError):  # it has just ended
@@ -216,18 +187,11 @@ class Cluster:
         """Note which workers are not used and why, and how many are, when that has changed."""
         for reason in filter(None, self.unfit.values()):
             self.note(f"not used: {reason}")
-        size = len(self.usable)
-        if size and size != self.size and time.monotonic() - self.noted > NOTE_S:
-            self.size, self.noted = size, time.monotonic()
-            slots = sum(info["nthreads"] for info in self.usable.values())
-            workers = f"{size} Dask worker{'s' * (size > 1)}"
-            self.session.watcher.note(f"{workers}, {slots} run{'s' * (slots > 1)} at once")
-
-    def note(self, text: str) -> None:
-        """Print a text once."""
-        if text not in self.notes:
-            self.notes.add(text)
-            self.session.watcher.note(text)
+        count, slots = len(self.usable), sum(self.usable.values())
+        size = f"{count} Dask worker{'s' * (count > 1)}, {slots} run{'s' * (slots > 1)} at once"
+        if count and size != self.size:
+            self.size = size
+            self.session.watcher.note(size)
 
     def run_all(self, runs: Iterable[Run]) -> Iterator[Record]:
         """Run on the workers that there are at the time."""
@@ -240,17 +204,16 @@ class Cluster:
         if self.session.cancel.is_set():
             for future in self.sent:
                 future.cancel()
-        workers = self.usable.values()
-        gpus = sum(map(_gpus, workers)) if self.all_on_gpus else 0
-        return max(1, self.ahead * (gpus or sum(info["nthreads"] for info in workers)))
+        slots = self.gpus if self.gpus and self.all_on_gpus else self.usable
+        return max(1, self.ahead * sum(slots.values()))
 
-    def submit(self, run: Run) -> Future[dict[str, Any]]:
+    def submit(self, run: Run) -> Future[Result]:
         """Send a run to the workers. Without any, its future is cancelled, to be tried again."""
         may_use_gpu = run.config.device.partition(":")[0] in ("cuda", "auto")
-        with_gpu = {a for a, info in self.usable.items() if may_use_gpu and _gpus(info)}
+        with_gpu = self.gpus if may_use_gpu else {}
         self.all_on_gpus &= bool(with_gpu)
-        addresses = with_gpu or set(self.usable)
-        future: Future[dict[str, Any]] = Future()
+        addresses = set(with_gpu or self.usable)
+        future: Future[Result] = Future()
         if not addresses:
             time.sleep(0.05)
             future.cancel()
@@ -259,8 +222,7 @@ class Cluster:
             pure=False, workers=sorted(addresses), resources={GPU: 1} if with_gpu else None
         )
         begun, job = time.monotonic(), self.session.job(run)
-        # What is installed is only named: it must be the same on the worker.
-        files = () if job["installed"] else job["files"]
+        files = () if job["installed"] else job["files"]  # what is installed is only named
         contents = {path: Path(path).read_bytes() for path in files}
         future = executor.submit(perform_there, job, contents, run.implementation.sha256)
         self.sent[future] = run.key, addresses
@@ -272,22 +234,10 @@ class Cluster:
         return future
 
 
-def _gpus(info: dict[str, Any]) -> int:
-    return int(info["resources"].get(GPU, 0))
-
-
 # --- on the workers
 
 _lock = threading.Lock()
-_unpacked: set[Path] = set()
-
-
-@cache
-def _hosts() -> Hosts:
-    """The hosts of this process."""
-    hosts = Hosts({})
-    atexit.register(hosts.close)
-    return hosts
+_hosts = Hosts({})  # they end with this process
 
 
 @cache
@@ -299,22 +249,23 @@ def _scratch() -> str:
     return folder
 
 
-def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str, Any]:
+def perform_there(job: Job, contents: dict[str, bytes], sha256: str) -> Result:
     """Do a job on a worker; `contents` are its files, by their paths where it was submitted."""
     from distributed import get_worker
 
     with _lock:
-        hosts = _hosts()
         own = _place_files(job, contents, sha256) if contents else _installed(job["module"], sha256)
-    own["neighbours"] = int(get_worker().state.nthreads) - 1
-    versions = packages.versions(job["imports"])
-    return perform(job | own, hosts) | {"machine": machine.describe(), "versions": versions}
+    return perform(job | own, _hosts) | {
+        "machine": machine.describe(),
+        "versions": packages.versions(job["imports"]),
+        "neighbours": int(get_worker().state.nthreads) - 1,
+    }
 
 
+@cache
 def _installed(module: str, sha256: str) -> dict[str, Any]:
     """Where an installed module is on this machine, if it is the same here."""
-    spec = catalogue.locate(module)
-    own = spec and spec.origin and Implementation("", Path(spec.origin), module, "")
+    own = next((item for item in catalogue.installed() if item.module == module), None)
     if not own or own.sha256 != sha256:
         raise RuntimeError(f"{module} on this worker is not what was submitted")
     return {"source": str(own.source), "files": list(map(str, own.sources.files))}
@@ -324,17 +275,15 @@ def _place_files(job: Job, contents: dict[str, bytes], sha256: str) -> dict[str,
     """Where the files are on this machine, as they lay to each other; written if they are new."""
     roots, folder = job["roots"], Path(_scratch(), sha256)
     common = os.path.commonpath([*map(os.path.dirname, contents), *roots.values()])
-
-    def place(path: str) -> str:
-        return os.path.normpath(folder / os.path.relpath(path, common))
-
-    if folder not in _unpacked:
-        for path, content in contents.items():
-            os.makedirs(os.path.dirname(place(path)), exist_ok=True)
-            Path(place(path)).write_bytes(content)
-        _unpacked.add(folder)
+    inside = {path: os.path.relpath(path, common) for path in (*contents, *roots.values())}
+    if not folder.exists():
+        with appearing(folder) as temporary:
+            for path, content in contents.items():
+                file = temporary / inside[path]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
     return {
-        "source": place(job["source"]),
-        "files": list(map(place, contents)),
-        "roots": {name: place(root) for name, root in roots.items()},
+        "source": str(folder / inside[job["source"]]),
+        "files": [str(folder / inside[path]) for path in contents],
+        "roots": {name: str(folder / inside[root]) for name, root in roots.items()},
     }

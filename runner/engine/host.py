@@ -23,28 +23,28 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
 
+from ..training import worker
 from ..training.pipes import send
-
-PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
 
 
 def main() -> None:
     """Be a host, until the other end of standard input goes away."""
     control = socket.socket(fileno=os.dup(0))
     adopt_orphans()
-    with leaving_with(control):
-        imports = import_all(sys.argv[1:])
-    from ..training import tasks, worker  # noqa: F401 (what most forks need, imported once)
+    done, finish = os.pipe()
+    watch = threading.Thread(target=leave_with, args=(control, done), daemon=True)
+    watch.start()
+    imports = import_all(sys.argv[1:])
+    from ..training import tasks  # noqa: F401 (what most forks need, imported once)
 
+    os.close(finish)
+    watch.join()  # a process with threads is not to be forked
+    os.close(done)
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object
     control.sendall(b"r")  # ready
-    pipes = Host(control).serve()
-    if pipes:  # only ever true in a forked child
-        commands, events, log = pipes
-        worker.work(commands, events, log, imports)
+    Host(control, imports).serve()
     os._exit(0)  # nothing here needs a framework's slow farewell
 
 
@@ -53,33 +53,16 @@ def adopt_orphans() -> None:
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER of <sys/prctl.h>
 
 
-@contextlib.contextmanager
-def leaving_with(control: socket.socket) -> Iterator[None]:
-    """End this process at once if the requester goes away, while it is busy with imports.
-
-    The thread that sees to it is gone at the end: a process with threads is not to be forked.
-    """
-    done, finish = os.pipe()
-
-    def watch() -> None:
-        poll = select.poll()
-        poll.register(done, select.POLLIN)
-        poll.register(control, 0)  # its end, not the first request
-        if any(fd != done for fd, _ in poll.poll()):
-            os._exit(1)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        os.write(finish, b".")
-        thread.join()
-        os.close(done)
-        os.close(finish)
+def leave_with(control: socket.socket, done: int) -> None:
+    """End this process at once if the requester goes away, until `done` is closed."""
+    poll = select.poll()
+    poll.register(done, 0)
+    poll.register(control, 0)  # its end, not the first request
+    if any(fd != done for fd, _ in poll.poll()):
+        os._exit(1)
 
 
 def import_all(modules: list[str]) -> dict[str, float]:
@@ -102,8 +85,8 @@ def import_all(modules: list[str]) -> dict[str, float]:
 class Host:
     """Forks runs on request, reaps them, and kills those that nobody waits for."""
 
-    def __init__(self, control: socket.socket) -> None:
-        self.control = control
+    def __init__(self, control: socket.socket, imports: dict[str, float]) -> None:
+        self.control, self.imports = control, imports
         self.runs: dict[int, tuple[int, int]] = {}  # commands: (pid, events)
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)
@@ -113,8 +96,8 @@ class Host:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
 
-    def serve(self) -> list[int] | None:
-        """Serve until the requester is gone (None), or return as the child, with its pipes."""
+    def serve(self) -> None:
+        """Serve until the requester is gone."""
         while True:
             for fd, _ in self.poll.poll():
                 if fd == self.woken:
@@ -126,29 +109,27 @@ class Host:
                         for pid, _ in self.runs.values():
                             kill(pid)
                         end_orphans()
-                        return None
-                    if self.fork(*pipes):
-                        return pipes
+                        return
+                    self.fork(*pipes)
                 elif fd in self.runs:  # nobody waits for it any more
                     kill(self.runs[fd][0])
                     self.poll.unregister(fd)
 
-    def fork(self, commands: int, events: int, log: int) -> bool:
-        """Fork a process for a run; whether this is that process."""
+    def fork(self, commands: int, events: int, log: int) -> None:
+        """Fork a process for a run."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # BLAS threads survive a fork; see its atfork handler
             pid = os.fork()
         if pid == 0:
             os.setpgid(0, 0)
             self.leave()
-            return True
+            worker.work(commands, events, log, self.imports)
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)  # here as well: a kill may come before the child gets to it
         os.close(log)
         self.runs[commands] = (pid, events)
         self.poll.register(commands, 0)  # only its end is of interest here
         send(events, {"event": "started", "pid": pid})
-        return False
 
     def leave(self) -> None:
         """In the child: let go of all that is the host's."""

@@ -13,17 +13,14 @@ from contextlib import AbstractContextManager
 from ..config.plan import HostKey, HostsNeeded
 from ..machine import working_folder
 
-END_S = 2.0
-"""How long a host may take to end before it is killed."""
+END_S = 2.0  # how long a host may take to end before it is killed
 
 
 class HostProcess:
     """A process that has imported some modules and forks runs on request."""
 
     def __init__(self, modules: tuple[str, ...], threads: int) -> None:
-        self.needed, self.threads = modules, threads
-        self.lock = threading.Lock()
-        self.imported = False
+        self.threads, self.lock, self.imported = threads, threading.Lock(), False
         self.start(modules)
 
     def start(self, modules: tuple[str, ...]) -> None:
@@ -102,14 +99,13 @@ class Hosts(AbstractContextManager["Hosts"]):
         for key, modules in needed.items():
             self.get(key, modules)
 
-    def get(self, key: HostKey, modules: tuple[str, ...] = ()) -> HostProcess:
+    def get(self, key: HostKey, modules: tuple[str, ...]) -> HostProcess:
         """The host for a key; started if there is none, again if it has died."""
         with self.lock:
             host = self.hosts.get(key)
             if host and not host.alive():
                 host.close()
-                # Not the same object: its other runs have yet to see that it has died.
-                modules, host = host.needed, None
+                host = None  # another object: its other runs have yet to see that it has died
             if host is None:
                 host = self.hosts[key] = HostProcess(modules, key[1])
             return host
@@ -125,13 +121,9 @@ class Hosts(AbstractContextManager["Hosts"]):
             host.wait_ready(stop)
         importing([])
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End all hosts, and with them every run they still have."""
         for host in self.hosts.values():
             host.control.close()
         for host in self.hosts.values():
             host.close()
-        self.hosts.clear()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

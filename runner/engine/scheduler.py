@@ -16,8 +16,9 @@ from ..errors import UserError, error_data
 from ..results.record import FAILURES, Record
 from ..results.store import Store
 from .hosts import Hosts
-from .job import Job, make_job
-from .supervisor import ended, perform
+from .supervisor import Job, Result, ended, make_job, perform
+
+Submit = Callable[[Run], Future[Result]]
 
 
 class Watcher(Protocol):
@@ -28,13 +29,9 @@ class Watcher(Protocol):
     """
 
     def importing(self, frameworks: list[str]) -> None: ...
-
     def started(self, run: Run) -> None: ...
-
     def event(self, run: Run, event: dict[str, Any]) -> None: ...
-
     def finished(self, run: Run, record: Record) -> None: ...
-
     def note(self, text: str) -> None: ...
 
 
@@ -61,7 +58,7 @@ class Session:
 
     def job(self, run: Run) -> Job:
         """The training of a run, with the limits of this session."""
-        return make_job(run, self.timeout_s, self.memory_limit, self.jobs - 1)
+        return make_job(run, self.timeout_s, self.memory_limit)
 
     def run_here(self, runs: Iterable[Run], needed: HostsNeeded) -> Iterator[Record]:
         """Run on this machine, `jobs` at a time; yields saved records. No run, no import."""
@@ -72,29 +69,30 @@ class Session:
         with Hosts(needed) as hosts, ThreadPoolExecutor(self.jobs) as executor:
             hosts.wait_ready(self.stop, self.watcher.importing)
 
-            def submit(run: Run) -> Future[dict[str, Any]]:
+            def submit(run: Run) -> Future[Result]:
                 notify = partial(self.watcher.event, run)
                 return executor.submit(perform, self.job(run), hosts, self.cancel, notify)
 
             yield from self.run_all(itertools.chain([first], runs), submit, lambda: self.jobs)
 
     def run_all(
-        self,
-        runs: Iterable[Run],
-        submit: Callable[[Run], Future[dict[str, Any]]],
-        window: Callable[[], int],
+        self, runs: Iterable[Run], submit: Submit, window: Callable[[], int]
     ) -> Iterator[Record]:
         """Keep as many runs submitted as `window` gives at the time; yields saved records.
 
         A run whose future is cancelled is submitted again. `runs` is only read as places come
         free.
         """
-        pending: dict[Future[dict[str, Any]], Run] = {}
+        pending: dict[Future[Result], Run] = {}
         runs = iter(runs)
         while True:
             while len(pending) < window() and not self.stop.is_set() and (run := next(runs, None)):
                 self.watcher.started(run)
-                pending[_refused(run) if run.missing else submit(run)] = run
+                if run.missing:
+                    refusal = error_data("NotInstalled", run.missing)
+                    yield from self.finish(run, ended("failed", refusal))
+                else:
+                    pending[submit(run)] = run
             if not pending:
                 return
             # A short wait at a time, since a signal is only seen between waits.
@@ -103,35 +101,35 @@ class Session:
                 run = pending.pop(future)
                 if future.cancelled() and not self.stop.is_set():
                     pending[submit(run)] = run
-                elif record := self.finish(run, _result(future)):
-                    yield record
+                else:
+                    yield from self.finish(run, _result(future))
 
-    def finish(self, run: Run, result: dict[str, Any]) -> Record | None:
-        """Save what a run came to; None if that can't be, which ends the session."""
+    def finish(self, run: Run, result: Result) -> Iterator[Record]:
+        """Save and yield what a run came to; what can't be saved ends the session."""
         record = self.record(run, result)
         if record.outcome != "interrupted" or self.keep_interrupted:
             try:
                 self.store.write(record)
             except UserError as error:
                 self.give_up(str(error))
-                return None
+                return
         self.watcher.finished(run, record)
         if self.fail_fast and record.outcome in (*FAILURES, "diverged"):
             self.ended_early = True
             self.stop.set()
-        return record
+        yield record
 
-    def record(self, run: Run, result: dict[str, Any]) -> Record:
+    def record(self, run: Run, result: Result) -> Record:
         """The record of a run that came back with this result."""
-        result = {"machine": machine.describe()} | result
-        result["losses"] = [float(loss) for loss in result.get("losses", [])]
         implementation = run.implementation
-        versions = result.pop("versions", None) or packages.versions(implementation.imports)
+        here: dict[str, Any] = {"machine": machine.describe(), "neighbours": self.jobs - 1}
+        here["versions"] = packages.versions(implementation.imports)
+        result = here | result | {"losses": list(map(float, result.get("losses", [])))}
         return Record(
             impl=run.name,
             config=run.config.values(),
             framework=implementation.framework,
-            versions=versions | {"blas": result.pop("blas", "?")},
+            versions=result.pop("versions") | {"blas": result.pop("blas", "?")},
             git=machine.git_state(implementation.source.parent),
             source=implementation.module or str(implementation.source),
             source_sha256=implementation.sources.sha256,
@@ -154,14 +152,7 @@ class Session:
         return self.stop.is_set() and not self.ended_early
 
 
-def _refused(run: Run) -> Future[dict[str, Any]]:
-    """The result of a run that can't start."""
-    future: Future[dict[str, Any]] = Future()
-    future.set_result(ended("failed", error_data("NotInstalled", run.missing)))
-    return future
-
-
-def _result(future: Future[dict[str, Any]]) -> dict[str, Any]:
+def _result(future: Future[Result]) -> Result:
     """The result of a future; one that was lost with its worker is a crash."""
     if future.cancelled():
         return ended("interrupted")
@@ -177,7 +168,7 @@ def perform_each(
     memory_limit: float | None = None,
     importing: Callable[[list[str]], None] = lambda _: None,
     starting: Callable[[int], None] = lambda _: None,
-) -> Generator[dict[str, Any]]:
+) -> Generator[Result]:
     """Do tasks, each given as a run and the task's arguments, in turn; yields their results.
 
     `importing` is as in Watcher; `starting` gets the number of each task, from 0.

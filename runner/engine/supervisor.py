@@ -15,118 +15,112 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from ..config.plan import Run, host_key, hosts_needed
 from ..errors import error_data
 from ..training.pipes import STOP, split, write_all
 from .hosts import HostProcess, Hosts
-from .job import Job
 
-GRACE_S = 2.0
-"""How long a run that was asked to stop may take to do so before it is killed."""
+GRACE_S = 2.0  # how long a run that was asked to stop may take to do so before it is killed
+LOG_LIMIT = 256 * 1024  # bytes kept of the beginning of a run's output, and as many of its end
 
-LOG_LIMIT = 256 * 1024
-"""Bytes kept of the beginning of a run's output, and as many of its end."""
+Job = dict[str, Any]
+Result = dict[str, Any]
+Notify = Callable[[dict[str, Any]], None]
 
 
-def ended(outcome: str, error: dict[str, Any] | None = None) -> dict[str, Any]:
+def make_job(
+    run: Run, timeout_s: float | None = None, memory_limit: float | None = None, **task: Any
+) -> Job:
+    """The job to train once, all of it JSON; `task` names another, with its arguments."""
+    implementation, sources, host = run.implementation, run.implementation.sources, host_key(run)
+    return {
+        "task": "twolayer.training.tasks:train",
+        "source": str(implementation.source),
+        "module": sources.module,
+        "installed": bool(implementation.module),
+        "built_in": implementation.built_in,
+        "roots": {name: str(folder) for name, folder in sources.roots.items()},
+        "files": [str(path) for path in sources.files],
+        "sha256": sources.sha256,
+        "framework": implementation.framework,
+        "imports": implementation.imports,
+        "preload": implementation.preload,
+        "config": run.config.values(),
+        "threads": run.threads,
+        "host": host,
+        "modules": hosts_needed([run]).get(host, ()),
+        "memory_limit": memory_limit,
+        "timeout_s": timeout_s,
+        **task,
+    }
+
+
+def ended(outcome: str, error: dict[str, Any] | None = None) -> Result:
     """The result of a run that ends now, before or without its process."""
-    return {"outcome": outcome, "error": error, "started_at": now()}
-
-
-def now() -> str:
-    """The time, as it stands in a record."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"outcome": outcome, "error": error, "started_at": now}
 
 
 def perform(
     job: Job,
     hosts: Hosts,
     cancelled: threading.Event | None = None,
-    notify: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> dict[str, Any]:
+    notify: Notify = lambda _: None,
+) -> Result:
     """Do a job in a process forked from one of `hosts`; returns its result, however it ends.
 
     The result has at least `outcome`, `error` and `log`. `notify` is called with each event of
-    the run (started, training, progress). Setting `cancelled` stops it.
+    the run (such as started or progress). Setting `cancelled` stops it.
     """
-    begun, cancelled = now(), cancelled or threading.Event()
+    cancelled, result = cancelled or threading.Event(), ended("interrupted")
     if cancelled.is_set():
-        return ended("interrupted")
+        return result
     host = hosts.get(job["host"], job["modules"])
     host.wait_ready(cancelled)  # an import that ends the process is for the run to tell
     with contextlib.closing(Supervised(host, job, notify)) as run:
-        result = run.wait(cancelled)
-    return result | {"started_at": begun, "neighbours": job["neighbours"]}
-
-
-class Log:
-    """The output of a run: all of it if it is short, else its beginning and its end."""
-
-    def __init__(self) -> None:
-        self.kept = bytearray()
-        self.left_out = 0
-
-    def add(self, data: bytes) -> None:
-        self.kept += data
-        if len(self.kept) > 3 * LOG_LIMIT:
-            self.left_out += len(self.kept) - 2 * LOG_LIMIT
-            del self.kept[LOG_LIMIT:-LOG_LIMIT]
-
-    def text(self) -> str:
-        gap = f"\n… {self.left_out} bytes left out …\n".encode() if self.left_out else b""
-        log = self.kept[:LOG_LIMIT] + gap + self.kept[LOG_LIMIT:]
-        return log.decode(errors="replace")
+        return result | run.wait(cancelled)
 
 
 class Supervised:
     """A job under way, in a fork of `host`."""
 
-    def __init__(
-        self, host: HostProcess, job: Job, notify: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, host: HostProcess, job: Job, notify: Notify) -> None:
         self.host, self.job, self.notify = host, job, notify
-        self.log = Log()
-        self.pending = b""
-        self.result: dict[str, Any] | None = None
-        self.status: int | None = None
-        self.progress: dict[str, Any] = {}
-        self.stopping = ""
-        commands, self.commands = os.pipe()
+        self.printed, self.left_out = bytearray(), 0
+        self.pending, self.stopping = b"", ""
+        self.heard: dict[str, dict[str, Any]] = {}  # the last message of each event
+        commands, writable = os.pipe()
+        self.commands = os.fdopen(writable, "wb", 0)  # its end has the run killed
         self.events, events = os.pipe()
         self.output, output = os.pipe()
         self.host.fork(commands, events, output)
         for fd in (commands, events, output):
             os.close(fd)
-        write_all(self.commands, json.dumps(job).encode() + b"\n")
+        write_all(writable, json.dumps(job).encode() + b"\n")
         self.selector = selectors.DefaultSelector()
-        for fd in (self.events, self.output):
-            self.selector.register(fd, selectors.EVENT_READ)
+        self.selector.register(self.events, selectors.EVENT_READ, self.hear)
+        self.selector.register(self.output, selectors.EVENT_READ, self.keep)
         self.count_anew()
 
     def close(self) -> None:
         self.selector.close()
-        self.let_go()
+        self.commands.close()
         os.close(self.events)
         os.close(self.output)
 
-    def let_go(self) -> None:
-        """Close the pipe that keeps the run alive."""
-        if self.commands >= 0:
-            os.close(self.commands)
-            self.commands = -1
-
-    def wait(self, cancelled: threading.Event) -> dict[str, Any]:
+    def wait(self, cancelled: threading.Event) -> Result:
         """Wait for its end, stopping it when it is cancelled or has taken too long."""
         kill_at = float("inf")
-        while self.status is None:
+        while "exited" not in self.heard:
             self.read_ready(0.05)
             clock = time.monotonic()
             if not self.stopping and (cancelled.is_set() or clock > self.deadline):
                 self.stopping = "interrupted" if cancelled.is_set() else "timeout"
-                write_all(self.commands, STOP + self.stopping.encode() + b"\n")
+                write_all(self.commands.fileno(), STOP + self.stopping.encode() + b"\n")
                 kill_at = clock + GRACE_S
             if clock > kill_at:
-                self.let_go()
-            if not self.host.alive():
+                self.commands.close()
+            if "exited" not in self.heard and not self.host.alive():
                 self.kill()
         while self.read_ready(0):
             pass
@@ -140,73 +134,70 @@ class Supervised:
         """Read what there is, after `timeout` seconds at most; whether there was anything."""
         ready = self.selector.select(timeout)
         for key, _ in ready:
-            data = os.read(key.fd, 1 << 16)
-            if not data:
-                self.selector.unregister(key.fd)
-            elif key.fd == self.output:
-                self.log.add(data)
+            if data := os.read(key.fd, 1 << 16):
+                key.data(data)
             else:
-                self.hear(data)
+                self.selector.unregister(key.fd)
         return bool(ready)
+
+    def keep(self, data: bytes) -> None:
+        """Keep what the run prints: all of it if it is little, else its beginning and its end."""
+        self.printed += data
+        if len(self.printed) > 3 * LOG_LIMIT:
+            self.left_out += len(self.printed) - 2 * LOG_LIMIT
+            del self.printed[LOG_LIMIT:-LOG_LIMIT]
 
     def hear(self, data: bytes) -> None:
         messages, self.pending = split(self.pending + data)
         for message in messages:
-            kind = message.get("event")
-            if kind == "exited":
-                self.status = message["status"]
-            elif kind == "anew":
+            self.heard[message["event"]] = message
+            if message["event"] == "anew":
                 self.count_anew()
-            elif kind == "result":
-                self.result = message["result"]
-            else:
-                self.progress |= message
-                self.notify(message)
+            self.notify(message)
 
     def kill(self) -> None:
         """End a run whose host has died."""
-        if "pid" in self.progress:
+        self.heard["exited"] = {"status": -signal.SIGKILL}
+        if "started" in self.heard:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.progress["pid"], signal.SIGKILL)
-        if self.status is None:
-            self.status = -signal.SIGKILL
+                os.killpg(self.heard["started"]["pid"], signal.SIGKILL)
 
-    def final(self) -> dict[str, Any]:
+    def final(self) -> Result:
         """The result, completed by what only the supervisor knows."""
-        log = self.log.text()
-        result = dict(self.result) if self.result else self.without_result(log)
+        gap = f"\n… {self.left_out} bytes left out …\n".encode() if self.left_out else b""
+        output = self.printed[:LOG_LIMIT] + gap + self.printed[LOG_LIMIT:]
+        log = output.decode(errors="replace")
+        given = self.heard.get("result")
+        result: Result = given["result"] if given else self.without_result(log)
         error = result.get("error")
         if result["outcome"] == "timeout" and not error:
-            message = f"took longer than {self.job['timeout_s']:g} s"
-            result["error"] = error_data("Timeout", message)
+            error = error_data("Timeout", f"took longer than {self.job['timeout_s']:g} s")
         elif error and error["type"] == "SystemExit" and log.strip():
             last = log.rstrip().rpartition("\n")[2]
-            result["error"] = error | {"message": f"{error['message']}: {last}"}
-        return result | {"log": log}
+            error = error | {"message": f"{error['message']}: {last}"}
+        return result | {"error": error, "log": log}
 
-    def without_result(self, log: str) -> dict[str, Any]:
+    def without_result(self, log: str) -> Result:
         """The result of a run that ended without giving one."""
-        progress, loss = self.progress, self.progress.get("loss")
+        training, progress = (self.heard.get(event, {}) for event in ("training", "progress"))
+        loss = progress.get("loss")
         outcome, error = (self.stopping, None) if self.stopping else self.ending(log)
         return {
             "outcome": outcome,
             "error": error,
             "epochs_done": progress.get("epoch", 0),
             "final_loss": loss if isinstance(loss, float) else None,
-            "import_s": progress.get("import_s"),
-            "device": progress.get("device"),
+            "import_s": training.get("import_s"),
+            "device": training.get("device"),
         }
 
     def ending(self, log: str) -> tuple[str, dict[str, Any]]:
         """Outcome and error of a process that ended without a word."""
-        status = self.status or 0
+        status: int = self.heard["exited"]["status"]
         if status >= 0:
             message = f"the process exited with status {status} before training was done"
             return "failed", error_data("Exited", message)
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
+        name = next((s.name for s in signal.Signals if s == -status), f"signal {-status}")
         if self.job["memory_limit"] and ("bad_alloc" in log or "MemoryError" in log):
             return "out_of_memory", error_data(name, "ran out of memory", signal=name)
         message = f"the process was ended by {name}"
