@@ -106,13 +106,9 @@ class Sweep:
 
     def _combinations(self) -> Iterator[tuple[Implementation, Point]]:
         """Implementations with their settings, without what is excluded."""
-        layers = [
-            (each, self.experiment.settings(each.name), self.experiment.on_command_line(each.name))
-            for each in self.implementations
-        ]
         for point in self._points():
-            for implementation, below, above in layers:
-                settings = below | point | above
+            for implementation in self.implementations:
+                settings = self.experiment.settings(implementation.name, point)
                 row = {"impl": implementation.name, **values_of(settings)}
                 if not any(all(row[k] in v for k, v in rule.items()) for rule in self.excluded):
                     yield implementation, settings
@@ -151,10 +147,7 @@ class Sweep:
         if not isinstance(item.value, list) or not item.value:
             self.wrong(item, "runs", "must be a list of mappings of settings")
             return
-        rows: list[Point] = [{} for _ in item.parts]
-        for row, each in zip(rows, item.elements, strict=True):
-            for name, value in self._mapping(each, "runs").items():
-                row |= self.experiment.checked(name, value)
+        rows = [self.experiment.checked(self._mapping(each, "runs")) for each in item.elements]
         yield Block(len(rows), set().union(*rows), lambda: rows)
 
     def _values(self, name: str, item: Item) -> list[Item]:
@@ -164,7 +157,7 @@ class Sweep:
             self.wrong(item, name, "must have at least one value")
         if isinstance(item.value, dict) and name in RULES:
             items = [Item(value, item.origin) for value in self._spread(name, item)]
-        return [value for each in items for value in self.experiment.checked(name, each).values()]
+        return [value for each in items for value in self.experiment.checked({name: each}).values()]
 
     def _spread(self, name: str, item: Item) -> list[int | float]:
         """The numbers of `{range: 5}`, `{range: [start, stop, step]}`, `{log: [from, to, n]}`."""
@@ -211,7 +204,7 @@ class Sweep:
         if not numeric or not least < low < high:
             self.wrong(item, name, f"must be one of {DRAWS_SHOWN}")
             return None
-        checked = [self.experiment.checked(name, Item(end, item.origin)) for end in (low, high)]
+        checked = [self.experiment.checked({name: Item(end, item.origin)}) for end in (low, high)]
         whole = all(pair and isinstance(pair[name].value, int) for pair in checked)
         draw = partial(_uniform, kind == "log_uniform", whole, low, high)
         return lambda rng: Item(draw(rng), item.origin)
