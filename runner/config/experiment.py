@@ -30,7 +30,6 @@ _WHOLE: dict[str, dict[str, Any]] = {
 KEYS = (*_WHOLE, *RULES)
 _RULES = {key: rule for key, (rule, _) in OPTIONS.items()} | RULES
 _DEFAULTS = {name: Item(value, "default") for name, value in DEFAULTS.items()}
-_NOTHING: Mapping[str, Item] = {}
 SWEEP_KEYS = {
     "grid": "axes of which all combinations are run",
     "zip": "axes that are walked together",
@@ -92,10 +91,10 @@ class Experiment:
     extra: dict[str, Item] = field(default_factory=dict)  # keys that only a sweep has
     mistakes: list[Mistake] = field(default_factory=list)
 
-    def settings(self, impl: str, point: Mapping[str, Item] = _NOTHING) -> dict[str, Item]:
+    def settings(self, impl: str, point: Mapping[str, Item] | None = None) -> dict[str, Item]:
         """The settings of an implementation: command line over a sweep's point over file."""
         file = _DEFAULTS | self.common | self.overrides.get(impl, {})
-        values = {**file, **point, **self.given[""], **self.given.get(impl, {})}
+        values = {**file, **(point or {}), **self.given[""], **self.given.get(impl, {})}
         return {name: values[name] for name in RULES}
 
     def option(self, name: str) -> Any:
