@@ -26,7 +26,6 @@ MAX_SLOWDOWN = 1.10
 @with_settings("name", "timeout", "memory_limit", without=("epochs", "log_every"))
 def bench(
     assignments: list[Assignment],
-    options: list[Assignment],
     impl: Impls = None,
     config: ConfigFile = "bench",
     rounds: Annotated[
@@ -65,10 +64,10 @@ def bench(
     inputs.one_of({"--scale": scale, "--against": against, "--baseline": baseline})
     inputs.needs("--baseline", baseline is not None, {"--other-machine": other_machine})
     limit = _limit(max_slowdown, bool(against or baseline))
-    experiment = inputs.load_experiment(config, assignments, options, impl)
+    experiment = inputs.load_experiment(config, assignments, impl)
 
     def at_size(size: Assignment) -> Experiment:
-        return inputs.load_experiment(config, [size, *assignments], options, impl)
+        return inputs.load_experiment(config, [size, *assignments], impl)
 
     with plan.entries(experiment, at_size, scale, against) as entries:
         printing.say_notes((run for _, run in entries), quiet)

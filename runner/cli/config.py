@@ -16,7 +16,6 @@ from .options import ConfigFile, Impls, with_settings
 @with_settings("name", "timeout", "memory_limit")
 def config(
     assignments: list[Assignment],
-    options: list[Assignment],
     impl: Impls = None,
     config: ConfigFile = "notebook",
     schema: Annotated[
@@ -26,7 +25,7 @@ def config(
     if schema:
         emit(json.dumps(json_schema(), indent=2))
         return
-    experiment = load_experiment(config, assignments, options, impl)
+    experiment = load_experiment(config, assignments, impl)
     for run in plan.make(experiment):
         emit(f"{run.name}:")
         settings = experiment.settings(run.name)

@@ -20,7 +20,6 @@ from ..results.query import Condition, parse
 from ..results.record import Record
 from ..results.rows import COLUMNS, read
 from ..results.store import Store, experiments, find_stores
-from .options import split_names
 from .printing import say
 
 Published = Annotated[
@@ -68,10 +67,9 @@ def needs(option: str, there: bool, options: dict[str, Any]) -> None:
 def load_experiment(
     config: str,
     assignments: list[Assignment],
-    options: list[Assignment],
     impl: list[str] | None,
 ) -> Experiment:
-    return load(find_config(config), assignments, options, split_names(impl))
+    return load(find_config(config), assignments, impl)
 
 
 def limits(experiment: Experiment) -> dict[str, Any]:

@@ -66,13 +66,6 @@ _SET = "A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3)."
 _Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SET)]
 
 
-def split_names(impls: list[str] | None) -> list[str] | None:
-    """`--impl a,b --impl c` as a list; None if the option was not given."""
-    if not impls:
-        return None
-    return [name.strip() for each in impls for name in each.split(",") if name.strip()]
-
-
 class HelpfulCommand(TyperCommand):
     """A command that has an answer to what other tools' users type."""
 
@@ -111,8 +104,8 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for every setting but those `without`, and for keys of OPTIONS.
 
-    The command gets their values as `assignments` and `options`, both lists of Assignment. Its
-    module must not postpone its annotations: typer reads them.
+    The command gets their values as `assignments`, a list of Assignment. Its module
+    must not postpone its annotations: typer reads them.
     """
     names = [*(name for name in RULES if name not in without), *options]
 
@@ -122,12 +115,10 @@ def with_settings(
 
             texts = {name: text for name in names if (text := values.pop(name)) is not None}
             given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
-            values["assignments"] = [a for a in given if a.key in RULES]
-            values["assignments"] += map(parse_set, sets or ())
-            command(options=[a for a in given if a.key in OPTIONS], **values)
+            command(assignments=[*given, *map(parse_set, sets or ())], **values)
 
         own = signature(command).parameters.values()
-        parameters = [p for p in own if p.name not in ("assignments", "options")]
+        parameters = [p for p in own if p.name != "assignments"]
         types = {name: Annotated[str | None, _setting(name)] for name in names} | {"sets": _Sets}
         for name, type_ in types.items():
             parameters.append(

@@ -20,7 +20,6 @@ from .progress import watcher
 @with_settings("name", "timeout", "memory_limit")
 def run(
     assignments: list[Assignment],
-    options: list[Assignment],
     impl: Impls = None,
     config: ConfigFile = "notebook",
     results: Results = Path("results"),
@@ -31,7 +30,7 @@ def run(
     ] = False,
     quiet: inputs.Quiet = False,
 ) -> None:
-    experiment = inputs.load_experiment(config, assignments, options, impl)
+    experiment = inputs.load_experiment(config, assignments, impl)
     runs = plan.make(experiment)
     beside = inputs.published_beside(experiment) if published else None
     printing.say_notes(runs, quiet)

@@ -24,7 +24,7 @@ from ..tables import Table
 from . import inputs, printing
 from .interrupt import stoppable
 from .lines import duration
-from .options import Impls, Results, complete_files, split_names, with_settings
+from .options import Impls, Results, complete_files, with_settings
 from .printing import patience, say
 from .progress import watcher
 
@@ -48,7 +48,6 @@ def sweep(
         ),
     ],
     assignments: list[Assignment],
-    options: list[Assignment],
     impl: Impls = None,
     only: Annotated[
         str | None, Option("--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'.")
@@ -75,7 +74,7 @@ def sweep(
     inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else inputs.seconds("--wait", wait)
     path = find_config(file, FOLDER, option="")
-    experiment = load(path, assignments, options, split_names(impl), KEYS)
+    experiment = load(path, assignments, impl, KEYS)
     with patience(f"checking every combination of {file} …", quiet):
         requested = Sweep(experiment, cores=max(1, usable_cores() // jobs))
     _check_seed(assignments, requested)

@@ -22,7 +22,6 @@ from .progress import watcher
 @with_settings("name", "timeout", "memory_limit")
 def verify(
     assignments: list[Assignment],
-    options: list[Assignment],
     impl: Impls = None,
     config: ConfigFile = "notebook",
     format: FormatOption = "table",
@@ -31,7 +30,7 @@ def verify(
     ] = False,
     quiet: inputs.Quiet = False,
 ) -> None:
-    experiment = inputs.load_experiment(config, assignments, options, impl)
+    experiment = inputs.load_experiment(config, assignments, impl)
     configured = plan.make(experiment)
     printing.say_notes(configured, quiet)
     cases = list(judging.cases(plan.make(replace(experiment, overrides={})), configured))

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.machinery import ModuleSpec
 from itertools import accumulate
 from pathlib import Path
@@ -66,10 +66,6 @@ class Implementation:
     def sources(self) -> Sources:
         """Its file and the local modules that it imports."""
         return Sources(self.source, self._tree, self.module)
-
-    @property
-    def built_in(self) -> bool:
-        return self.module.startswith(f"{BUILT_IN}.")
 
     @cached_property
     def title(self) -> str:
@@ -257,19 +253,15 @@ def with_distinct_names(items: Sequence[Implementation]) -> list[Implementation]
     return [item if item.name == name else replace(item, name=name) for item, name in pairs]
 
 
-def built_in_folder() -> Path:
-    return _folder(BUILT_IN)
-
-
-def configs_folder() -> Path:
-    return _folder("twolayer.configs")
-
-
 def _folder(package: str) -> Path:
     spec = locate(package)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"{package} is not installed; install twolayer again")
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+built_in_folder = partial(_folder, BUILT_IN)
+configs_folder = partial(_folder, "twolayer.configs")
 
 
 def _registered() -> tuple[dict[str, Implementation], list[str]]:

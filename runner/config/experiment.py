@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "overrides": {"type": "object", "description": "settings of one implementation only"},
 }
 KEYS = (*_WHOLE, *RULES)
+_RULES = {key: rule for key, (rule, _) in OPTIONS.items()} | RULES
+_DEFAULTS = {name: Item(value, "default") for name, value in DEFAULTS.items()}
 SWEEP_KEYS = {
     "grid": "axes of which all combinations are run",
     "zip": "axes that are walked together",
@@ -69,16 +71,12 @@ class Assignment:
     text: str
     origin: str
 
-    @property
-    def item(self) -> Item:
-        return Item(document.scalar(self.text), self.origin)
-
 
 @dataclass
 class Experiment:
     """What a config asks for, each value with its origin. Made by `load`.
 
-    `common` and `overrides` are the settings of the file, `given` those of the command line, by
+    `common` and `overrides` are what the file sets, `given` what the command line sets, by
     implementation ("" for all). `mistakes` are those found so far; `plan.make` raises them all.
     """
 
@@ -86,7 +84,6 @@ class Experiment:
     impls: list[Item] = field(default_factory=list)
     listed: list[Item] = field(default_factory=list)  # in the file, before --impl
     published: Item | None = None
-    options: dict[str, Item] = field(default_factory=dict)
     common: dict[str, Item] = field(default_factory=dict)
     overrides: dict[str, dict[str, Item]] = field(default_factory=dict)
     given: dict[str, dict[str, Item]] = field(default_factory=lambda: {"": {}})
@@ -94,42 +91,44 @@ class Experiment:
     extra: dict[str, Item] = field(default_factory=dict)  # keys that only a sweep has
     mistakes: list[Mistake] = field(default_factory=list)
 
-    def settings(self, impl: str) -> dict[str, Item]:
-        """The settings of one implementation; the command line wins over the file."""
-        values = {name: Item(value, "default") for name, value in DEFAULTS.items()}
-        return values | self.common | self.overrides.get(impl, {}) | self.on_command_line(impl)
-
-    def on_command_line(self, impl: str) -> dict[str, Item]:
-        return self.given[""] | self.given.get(impl, {})
+    def settings(self, impl: str, point: Mapping[str, Item] | None = None) -> dict[str, Item]:
+        """The settings of an implementation: command line over a sweep's point over file."""
+        file = _DEFAULTS | self.common | self.overrides.get(impl, {})
+        values = {**file, **(point or {}), **self.given[""], **self.given.get(impl, {})}
+        return {name: values[name] for name in RULES}
 
     def option(self, name: str) -> Any:
         """The value of a key of OPTIONS, or None."""
-        return self.options[name].value if name in self.options else None
+        item = (self.common | self.given[""]).get(name)
+        return item and item.value
 
     @property
     def name(self) -> str:
-        return str(self.option("name"))
+        # The stem of `..yaml` is ".".
+        return str(self.option("name") or self.path.stem.lstrip(".") or "experiment")
 
     def wrong(self, item: Item, key: str, message: str) -> None:
         """Note a mistake and what was there."""
         self.mistakes.append(Mistake(item.origin, key, f"{message} (got {shown(item.value)})"))
 
-    def checked(self, key: str, item: Item, known: Collection[str] = RULES) -> dict[str, Item]:
-        """A setting or option with its value in its final type; nothing, noted, if wrong."""
-        rule = RULES.get(key) or OPTIONS.get(key, (None,))[0]
-        if not rule or key not in known:
-            self.mistakes.append(unknown(key, item.key_origin or item.origin, known))
-            return {}
-        try:
-            return {key: Item(rule.check(item.value), item.origin)}
-        except ValueError as error:
-            self.wrong(item, key, _one_for_each(rule, key, item.value) or str(error))
-        return {}
+    def checked(self, items: Mapping[str, Item], known: Collection[str] = RULES) -> dict[str, Item]:
+        """Settings and options with values in their final types; what is wrong is noted."""
+        right = {}
+        for key, item in items.items():
+            if key not in known:
+                self.mistakes.append(unknown(key, item.key_origin or item.origin, known))
+                continue
+            rule = _RULES[key]
+            try:
+                right[key] = Item(rule.check(item.value), item.origin)
+            except ValueError as error:
+                self.wrong(item, key, _one_for_each(rule, key, item.value) or str(error))
+        return right
 
-    def read(self, key: str, item: Item, extra: Iterable[str]) -> None:
+    def read(self, key: str, item: Item, extra: Collection[str]) -> None:
         """Read a key of the file."""
         if key == "impls":
-            self.impls = self.listed = self._names(item)
+            self.impls = self.listed = self.named(item.elements or [item])
         elif key == "published":
             path = self.path.parent / str(item.value)
             if why := no_file(path) if isinstance(item.value, str) else MISSING:
@@ -143,54 +142,37 @@ class Experiment:
         elif key in SWEEP_KEYS:
             self.mistakes.append(Mistake(item.key_origin, key, "is for sweeps; use twolayer sweep"))
         elif not key.startswith("x-"):
-            into = self.options if key in OPTIONS else self.common
-            into |= self.checked(key, item, (*KEYS, *extra))
+            self.common |= self.checked({key: item}, (*KEYS, *extra))
 
-    def _names(self, item: Item) -> list[Item]:
-        items, names = item.elements, []
-        if isinstance(item.value, str):  # `impls: a, b`, as --impl has it
-            items = [replace(item, value=name.strip()) for name in item.value.split(",")]
-        for each in items or [item]:
-            if each.value and isinstance(each.value, str):
-                names += [replace(each, value=name) for name in _expanded([each.value])]
-            else:
-                self.wrong(each, "impls", "must be a list of implementations")
+    def named(self, items: Iterable[Item]) -> list[Item]:
+        """The implementations that words name: `sgd, adam` is two, `all` is the built-in ones."""
+        names = []
+        for item in items:
+            words = item.value.split(",") if isinstance(item.value, str) else []
+            if not (words := list(filter(None, map(str.strip, words)))):
+                self.wrong(item, "impls", "must be a list of implementations")
+            for word in words:
+                names += [replace(item, value=n) for n in (LESSON if word == "all" else (word,))]
         return names
 
     def _read_overrides(self, item: Item) -> None:
         if not isinstance(item.value, dict):
             self.wrong(item, "overrides", "must map implementations to settings")
         for impl, settings in item.members.items():
-            if not isinstance(settings.value, dict):
+            if isinstance(settings.value, dict):
+                self.named_at[impl] = settings.key_origin
+                self.overrides[impl] = self.checked(settings.members)
+            else:
                 hint = document.spaced(settings.value)
                 self.wrong(settings, impl, f"must be a mapping of settings{hint}")
-                continue
-            self.named_at[impl] = settings.key_origin
-            self.overrides[impl] = {}
-            for key, value in settings.members.items():
-                self.overrides[impl] |= self.checked(key, value)
 
     def assign(self, setting: Assignment) -> None:
-        """Lay a setting of the command line over the file's."""
+        """Lay what the command line sets over what the file does."""
+        item = Item(document.scalar(setting.text), setting.origin)
         into = self.given.setdefault(setting.impl, {})
-        into |= self.checked(setting.key, setting.item)
+        into |= self.checked({setting.key: item}, _RULES)
         if setting.impl and into:
             self.named_at[setting.impl] = setting.origin
-
-    def choose(self, impls: Iterable[str] | None) -> None:
-        """Take the implementations of the command line, if any; there must be one."""
-        if impls is not None:
-            self.impls = [Item(name, "--impl") for name in dict.fromkeys(_expanded(impls))]
-            if not self.impls:
-                self.wrong(Item(None, "--impl"), "impls", "must name an implementation")
-        elif not self.impls and not any(m.key in ("impls", "") for m in self.mistakes):
-            message = "is missing: list the implementations to run"
-            self.mistakes.append(Mistake(f"{shown_path(self.path)}:1:1", "impls", message))
-
-
-def _expanded(names: Iterable[str]) -> list[str]:
-    """Names of implementations; `all` stands for the built-in ones."""
-    return [each for name in names for each in (LESSON if name == "all" else (name,))]
 
 
 def config_names(folder: str = "") -> list[str]:
@@ -220,9 +202,8 @@ def shown_path(path: Path) -> str:
 def load(
     path: Path,
     assignments: Iterable[Assignment | Mistake] = (),
-    options: Iterable[Assignment] = (),
     impls: Iterable[str] | None = None,
-    extra: Iterable[str] = (),
+    extra: Collection[str] = (),
 ) -> Experiment:
     """Read a config, with `extra` keys left as they are, and lay the command line over it.
 
@@ -235,17 +216,18 @@ def load(
         message = f"a config must be a mapping of keys to values{document.spaced(root.value)}"
         experiment.mistakes.append(Mistake(root.origin, "", message))
     for key, item in root.members.items():
-        experiment.read(key, item, tuple(extra))
+        experiment.read(key, item, extra)
+    if not (impls or experiment.impls or {"impls", ""} & {m.key for m in experiment.mistakes}):
+        message = "is missing: list the implementations to run"
+        experiment.mistakes.append(Mistake(f"{name}:1:1", "impls", message))
     for setting in assignments:
         if isinstance(setting, Mistake):
             experiment.mistakes.append(setting)
         else:
             experiment.assign(setting)
-    for option in options:
-        experiment.options |= experiment.checked(option.key, option.item, OPTIONS)
-    stem = path.stem.lstrip(".") or "experiment"  # ..yaml has the stem "."
-    experiment.options.setdefault("name", Item(stem, "file name"))
-    experiment.choose(impls)
+    if impls:
+        names = experiment.named(Item(name, "--impl") for name in impls)
+        experiment.impls = list({name.value: name for name in names}.values())
     return experiment
 
 
@@ -307,10 +289,12 @@ def parse_set(text: str) -> Assignment | Mistake:
     """`key=value` or `impl.key=value`, as `--set` takes it, or what is wrong with it."""
     name, equals, value = text.partition("=")
     impl, _, key = name.strip().rpartition(".")
-    if equals and key:
-        return Assignment(impl, key, value.strip(), f"--set {name.strip()}")
-    message = f"must be key=value or implementation.key=value (got {shown(text)})"
-    return Mistake("--set", "", message)
+    if not equals or not key:
+        message = f"must be key=value or implementation.key=value (got {shown(text)})"
+        return Mistake("--set", "", message)
+    origin = f"--set {name.strip()}"
+    known = key in RULES
+    return Assignment(impl, key, value.strip(), origin) if known else unknown(key, origin, RULES)
 
 
 def json_schema() -> dict[str, Any]:

@@ -47,22 +47,23 @@ def _read(text: str, published: Published) -> Iterator[tuple[int, tuple[str, str
     } or {1: ""}
     first, header = next(iter(lines.items()))
     divider = next((mark for mark in ";\t" if mark in header), ",")
-    (_, names), *rows = [(number, _split(line, divider)) for number, line in lines.items()]
+    cut = (line.rstrip(f"{divider} \t") for line in lines.values())  # no empty cells at the end
+    read = (next(csv.reader([c], delimiter=divider, skipinitialspace=True)) for c in cut)
+    names, *rows = ([cell.strip() for cell in cells] for cells in read)
     names = [name.lower() for name in names]
     if lacking := [column for column in COLUMNS if names.count(column) != 1]:
         for column in lacking:
             yield first, ("", f"must have one column {column} (got {shown(header)})")
         return
     at = names.index("loss")
-    points = divider == "," or any("." in loss for _, row in rows for loss in row[at : at + 1])
-    for number, cells in rows:
+    points = divider == "," or any("." in loss for row in rows for loss in row[at : at + 1])
+    for number, cells in zip(list(lines)[1:], rows, strict=True):
         if len(cells) > len(names):
             message = f"has {len(cells)} cells, the header {len(names)}"
             yield number, ("", f"{message}; where decimals have commas, divide cells by ;")
             continue
         row = dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
-        for what in _read_row(row, "." if points else ",", published):
-            yield number, what
+        yield from ((number, what) for what in _read_row(row, "." if points else ",", published))
 
 
 def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator[tuple[str, str]]:
@@ -85,12 +86,3 @@ def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator
             losses[epoch] = loss
         else:
             yield "loss", f"must be a number, or empty where there is none (got {shown(text)})"
-
-
-def _split(line: str, divider: str) -> list[str]:
-    """The cells of a line, without those at its end that are empty."""
-    reader = csv.reader([line], delimiter=divider, skipinitialspace=True)
-    cells = [cell.strip() for cell in next(reader)]
-    while cells and not cells[-1]:
-        cells.pop()
-    return cells

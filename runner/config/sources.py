@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from . import frameworks
@@ -147,17 +147,11 @@ def _on_the_path() -> Iterator[Path]:
 
 def _chain(folder: Path, parts: Sequence[str]) -> list[Path]:
     """The files that importing `a.b.c` from a folder executes: packages, then the module."""
-    files = []
+    files, places = [], [str(folder)]
     for part in parts:
-        package = folder / part / "__init__.py"
-        if package.is_file():
-            files.append(package)
-        else:
-            suffixes = (*EXTENSION_SUFFIXES, ".py", ".pyc")  # in the order of Python's search
-            for module in (folder / f"{part}{suffix}" for suffix in suffixes):
-                if module.is_file():
-                    return [*files, module]
-        folder = folder / part
+        spec = PathFinder.find_spec(part, places)
+        files += [Path(spec.origin)] if spec and spec.origin else []
+        places = list(spec.submodule_search_locations or ()) if spec else []
     return files
 
 

@@ -8,9 +8,9 @@ settings and overrides; the command line overrides the point.
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,18 +24,13 @@ from .settings import OPTIONAL, RULES, SIZES, Config
 
 KEYS = tuple(SWEEP_KEYS)
 Point = dict[str, Item]
+Block = tuple[int, Callable[[], Iterable[Point]]]
+"""How many points there are, and a function that goes through them."""
+
 MOST_VALUES = 1_000_000
 """The longest axis, sample or sweep: beyond it is a slip of the finger."""
 _DECIDES = (*SIZES, "dtype", "epochs", "device", *OPTIONAL)
 """The settings that decide whether a run is possible."""
-
-
-class Block(NamedTuple):
-    """Some points: how many, which settings they have, and a function that goes through them."""
-
-    size: int
-    settings: Collection[str]
-    points: Callable[[], Iterable[Point]]
 
 
 class Sweep:
@@ -50,7 +45,7 @@ class Sweep:
         self.experiment, self.cores = experiment, cores
         self.wrong, self.mistakes = experiment.wrong, experiment.mistakes
         self.implementations = planner.implementations
-        self.blocks = list(self._blocks()) or [Block(1, (), lambda: [{}])]
+        self.blocks = list(self._blocks()) or [(1, lambda: [{}])]
         self.repeat = self._count(experiment.extra.get("repeat", Item(1, "")), "repeat", 1)
         self.excluded = list(self._excluded())
         self._check_size()
@@ -64,24 +59,26 @@ class Sweep:
 
     def _check_size(self) -> None:
         first = int(self.experiment.settings("")["seed"].value)
-        if self.repeat > 1:
+        if self.size > MOST_VALUES:
+            message = f"asks for {self.size:,} runs; at most {MOST_VALUES:,} can be checked at once"
+            message += ": shorten an axis, or draw some of them with `sample`"
+            self.mistakes.append(Mistake(self.experiment.path.name, "", message))
+        elif self.repeat > 1:
             item = self.experiment.extra["repeat"]
-            if any("seed" in block.settings for block in self.blocks):
+            if any("seed" in point for point in self._points()):
                 message = "and a block both set the seed; keep one of them"
                 self.mistakes.append(Mistake(item.origin, "repeat", message))
             elif first + self.repeat > LARGEST:
                 message = f"goes beyond the largest seed when it starts at {first}"
                 self.wrong(item, "repeat", message)
-        if self.size > MOST_VALUES:
-            message = f"asks for {self.size:,} runs; at most {MOST_VALUES:,} can be checked at once"
-            message += ": shorten an axis, or draw some of them with `sample`"
-            self.mistakes.append(Mistake(self.experiment.path.name, "", message))
+
+    def _points(self) -> Iterator[Point]:
+        return itertools.chain.from_iterable(points() for _, points in self.blocks)
 
     @property
     def size(self) -> int:
         """The number of combinations, before exclusions and repetitions of the same run."""
-        points = sum(block.size for block in self.blocks)
-        return points * self.repeat * len(self.implementations)
+        return sum(size for size, _ in self.blocks) * self.repeat * len(self.implementations)
 
     def runs(self, condition: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Run]:
         """Every run that is not excluded and for which the condition is true, each once."""
@@ -95,24 +92,15 @@ class Sweep:
                 seen.add(run.key)
                 yield run
 
-    def _points(self) -> Iterator[Point]:
-        """Every point, with as many seeds as `repeat` says."""
-        default = self.experiment.settings("")["seed"]
-        for point in itertools.chain(*(block.points() for block in self.blocks)):
-            first = point.get("seed", default)
-            for turn in range(self.repeat):
-                seed = {"seed": Item(int(first.value) + turn, first.origin)}
-                yield point | seed if self.repeat > 1 else point
-
     def _combinations(self) -> Iterator[tuple[Implementation, Point]]:
         """Implementations with their settings, without what is excluded."""
-        layers = [
-            (each, self.experiment.settings(each.name), self.experiment.on_command_line(each.name))
-            for each in self.implementations
-        ]
-        for point in self._points():
-            for implementation, below, above in layers:
-                settings = below | point | above
+        first, seeds = self.experiment.settings("")["seed"], [Point()]
+        if self.repeat > 1:
+            values = range(first.value, first.value + self.repeat)
+            seeds = [{"seed": Item(value, first.origin)} for value in values]
+        for point, seed in ((point, seed) for point in self._points() for seed in seeds):
+            for implementation in self.implementations:
+                settings = self.experiment.settings(implementation.name, point | seed)
                 row = {"impl": implementation.name, **values_of(settings)}
                 if not any(all(row[k] in v for k, v in rule.items()) for rule in self.excluded):
                     yield implementation, settings
@@ -134,8 +122,8 @@ class Sweep:
 
     def _crossed(self, key: str, item: Item) -> Iterator[Block]:
         """`grid` or `zip`: all combinations of some axes, or the axes side by side."""
-        axes = {name: self._values(name, each) for name, each in self._mapping(item, key).items()}
-        axes = {name: values for name, values in axes.items() if values}
+        named = self._mapping(item, key)
+        axes = {name: each for name in named if (each := self._values(name, named[name]))}
         sizes = {name: len(values) for name, values in axes.items()}
         if key == "zip" and len(set(sizes.values())) > 1:
             counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -145,17 +133,14 @@ class Sweep:
             combine = itertools.product if key == "grid" else zip
             size = math.prod(sizes.values()) if key == "grid" else min(sizes.values())
             rows = partial(combine, *axes.values())
-            yield Block(size, axes, lambda: (dict(zip(axes, row, strict=True)) for row in rows()))
+            yield size, lambda: (dict(zip(axes, row, strict=True)) for row in rows())
 
     def _listed(self, item: Item) -> Iterator[Block]:
         if not isinstance(item.value, list) or not item.value:
             self.wrong(item, "runs", "must be a list of mappings of settings")
             return
-        rows: list[Point] = [{} for _ in item.parts]
-        for row, each in zip(rows, item.elements, strict=True):
-            for name, value in self._mapping(each, "runs").items():
-                row |= self.experiment.checked(name, value)
-        yield Block(len(rows), set().union(*rows), lambda: rows)
+        rows = [self.experiment.checked(self._mapping(each, "runs")) for each in item.elements]
+        yield len(rows), lambda: rows
 
     def _values(self, name: str, item: Item) -> list[Item]:
         """The values of an axis: a list, one value, or `{range: …}`, `{linear: …}`, `{log: …}`."""
@@ -164,7 +149,7 @@ class Sweep:
             self.wrong(item, name, "must have at least one value")
         if isinstance(item.value, dict) and name in RULES:
             items = [Item(value, item.origin) for value in self._spread(name, item)]
-        return [value for each in items for value in self.experiment.checked(name, each).values()]
+        return [value for each in items for value in self.experiment.checked({name: each}).values()]
 
     def _spread(self, name: str, item: Item) -> list[int | float]:
         """The numbers of `{range: 5}`, `{range: [start, stop, step]}`, `{log: [from, to, n]}`."""
@@ -191,7 +176,7 @@ class Sweep:
             for _ in range(count):
                 yield {name: draw(rng) for name, draw in draws.items() if draw}
 
-        yield Block(count, draws, points)
+        yield count, points
 
     def _count(self, item: Item, key: str, least: int) -> int:
         if type(item.value) is int and least <= item.value <= MOST_VALUES:
@@ -211,10 +196,11 @@ class Sweep:
         if not numeric or not least < low < high:
             self.wrong(item, name, f"must be one of {DRAWS_SHOWN}")
             return None
-        checked = [self.experiment.checked(name, Item(end, item.origin)) for end in (low, high)]
-        whole = all(pair and isinstance(pair[name].value, int) for pair in checked)
-        draw = partial(_uniform, kind == "log_uniform", whole, low, high)
-        return lambda rng: Item(draw(rng), item.origin)
+        checked = [self.experiment.checked({name: Item(end, item.origin)}) for end in ends]
+        typed = [end.value for each in checked for end in each.values()]
+        if len(typed) < 2:
+            return None
+        return lambda rng: Item(_uniform(rng, *typed, log=kind == "log_uniform"), item.origin)
 
     def _excluded(self) -> Iterator[dict[str, list[Any]]]:
         """The combinations to leave out: settings, or `impl`, to a value or a list of them."""
@@ -250,14 +236,13 @@ def _log(low: float, high: float, count: int) -> list[float]:
 _SPREADS: dict[str, Callable[..., Any]] = {"range": range, "linear": _linear, "log": _log}
 
 
-def _uniform(log: bool, whole: bool, low: float, high: float, rng: np.random.Generator) -> float:
+def _uniform(rng: np.random.Generator, low: Any, high: Any, *, log: bool) -> float:
     """A number between the ends; a whole one may be either end."""
-    if whole and not log:
-        return int(rng.integers(int(low), int(high), endpoint=True))
-    if not log:
-        return float(rng.uniform(low, high))
-    value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    return min(max(round(value), int(low)), int(high)) if whole else value
+    if log:
+        value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        return min(max(round(value), low), high) if isinstance(low, int) else value
+    whole = isinstance(low, int)
+    return int(rng.integers(low, high, endpoint=True)) if whole else float(rng.uniform(low, high))
 
 
 def _as_linear(kind: str, numbers: list[Any]) -> str:

@@ -38,7 +38,7 @@ def make_job(
         "source": str(implementation.source),
         "module": sources.module,
         "installed": bool(implementation.module),
-        "built_in": implementation.built_in,
+        "built_in": implementation.origin == "built in",
         "roots": {name: str(folder) for name, folder in sources.roots.items()},
         "files": [str(path) for path in sources.files],
         "sha256": sources.sha256,

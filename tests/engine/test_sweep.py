@@ -333,7 +333,7 @@ def test_another_framework_version_is_noticed(folder):
 def test_the_sweep_in_the_documentation_is_valid(folder):
     page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
     planned = made(folder, page.partition("```yaml\n")[2].partition("```")[0])
-    assert sum(block.size for block in planned.blocks) == 15 + 3 + 20 + 1
+    assert planned.size == (15 + 3 + 20 + 1) * planned.repeat * len(planned.implementations)
     assert "15 + 3 + 20 + 1 points" in page
 
 
