@@ -1,7 +1,6 @@
 """`twolayer check`: implementations against the rules of the contract."""
 
 from pathlib import Path
-from typing import Annotated
 
 from typer import Argument, Exit, Option
 
@@ -16,15 +15,12 @@ from .printing import FAILED, OK, say
 
 
 def check(
-    impls: Annotated[
-        list[str],
-        Argument(
-            metavar="NAME|FILE…",
-            help="Implementations, by name or as ./path.py.",
-            autocompletion=complete_impls,
-        ),
-    ],
-    timeout: Annotated[str, Option(metavar="TIME", help="Time that one check may take.")] = "2m",
+    impls: list[str] = Argument(
+        metavar="NAME|FILE…",
+        help="Implementations, by name or as ./path.py.",
+        autocompletion=complete_impls,
+    ),
+    timeout: str = Option("2m", metavar="TIME", help="Time that one check may take."),
 ) -> None:
     from ..training.check import RULES  # imports NumPy, which help and completion do without
 

@@ -8,13 +8,12 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from typer import Option
+from typing import TYPE_CHECKING, Any
 
 from ..errors import listed
 from ..output import emit, printable
 from ..results.record import FAILURES
+from .options import Format
 
 if TYPE_CHECKING:
     from ..config.plan import Run
@@ -35,9 +34,6 @@ _CODES = {
     "unsure": UNSURE,
 }
 """Exit codes of what may happen, the worst first."""
-
-Format = Literal["table", "json", "csv", "markdown"]
-FormatOption = Annotated[Format, Option("--format", "-f", help="How to print the results.")]
 
 
 def exit_code(happened: Collection[str], *, interrupted: bool = False, broken: str = "") -> int:

@@ -2,36 +2,29 @@
 
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
 
-from typer import Exit, Option
+from typer import Exit
 
 from ..config import plan
-from ..config.experiment import Assignment
 from ..errors import UserError
 from ..results.store import Store
 from . import inputs, printing
 from .interrupt import stoppable
-from .options import ConfigFile, Impls, Results, with_settings
-from .printing import FormatOption, say
+from .options import PUBLISHED, FormatOption, Load, Quiet, Results, switch, with_settings
+from .printing import say
 from .progress import watcher
 
 
-@with_settings("name", "timeout", "memory_limit")
+@with_settings("notebook")
 def run(
-    assignments: list[Assignment],
-    options: list[Assignment],
-    impl: Impls = None,
-    config: ConfigFile = "notebook",
+    load: Load,
     results: Results = Path("results"),
     format: FormatOption = "table",
-    published: inputs.Published = False,
-    fail_fast: Annotated[
-        bool, Option("--fail-fast", help="Stop after the first run that is not ok.")
-    ] = False,
-    quiet: inputs.Quiet = False,
+    published: bool = PUBLISHED,
+    fail_fast: bool = switch("--fail-fast", help="Stop after the first run that is not ok."),
+    quiet: Quiet = False,
 ) -> None:
-    experiment = inputs.load_experiment(config, assignments, options, impl)
+    experiment = load()
     runs = plan.make(experiment)
     beside = inputs.published_beside(experiment) if published else None
     printing.say_notes(runs, quiet)

@@ -4,7 +4,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 from typer import Option
 
@@ -16,8 +15,8 @@ from ..results.rows import Row, check_column
 from ..results.store import Store, read_run
 from ..tables import Table
 from . import inputs, printing
-from .options import Results
-from .printing import Format, FormatOption, fenced, say
+from .options import PUBLISHED, Format, FormatOption, Results, experiment_argument, option, switch
+from .printing import fenced, say
 
 MOST_RUNS = 40
 """With more runs than this, a summary is shown."""
@@ -27,30 +26,23 @@ BEST = 5
 
 
 def show(
-    experiment: Annotated[str | None, inputs.experiment_argument("the latest")] = None,
+    experiment: str | None = experiment_argument("the latest"),
     results: Results = Path("results"),
     format: FormatOption = "table",
-    published: inputs.Published = False,
-    rows: Annotated[
-        str | None, Option(metavar="COLUMN", help="Average: a row for each value of COLUMN.")
-    ] = None,
-    cols: Annotated[
-        str | None, Option(metavar="COLUMN", help="With --rows: a column for each value.")
-    ] = None,
-    value: Annotated[
-        str | None,
-        Option(metavar="COLUMN", help="With --rows: what to average.", show_default="final_loss"),
-    ] = None,
-    best: Annotated[
-        int | None, Option(metavar="N", min=1, help="The N runs with the lowest final loss.")
-    ] = None,
-    plot: Annotated[bool, Option("--plot", help="Draw the losses as text.")] = False,
+    published: bool = PUBLISHED,
+    rows: str | None = option("COLUMN", "Average: a row for each value of COLUMN."),
+    cols: str | None = option("COLUMN", "With --rows: a column for each value."),
+    value: str | None = option("COLUMN", "With --rows: what to average.", "final_loss"),
+    best: int | None = Option(
+        None, metavar="N", min=1, help="The N runs with the lowest final loss."
+    ),
+    plot: bool = switch("--plot", help="Draw the losses as text."),
 ) -> None:
     inputs.one_of({"--rows": rows, "--best": best, "--published": published, "--plot": plot})
     inputs.needs("--rows", rows is not None, {"--cols": cols, "--value": value})
     if plot and format in ("json", "csv"):
         raise UserError(f"--plot: can't be printed as {format}; leave out --format")
-    store = inputs.latest_store(experiment, results)
+    store = inputs.last_store(experiment, results)
     if plot:
         _show_plot(store, format)
     elif rows is not None:

@@ -4,11 +4,11 @@ import contextlib
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from typer import Argument, Exit, Option
 
-from ..config.experiment import Assignment, config_names, find_config, load
+from ..config.experiment import find_config
 from ..config.plan import hosts_needed
 from ..config.settings import RULES
 from ..config.sweep import KEYS, Sweep
@@ -24,60 +24,42 @@ from ..tables import Table
 from . import inputs, printing
 from .interrupt import stoppable
 from .lines import duration
-from .options import Impls, Results, complete_files, split_names, with_settings
+from .options import Load, Quiet, Results, completion, option, switch, with_settings
 from .printing import patience, say
 from .progress import watcher
 
 FOLDER = "sweeps"
+complete_sweeps = completion(FOLDER)
 
 
-def complete_sweeps(incomplete: str) -> list[str]:
-    """Sweeps that come with twolayer, and YAML files here."""
-    names = [name for name in config_names(FOLDER) if name.startswith(incomplete)]
-    return [*names, *complete_files(incomplete)]
-
-
-@with_settings("name", "timeout", "memory_limit")
+@with_settings()
 def sweep(
-    file: Annotated[
-        str,
-        Argument(
-            metavar="FILE",
-            help="YAML sweep, or the name of one that comes with twolayer.",
-            autocompletion=complete_sweeps,
-        ),
-    ],
-    assignments: list[Assignment],
-    options: list[Assignment],
-    impl: Impls = None,
-    only: Annotated[
-        str | None, Option("--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'.")
-    ] = None,
-    plan: Annotated[bool, Option("--plan", help="Show what would run, and run nothing.")] = False,
-    jobs: Annotated[int, Option("--jobs", "-j", min=1, help="Runs at once.")] = 1,
-    retry: Annotated[Literal["failed"] | None, Option(help="Run failed runs again.")] = None,
-    fresh: Annotated[bool, Option("--fresh", help="Run finished runs again, too.")] = False,
+    load: Load,
+    file: str = Argument(
+        metavar="FILE",
+        help="YAML sweep, or the name of one that comes with twolayer.",
+        autocompletion=complete_sweeps,
+    ),
+    only: str | None = Option(
+        None, "--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'."
+    ),
+    plan: bool = switch("--plan", help="Show what would run, and run nothing."),
+    jobs: int = Option(1, "--jobs", "-j", min=1, help="Runs at once."),
+    retry: Literal["failed"] | None = Option(None, help="Run failed runs again."),
+    fresh: bool = switch("--fresh", help="Run finished runs again, too."),
     results: Results = Path("results"),
-    scheduler: Annotated[
-        str | None, Option(metavar="ADDRESS", help="Dask scheduler to run on.")
-    ] = None,
-    scheduler_file: Annotated[
-        Path | None, Option(metavar="FILE", help="The scheduler's file, instead.")
-    ] = None,
-    wait: Annotated[
-        str | None,
-        Option(metavar="DURATION", help="Longest wait for Dask workers.", show_default="no limit"),
-    ] = None,
-    quiet: inputs.Quiet = False,
+    scheduler: str | None = option("ADDRESS", "Dask scheduler to run on."),
+    scheduler_file: Path | None = option("FILE", "The scheduler's file, instead."),
+    wait: str | None = option("DURATION", "Longest wait for Dask workers.", "no limit"),
+    quiet: Quiet = False,
 ) -> None:
     on_dask = scheduler is not None or scheduler_file is not None
     inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else inputs.seconds("--wait", wait)
-    path = find_config(file, FOLDER, option="")
-    experiment = load(path, assignments, options, split_names(impl), KEYS)
+    experiment = load(path=find_config(file, FOLDER, option=""), extra=KEYS)
     with patience(f"checking every combination of {file} …", quiet):
         requested = Sweep(experiment, cores=max(1, usable_cores() // jobs))
-    _check_seed(assignments, requested)
+    _check_seed(requested)
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
     store = Store(results, experiment.name)
     implementations = requested.implementations
@@ -108,12 +90,12 @@ def sweep(
     raise Exit(_conclude(session, campaign, quiet))
 
 
-def _check_seed(assignments: list[Assignment], requested: Sweep) -> None:
-    for assignment in assignments:
-        if assignment.key == "seed" and requested.repeat > 1:
-            file, repeat = requested.experiment.path.name, requested.repeat
+def _check_seed(sweep: Sweep) -> None:
+    for given in sweep.experiment.given.values():
+        if "seed" in given and sweep.repeat > 1:
+            file, repeat = sweep.experiment.path.name, sweep.repeat
             raise UserError(
-                f"{assignment.origin}: would give every repetition the same seed; "
+                f"{given['seed'].origin}: would give every repetition the same seed; "
                 f"{file} has repeat: {repeat}, so set its first seed there"
             )
 
