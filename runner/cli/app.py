@@ -4,7 +4,7 @@ import errno
 import re
 import sys
 from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -12,8 +12,8 @@ from typer.core import TyperGroup
 from .. import __version__, output
 from ..errors import UserError
 from ..output import emit, printable
+from . import INTERNAL, INTERRUPTED, USAGE
 from .options import HelpfulCommand
-from .printing import INTERNAL, INTERRUPTED, USAGE
 
 COMMANDS = {
     "Train": {
@@ -92,10 +92,9 @@ def _version(requested: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
-    ] = False,
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     pass
 

@@ -13,10 +13,9 @@ from ..bench.rounds import Measuring
 from ..errors import UserError
 from ..tables import Table
 from . import inputs, printing
-from .interrupt import stoppable
 from .options import FormatOption, Load, Quiet, Results, option, switch, with_settings
 from .printing import say
-from .progress import watcher
+from .progress import stoppable, watcher
 
 MAX_SLOWDOWN = 1.10
 

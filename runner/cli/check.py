@@ -9,9 +9,10 @@ from ..config.settings import Config
 from ..engine.scheduler import perform_each
 from ..errors import UserError, one_line
 from ..output import emit, printable
+from . import FAILED, OK
 from .inputs import seconds
 from .options import complete_impls
-from .printing import FAILED, OK, say
+from .printing import say
 
 
 def check(

@@ -52,8 +52,7 @@ def limits(experiment: Experiment) -> dict[str, Any]:
 
 def session(experiment: Experiment, store: Store, watcher: Watcher, **options: Any) -> Session:
     """A session within an experiment's limits, which keeps the command and the file that it ran."""
-    session = Session(store, watcher, **options, **limits(experiment))
-    session.command = command_line()
+    session = Session(store, watcher, command=command_line(), **options, **limits(experiment))
     if configs_folder() not in experiment.path.resolve().parents:
         session.config_file = str(experiment.path)
         store.keep_config(session.invocation, experiment.path)

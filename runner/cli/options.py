@@ -1,7 +1,7 @@
 """Command-line options that several commands share; those of settings are made from their table."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..config.settings import HELP, OPTIONS, RULES
 from ..errors import UserError
 
 if TYPE_CHECKING:
-    from ..config.experiment import Assignment, Experiment
+    from ..config.experiment import Experiment
 
 Load = Callable[..., "Experiment"]
 """Loads what the command line asks for; see `with_settings`."""
@@ -147,17 +147,16 @@ def with_settings(
     if config:
         first.append(_keyword("config", _ConfigFile, config))
     last = [_keyword(name, Annotated[str | None, _setting(name)]) for name in names]
+    last.append(_keyword("sets", _Sets))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        def with_them(
-            *, impl: list[str] | None, sets: list[str] | None, config: str = "", **values: Any
-        ) -> None:
-            texts = {name: text for name in names if (text := values.pop(name)) is not None}
-            command(load=partial(_load, config, impl, texts, sets or []), **values)
+        def with_them(**values: Any) -> None:
+            chosen = {p.name: values.pop(p.name) for p in (*first, *last)}
+            command(load=partial(_load, chosen), **values)
 
         own = [p for name, p in signature(command).parameters.items() if name != "load"]
         own = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own]
-        parameters = [*first, *own, *last, _keyword("sets", _Sets)]
+        parameters = [*first, *own, *last]
         with_them.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         with_them.__annotations__ = {p.name: p.annotation for p in parameters}
         return with_them
@@ -166,22 +165,19 @@ def with_settings(
 
 
 def _load(
-    config: str,
-    impl: list[str] | None,
-    texts: dict[str, str],
-    sets: list[str],
-    *first: "Assignment",
-    path: Path | None = None,
-    extra: Sequence[str] = (),
+    chosen: dict[str, Any], *sizes: Any, path: Path | None = None, extra: Sequence[str] = ()
 ) -> "Experiment":
-    """The config, or the file at a path, under `first` and the options; `extra` keys are left."""
+    """The config, or the file at `path`, under `sizes` and the options; `extra` keys are left."""
     from ..config.experiment import Assignment, find_config, load, parse_set
 
-    given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
-    settings = [*first, *(a for a in given if a.key in RULES), *map(parse_set, sets)]
-    options = [a for a in given if a.key in OPTIONS]
-    impls = [name.strip() for each in impl or () for name in each.split(",") if name.strip()]
-    return load(path or find_config(config), settings, options, impls if impl else None, extra)
+    def given(names: Iterable[str]) -> list[Assignment]:
+        texts = {name: chosen[name] for name in names if chosen.get(name) is not None}
+        return [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
+
+    settings = [*sizes, *given(RULES), *map(parse_set, chosen["sets"] or ())]
+    words = ",".join(chosen["impl"] or ()).split(",")
+    impls = [word.strip() for word in words if word.strip()] if chosen["impl"] else None
+    return load(path or find_config(chosen["config"]), settings, given(OPTIONS), impls, extra)
 
 
 def _keyword(name: str, annotation: Any, default: str | None = None) -> Parameter:

@@ -8,25 +8,20 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..config.plan import Run, notes
+from ..config.published import Published
 from ..errors import listed
 from ..output import emit, printable
-from ..results.record import FAILURES
+from ..results import tables
+from ..results.record import FAILURES, Record
+from ..results.rows import Row, as_csv, table
+from ..tables import Table
+from . import DIVERGED, FAILED, INTERRUPTED, OK, SLOWER, UNSURE
 from .options import Format
 
-if TYPE_CHECKING:
-    from ..config.plan import Run
-    from ..config.published import Published
-    from ..results.record import Record
-    from ..results.rows import Row
-    from ..tables import Table
-
-PATIENCE_S = 3.0
-"""After this time a command says what takes so long."""
-
-OK, INTERNAL, USAGE, FAILED, DIVERGED, SLOWER, UNSURE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
-
+PATIENCE_S = 3.0  # after this time a command says what takes so long
 _CODES = {
     **dict.fromkeys(FAILURES, FAILED),
     "diverged": DIVERGED,
@@ -48,7 +43,7 @@ def exit_code(happened: Collection[str], *, interrupted: bool = False, broken: s
 
 def show_results(
     format: Format,
-    parts: "Callable[[], Iterable[Table | str]]",
+    parts: Callable[[], Iterable[Table | str]],
     *,
     whole: Callable[[], Any],
     csv: Callable[[], str],
@@ -64,27 +59,25 @@ def show_results(
         show_parts(parts(), format)
 
 
-def show_parts(parts: "Iterable[Table | str]", format: Format = "table") -> None:
+def show_parts(parts: Iterable[Table | str], format: Format = "table") -> None:
     """Print tables and text, those that are not empty, for the terminal or as Markdown."""
     if texts := [_formatted(part, format) for part in parts if part]:
         emit("\n\n".join(texts))
 
 
-def _formatted(part: "Table | str", format: Format) -> str:
+def _formatted(part: Table | str, format: Format) -> str:
     if isinstance(part, str):
         return part
     return part.markdown() if format == "markdown" else part.text(terminal_size()[0])
 
 
 def show_rows(
-    rows: "Sequence[Row]",
+    rows: Sequence[Row],
     columns: Sequence[str],
     format: Format,
-    parts: "Callable[[], Iterable[Table | str]] | None" = None,
+    parts: Callable[[], Iterable[Table | str]] | None = None,
 ) -> None:
     """Print rows as a table, or people `parts` in its place."""
-    from ..results.rows import as_csv, table
-
     show_results(
         format,
         parts or (lambda: [table(rows, columns)]),
@@ -93,11 +86,10 @@ def show_rows(
     )
 
 
-def show_records(records: "list[Record]", format: Format, published: "Published | None") -> None:
+def show_records(records: list[Record], format: Format, published: Published | None) -> None:
     """Print runs: losses, beside `published` ones, a summary, and what there is to say of them."""
-    from ..results import tables
 
-    def parts() -> "Iterator[Table | str]":
+    def parts() -> Iterator[Table | str]:
         if records:
             yield tables.losses(records, published)
             yield tables.summary(records)
@@ -140,10 +132,8 @@ def say(text: str, quiet: bool = False) -> None:
         emit(printable(text), sys.stderr)
 
 
-def say_notes(runs: "Iterable[Run]", quiet: bool) -> None:
+def say_notes(runs: Iterable[Run], quiet: bool) -> None:
     """Print what may surprise about runs that are about to start."""
-    from ..config.plan import notes
-
     runs = list(runs)
     texts = notes(run.implementation for run in runs)
     given = os.environ.get("OMP_NUM_THREADS")
@@ -154,7 +144,7 @@ def say_notes(runs: "Iterable[Run]", quiet: bool) -> None:
         say(f"note: {text}", quiet)
 
 
-def also_loaded(record: "Record") -> list[str]:
+def also_loaded(record: Record) -> list[str]:
     """A warning of files that a run loaded although its source does not show it."""
     if not record.also_loaded:
         return []

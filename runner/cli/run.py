@@ -8,11 +8,10 @@ from typer import Exit
 from ..config import plan
 from ..errors import UserError
 from ..results.store import Store
-from . import inputs, printing
-from .interrupt import stoppable
+from . import DIVERGED, inputs, printing
 from .options import PUBLISHED, FormatOption, Load, Quiet, Results, switch, with_settings
 from .printing import say
-from .progress import watcher
+from .progress import stoppable, watcher
 
 
 @with_settings("notebook")
@@ -52,5 +51,5 @@ def run(
         say(f"{reason} {kept} of {len(runs)} runs finished and kept")
     elif risen and experiment.option("loss_must_fall"):
         say(f"the loss did not fall: {', '.join(risen)}")
-        code = code or printing.DIVERGED
+        code = code or DIVERGED
     raise Exit(code)

@@ -16,13 +16,10 @@ from ..results.store import Store, read_run
 from ..tables import Table
 from . import inputs, printing
 from .options import PUBLISHED, Format, FormatOption, Results, experiment_argument, option, switch
-from .printing import fenced, say
+from .printing import fenced, paragraphs, say
 
-MOST_RUNS = 40
-"""With more runs than this, a summary is shown."""
-
-BEST = 5
-"""Runs that a summary lists."""
+MOST_RUNS = 40  # with more than these, a summary is shown
+BEST = 5  # runs that a summary lists
 
 
 def show(
@@ -108,8 +105,8 @@ def _show_plot(store: Store, format: Format) -> None:
     width, height = printing.terminal_size(80) if format == "table" else (80, 40)
     colour = format == "table" and in_colour()
     emit(fenced(terminal.text(chart, width, height, colour=colour), format), styled=colour)
-    for line in textwrap.wrap(chart.note, width):
-        say(line)
+    if chart.note:
+        say(paragraphs([chart.note]))
 
 
 def _current_rows(store: Store) -> list[Row]:

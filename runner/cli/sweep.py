@@ -22,11 +22,9 @@ from ..results.query import parse
 from ..results.store import Store
 from ..tables import Table
 from . import inputs, printing
-from .interrupt import stoppable
-from .lines import duration
 from .options import Load, Quiet, Results, completion, option, switch, with_settings
 from .printing import patience, say
-from .progress import watcher
+from .progress import duration, stoppable, watcher
 
 FOLDER = "sweeps"
 complete_sweeps = completion(FOLDER)

@@ -12,7 +12,7 @@ from ..errors import one_line
 from ..verify import judging
 from ..verify.bounds import Case
 from ..verify.evidence import Verdict
-from . import inputs, printing
+from . import DIVERGED, OK, inputs, printing
 from .options import FormatOption, Load, Quiet, switch, with_settings
 from .progress import watcher
 
@@ -45,7 +45,7 @@ def verify(
         whole=lambda: [verdict.summary() for verdict in verdicts],
         csv=table.csv,
     )
-    raise Exit(printing.OK if all(v.equivalent for v in verdicts) else printing.DIVERGED)
+    raise Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)
 
 
 def _verdict(case: Case, result: dict[str, Any]) -> Verdict:
