@@ -13,7 +13,7 @@ from ..bench.rounds import Measuring
 from ..errors import UserError
 from ..tables import Table
 from . import inputs, printing
-from .options import FormatOption, Load, Quiet, Results, option, switch, with_settings
+from .options import FORMAT, QUIET, RESULTS, Format, Load, option, switch, with_settings
 from .printing import say
 from .progress import stoppable, watcher
 
@@ -34,9 +34,9 @@ def bench(
     max_slowdown: float | None = option("RATIO", "Slower is exit 5.", "1.10"),
     other_machine: bool = switch("--other-machine", help="Accept a baseline from another machine."),
     order_seed: int = Option(0, min=0, help="Seed of the order within each round."),
-    results: Results = Path("results"),
-    format: FormatOption = "table",
-    quiet: Quiet = False,
+    results: Path = RESULTS,
+    format: Format = FORMAT,
+    quiet: bool = QUIET,
 ) -> None:
     inputs.one_of({"--rounds": rounds, "--budget": budget})
     inputs.one_of({"--scale": scale, "--against": against, "--baseline": baseline})

@@ -8,15 +8,15 @@ from ..errors import UserError
 from ..results import compare
 from ..results.rows import as_csv
 from .inputs import note_skipped
-from .options import FormatOption, Results
+from .options import FORMAT, RESULTS, Format
 from .printing import say, show_results
 
 
 def diff(
     a: str = Argument(metavar="A", help="An experiment, or a run of one."),
     b: str = Argument(metavar="B", help="What to compare it with."),
-    results: Results = Path("results"),
-    format: FormatOption = "table",
+    results: Path = RESULTS,
+    format: Format = FORMAT,
 ) -> None:
     sides = [compare.side(text, results) for text in (a, b)]
     for text, side in zip((a, b), sides, strict=True):

@@ -8,7 +8,7 @@ from typer import Option
 from ..results.export import export as write
 from ..results.store import find_stores
 from .inputs import condition
-from .options import WHERE, Results, experiment_argument
+from .options import RESULTS, WHERE, experiment_argument
 from .printing import say
 
 
@@ -16,7 +16,7 @@ def export(
     experiment: str = experiment_argument(),
     to: Literal["csv", "jsonl", "parquet", "tensorboard", "mlflow"] = Option(help="The format."),
     out: Path = Option(metavar="PATH", help="The file or folder to make."),
-    results: Results = Path("results"),
+    results: Path = RESULTS,
     where: str | None = WHERE,
 ) -> None:
     fits = condition(where)

@@ -108,10 +108,7 @@ def stored_runs(store: Store, *, needed: bool = True) -> list[Record]:
 def note_skipped(count: int, where: object) -> None:
     """Print how many folders were left out because they are no whole runs."""
     if count:
-        folders = (
-            "folders that are no whole runs" if count > 1 else "folder that is not a whole run"
-        )
-        say(f"{where}: left out {count} {folders}")
+        say(f"{where}: left out {count} folder{'s' * (count > 1)} without a whole run")
 
 
 def condition(where: str | None) -> Condition | None:

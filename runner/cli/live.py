@@ -46,50 +46,57 @@ class Live(Lines):
             refresh_per_second=4,  # drawing takes time from a run on a small machine
             transient=bool(cells),
         )
-        self.imports: TaskID | None = None
-        self.whole = None if runs else self.row("total", total or None, loss=None)
-        self.rows = {run.key: self.row(run.name, run.config.epochs) for run in runs}
+        self.rows: dict[str, TaskID] = {}
+        if not runs:
+            self.row("total", total or None, loss=None)
+        for run in runs:
+            self.row(run.key, run.config.epochs, run.name)
+        self.lasting = set(self.rows)
 
-    def row(self, name: str, total: int | None, **fields: Any) -> TaskID:
+    def row(self, key: str, total: int | None, name: str = "", **fields: Any) -> None:
         fields = {"loss": "", "state": "", "style": "dim"} | fields
-        return self.display.add_task(printable(name), total=total, **fields)
+        if key not in self.rows:
+            self.rows[key] = self.display.add_task(printable(name or key), total=total, **fields)
+
+    def update(self, key: str, **fields: Any) -> None:
+        if key in self.rows:
+            self.display.update(self.rows[key], **fields)
+
+    def drop(self, *keys: str) -> None:
+        for key in self.rows.keys() & keys:
+            self.display.remove_task(self.rows.pop(key))
 
     def __enter__(self) -> Self:
         self.display.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.importing([])
-        if not self.runs:
-            for key in list(self.rows):
-                self.display.remove_task(self.rows.pop(key))
+        self.drop(*self.rows.keys() - self.lasting)
         self.display.stop()
 
     def note(self, text: str, style: str = "") -> None:
         self.display.console.print(Text(printable(text), style))
 
     def importing(self, modules: list[str]) -> None:
-        if self.imports is not None:
-            self.display.remove_task(self.imports)
-        self.imports = self.row("importing", None, state=", ".join(modules)) if modules else None
+        self.drop("importing")
+        if modules:
+            self.row("importing", None, state=", ".join(modules))
         self.begun = time.monotonic()
 
     def started(self, run: Run) -> None:
-        if run.key not in self.rows:
-            self.rows[run.key] = self.row(run.key, run.config.epochs)
+        self.row(run.key, run.config.epochs)
 
     def event(self, run: Run, event: dict[str, Any]) -> None:
-        if event["event"] == "progress" and run.key in self.rows:
-            self.display.update(self.rows[run.key], completed=event["epoch"], loss=loss(event))
+        if event["event"] == "progress":
+            self.update(run.key, completed=event["epoch"], loss=loss(event))
 
     def finished(self, run: Run, record: Record) -> None:
         if not self.runs:
-            if run.key in self.rows:
-                self.display.remove_task(self.rows.pop(run.key))
+            self.drop(run.key)
             super().finished(run, record)
             return
-        self.display.update(
-            self.rows[run.key],
+        self.update(
+            run.key,
             completed=record.epochs_done,
             loss=number(record.final_loss),
             state=result_line(record, brief=True),
@@ -97,5 +104,4 @@ class Live(Lines):
         )
 
     def step(self, done: int, total: int | None, title: str, line: str) -> None:
-        if self.whole is not None:
-            self.display.update(self.whole, completed=done, total=total, state=title, style="")
+        self.update("total", completed=done, total=total, state=title, style="")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typer import Argument, Option
 from typer.core import TyperCommand
@@ -70,34 +70,22 @@ def switch(*names: str, help: str) -> Any:
 
 
 Format = Literal["table", "json", "csv", "markdown"]
-FormatOption = Annotated[Format, Option("--format", "-f", help="How to print the results.")]
-Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress, only the results.")]
-Results = Annotated[Path, Option(metavar="DIR", help="Folder that results are kept in.")]
+FORMAT = Option("table", "--format", "-f", help="How to print the results.")
 PUBLISHED = switch("--published", help="Show the losses printed in the notebook beside ours.")
+QUIET = switch("--quiet", "-q", help="Show no progress, only the results.")
+RESULTS = Option(Path("results"), metavar="DIR", help="Folder that results are kept in.")
 WHERE = option("CONDITION", "Only runs such as 'lr<1e-4 and outcome==\"ok\"'.")
 
-_Impls = Annotated[
-    list[str] | None,
-    Option(
-        *("--impl", "-i"),
-        metavar="NAME",
-        help="Implementation, by name or as ./path.py. Repeat it or use commas.",
-        autocompletion=complete_impls,
-        show_default="all in the config",
-    ),
-]
-_ConfigFile = Annotated[
-    str,
-    Option(
-        *("--config", "-c"),
-        metavar="FILE",
-        help="YAML config, or the name of one that comes with twolayer.",
-        autocompletion=completion(),
-    ),
-]
+_IMPL = Option(
+    *(None, "--impl", "-i"),
+    metavar="NAME",
+    help="Implementation, by name or as ./path.py. Repeat it or use commas.",
+    autocompletion=complete_impls,
+    show_default="all in the config",
+)
+_CONFIG = "YAML config, or the name of one that comes with twolayer."
 _SET = "A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3)."
-_Sets = Annotated[list[str] | None, Option("--set", metavar="KEY=VALUE", help=_SET)]
-_PANEL = "Settings of every implementation, in place of the config's"
+_SETTINGS = "Settings of every implementation, in place of the config's"
 
 
 class HelpfulCommand(TyperCommand):
@@ -143,11 +131,14 @@ def with_settings(
     module must not postpone its annotations: typer reads them.
     """
     names = [*(name for name in RULES if name not in without), "name", "timeout", "memory_limit"]
-    first = [_keyword("impl", _Impls)]
+    first = [_keyword("impl", list[str] | None, _IMPL)]
     if config:
-        first.append(_keyword("config", _ConfigFile, config))
-    last = [_keyword(name, Annotated[str | None, _setting(name)]) for name in names]
-    last.append(_keyword("sets", _Sets))
+        flags, complete = ("--config", "-c"), completion()
+        default = Option(config, *flags, metavar="FILE", help=_CONFIG, autocompletion=complete)
+        first.append(_keyword("config", str, default))
+    last = [_keyword(name, str | None, _setting(name)) for name in names]
+    sets = Option(None, "--set", metavar="KEY=VALUE", help=_SET)
+    last.append(_keyword("sets", list[str] | None, sets))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def with_them(**values: Any) -> None:
@@ -180,14 +171,14 @@ def _load(
     return load(path or find_config(chosen["config"]), settings, given(OPTIONS), impls, extra)
 
 
-def _keyword(name: str, annotation: Any, default: str | None = None) -> Parameter:
+def _keyword(name: str, annotation: Any, default: Any) -> Parameter:
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _setting(name: str) -> Any:
     rule, text = OPTIONS.get(name) or (RULES[name], HELP[name])
-    panel = _PANEL if name in RULES else None
-    return Option(_flag(name), metavar=rule.metavar, help=text, rich_help_panel=panel)
+    panel = _SETTINGS if name in RULES else None
+    return Option(None, _flag(name), metavar=rule.metavar, help=text, rich_help_panel=panel)
 
 
 def _flag(name: str) -> str:

@@ -9,7 +9,7 @@ from typer import Option
 
 from ..output import emit
 from .inputs import last_store
-from .options import Results, experiment_argument, option
+from .options import RESULTS, experiment_argument, option
 from .printing import patience, say
 
 Charts = Literal["losses", "parity", "steps", "scale", "sweep"]
@@ -27,7 +27,7 @@ def plot(
     ),
     width: str | None = option("LENGTH", "Another width: 84mm, 3.3in, 246pt."),
     height: str | None = option("LENGTH", "Another height: 60mm, 2.4in."),
-    results: Results = Path("results"),
+    results: Path = RESULTS,
 ) -> None:
     from ..bench import measurement
     from ..report import data

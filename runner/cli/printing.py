@@ -21,6 +21,8 @@ from ..tables import Table
 from . import DIVERGED, FAILED, INTERRUPTED, OK, SLOWER, UNSURE
 from .options import Format
 
+Parts = Callable[[], Iterable[Table | str]]
+
 PATIENCE_S = 3.0  # after this time a command says what takes so long
 _CODES = {
     **dict.fromkeys(FAILURES, FAILED),
@@ -42,11 +44,7 @@ def exit_code(happened: Collection[str], *, interrupted: bool = False, broken: s
 
 
 def show_results(
-    format: Format,
-    parts: Callable[[], Iterable[Table | str]],
-    *,
-    whole: Callable[[], Any],
-    csv: Callable[[], str],
+    format: Format, parts: Parts, *, whole: Callable[[], Any], csv: Callable[[], str]
 ) -> None:
     """Print results: `parts` as tables or Markdown, `whole` as JSON, or `csv`."""
     if format == "json":
@@ -72,10 +70,7 @@ def _formatted(part: Table | str, format: Format) -> str:
 
 
 def show_rows(
-    rows: Sequence[Row],
-    columns: Sequence[str],
-    format: Format,
-    parts: Callable[[], Iterable[Table | str]] | None = None,
+    rows: Sequence[Row], columns: Sequence[str], format: Format, parts: Parts | None = None
 ) -> None:
     """Print rows as a table, or people `parts` in its place."""
     show_results(

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from ..output import emit, printable
 from .inputs import last_store
-from .options import Results, experiment_argument, option, switch
+from .options import RESULTS, experiment_argument, option, switch
 from .printing import patience
 
 
 def report(
     experiment: str | None = experiment_argument("the latest"),
-    results: Results = Path("results"),
+    results: Path = RESULTS,
     out: Path | None = option("FILE", "Where to write it.", "in its folder"),
     quiet: bool = switch("--quiet", "-q", help="Say nothing but where it is."),
 ) -> None:

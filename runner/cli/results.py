@@ -9,7 +9,7 @@ from ..results.prune import delete, leftovers, superseded
 from ..results.rows import COLUMNS, check_column, row
 from ..results.store import Store, find_stores
 from . import inputs
-from .options import WHERE, Format, FormatOption, Results, experiment_argument, option, switch
+from .options import FORMAT, RESULTS, WHERE, Format, experiment_argument, option, switch
 from .printing import say, show_rows
 
 
@@ -18,8 +18,8 @@ def results(
     where: str | None = WHERE,
     sort: str | None = option("COLUMN", "Sort by a column; -COLUMN from the top."),
     columns: str | None = option("A,B,…", "Columns to show, separated by commas."),
-    format: FormatOption = "table",
-    results: Results = Path("results"),
+    format: Format = FORMAT,
+    results: Path = RESULTS,
     prune: bool = switch("--prune", help="List leftovers of killed runs and superseded runs."),
     yes: bool = switch("--yes", help="With --prune: delete them for good."),
 ) -> None:

@@ -9,7 +9,7 @@ from ..config import plan
 from ..errors import UserError
 from ..results.store import Store
 from . import DIVERGED, inputs, printing
-from .options import PUBLISHED, FormatOption, Load, Quiet, Results, switch, with_settings
+from .options import FORMAT, PUBLISHED, QUIET, RESULTS, Format, Load, switch, with_settings
 from .printing import say
 from .progress import stoppable, watcher
 
@@ -17,11 +17,11 @@ from .progress import stoppable, watcher
 @with_settings("notebook")
 def run(
     load: Load,
-    results: Results = Path("results"),
-    format: FormatOption = "table",
+    results: Path = RESULTS,
+    format: Format = FORMAT,
     published: bool = PUBLISHED,
     fail_fast: bool = switch("--fail-fast", help="Stop after the first run that is not ok."),
-    quiet: Quiet = False,
+    quiet: bool = QUIET,
 ) -> None:
     experiment = load()
     runs = plan.make(experiment)

@@ -15,7 +15,7 @@ from ..results.rows import Row, check_column
 from ..results.store import Store, read_run
 from ..tables import Table
 from . import inputs, printing
-from .options import PUBLISHED, Format, FormatOption, Results, experiment_argument, option, switch
+from .options import FORMAT, PUBLISHED, RESULTS, Format, experiment_argument, option, switch
 from .printing import fenced, paragraphs, say
 
 MOST_RUNS = 40  # with more than these, a summary is shown
@@ -24,8 +24,8 @@ BEST = 5  # runs that a summary lists
 
 def show(
     experiment: str | None = experiment_argument("the latest"),
-    results: Results = Path("results"),
-    format: FormatOption = "table",
+    results: Path = RESULTS,
+    format: Format = FORMAT,
     published: bool = PUBLISHED,
     rows: str | None = option("COLUMN", "Average: a row for each value of COLUMN."),
     cols: str | None = option("COLUMN", "With --rows: a column for each value."),

@@ -22,7 +22,7 @@ from ..results.query import parse
 from ..results.store import Store
 from ..tables import Table
 from . import inputs, printing
-from .options import Load, Quiet, Results, completion, option, switch, with_settings
+from .options import QUIET, RESULTS, Load, completion, option, switch, with_settings
 from .printing import patience, say
 from .progress import duration, stoppable, watcher
 
@@ -45,11 +45,11 @@ def sweep(
     jobs: int = Option(1, "--jobs", "-j", min=1, help="Runs at once."),
     retry: Literal["failed"] | None = Option(None, help="Run failed runs again."),
     fresh: bool = switch("--fresh", help="Run finished runs again, too."),
-    results: Results = Path("results"),
+    results: Path = RESULTS,
     scheduler: str | None = option("ADDRESS", "Dask scheduler to run on."),
     scheduler_file: Path | None = option("FILE", "The scheduler's file, instead."),
     wait: str | None = option("DURATION", "Longest wait for Dask workers.", "no limit"),
-    quiet: Quiet = False,
+    quiet: bool = QUIET,
 ) -> None:
     on_dask = scheduler is not None or scheduler_file is not None
     inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})

@@ -13,16 +13,16 @@ from ..verify import judging
 from ..verify.bounds import Case
 from ..verify.evidence import Verdict
 from . import DIVERGED, OK, inputs, printing
-from .options import FormatOption, Load, Quiet, switch, with_settings
+from .options import FORMAT, QUIET, Format, Load, switch, with_settings
 from .progress import watcher
 
 
 @with_settings("notebook")
 def verify(
     load: Load,
-    format: FormatOption = "table",
+    format: Format = FORMAT,
     tf32: bool = switch("--tf32", help="On a GPU, let float32 products round to TF32."),
-    quiet: Quiet = False,
+    quiet: bool = QUIET,
 ) -> None:
     experiment = load()
     configured = plan.make(experiment)
