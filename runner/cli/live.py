@@ -46,57 +46,50 @@ class Live(Lines):
             refresh_per_second=4,  # drawing takes time from a run on a small machine
             transient=bool(cells),
         )
-        self.rows: dict[str, TaskID] = {}
-        if not runs:
-            self.row("total", total or None, loss=None)
-        for run in runs:
-            self.row(run.key, run.config.epochs, run.name)
-        self.lasting = set(self.rows)
+        self.imports: TaskID | None = None
+        self.whole = None if runs else self.row("total", total or None, loss=None)
+        self.rows = {run.key: self.row(run.name, run.config.epochs) for run in runs}
 
-    def row(self, key: str, total: int | None, name: str = "", **fields: Any) -> None:
+    def row(self, name: str, total: int | None, **fields: Any) -> TaskID:
         fields = {"loss": "", "state": "", "style": "dim"} | fields
-        if key not in self.rows:
-            self.rows[key] = self.display.add_task(printable(name or key), total=total, **fields)
-
-    def update(self, key: str, **fields: Any) -> None:
-        if key in self.rows:
-            self.display.update(self.rows[key], **fields)
-
-    def drop(self, *keys: str) -> None:
-        for key in self.rows.keys() & keys:
-            self.display.remove_task(self.rows.pop(key))
+        return self.display.add_task(printable(name), total=total, **fields)
 
     def __enter__(self) -> Self:
         self.display.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.drop(*self.rows.keys() - self.lasting)
+        self.importing([])
+        if not self.runs:
+            for key in list(self.rows):
+                self.display.remove_task(self.rows.pop(key))
         self.display.stop()
 
     def note(self, text: str, style: str = "") -> None:
         self.display.console.print(Text(printable(text), style))
 
     def importing(self, modules: list[str]) -> None:
-        self.drop("importing")
-        if modules:
-            self.row("importing", None, state=", ".join(modules))
+        if self.imports is not None:
+            self.display.remove_task(self.imports)
+        self.imports = self.row("importing", None, state=", ".join(modules)) if modules else None
         self.begun = time.monotonic()
 
     def started(self, run: Run) -> None:
-        self.row(run.key, run.config.epochs)
+        if run.key not in self.rows:
+            self.rows[run.key] = self.row(run.key, run.config.epochs)
 
     def event(self, run: Run, event: dict[str, Any]) -> None:
-        if event["event"] == "progress":
-            self.update(run.key, completed=event["epoch"], loss=loss(event))
+        if event["event"] == "progress" and run.key in self.rows:
+            self.display.update(self.rows[run.key], completed=event["epoch"], loss=loss(event))
 
     def finished(self, run: Run, record: Record) -> None:
         if not self.runs:
-            self.drop(run.key)
+            if run.key in self.rows:
+                self.display.remove_task(self.rows.pop(run.key))
             super().finished(run, record)
             return
-        self.update(
-            run.key,
+        self.display.update(
+            self.rows[run.key],
             completed=record.epochs_done,
             loss=number(record.final_loss),
             state=result_line(record, brief=True),
@@ -104,4 +97,5 @@ class Live(Lines):
         )
 
     def step(self, done: int, total: int | None, title: str, line: str) -> None:
-        self.update("total", completed=done, total=total, state=title, style="")
+        if self.whole is not None:
+            self.display.update(self.whole, completed=done, total=total, state=title, style="")

@@ -139,14 +139,14 @@ def say_notes(runs: Iterable[Run], quiet: bool) -> None:
         say(f"note: {text}", quiet)
 
 
-def also_loaded(record: Record) -> list[str]:
-    """A warning of files that a run loaded although its source does not show it."""
-    if not record.also_loaded:
-        return []
-    return [
-        f"warning: {record.impl} also loaded {listed(record.also_loaded)}, which its source does "
-        "not show: a sweep sees when they change, but Dask workers don't get them"
-    ]
+def also_loaded(*records: Record) -> dict[str, None]:
+    """Warnings, once each, of files that runs loaded although their sources do not show it."""
+    hidden = "which its source does not show: a sweep sees when they change, but Dask workers"
+    return {
+        f"warning: {r.impl} also loaded {listed(r.also_loaded)}, {hidden} don't get them": None
+        for r in records
+        if r.also_loaded
+    }
 
 
 @contextlib.contextmanager

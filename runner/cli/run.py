@@ -1,6 +1,5 @@
 """`twolayer run`: train, and print the losses side by side."""
 
-from itertools import chain
 from pathlib import Path
 
 from typer import Exit
@@ -39,7 +38,7 @@ def run(
     except UserError as error:
         session.give_up(str(error))
     printing.show_records(records, format, beside)
-    for warning in dict.fromkeys(chain.from_iterable(map(printing.also_loaded, records))):
+    for warning in printing.also_loaded(*records):
         say(warning, quiet)
     say(f"results are in {store.folder}", quiet)
     outcomes = {record.outcome for record in records}

@@ -1,7 +1,7 @@
 """`twolayer sweep`: many runs from one file, each done once, continued where they were left."""
 
-import contextlib
 from collections import Counter
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -75,14 +75,13 @@ def sweep(
     progress = watcher(total=len(campaign.todo), quiet=quiet)
     session = inputs.session(experiment, store, progress, jobs=jobs, keep_interrupted=False)
     remarks: dict[str, None] = {}
-    here = contextlib.nullcontext()
-    dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else here
+    dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else nullcontext()
     with stoppable(session.stop, session.cancel), dask as cluster, progress:
         needed = hosts_needed(campaign.todo)
         run_all = cluster.run_all if cluster else partial(session.run_here, needed=needed)
         for record in campaign.run(session, run_all):
-            notes = [f"note: {record.impl}: {note}" for note in record.notes]
-            remarks |= dict.fromkeys([*notes, *printing.also_loaded(record)])
+            remarks |= dict.fromkeys(f"note: {record.impl}: {note}" for note in record.notes)
+            remarks |= printing.also_loaded(record)
     for remark in remarks:
         say(remark, quiet)
     raise Exit(_conclude(session, campaign, quiet))
