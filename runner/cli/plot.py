@@ -34,11 +34,9 @@ def plot(
     from ..report import plot as plots
 
     plots.check_file(out, "--out")
-    figure = plots.SIZES[size]
-    if width is not None:
-        figure = replace(figure, width=plots.length(width, "--width"))
-    if height is not None:
-        figure = replace(figure, height=plots.length(height, "--height"))
+    given = {"width": width, "height": height}.items()
+    lengths = {name: plots.length(text, f"--{name}") for name, text in given if text is not None}
+    figure = replace(plots.SIZES[size], **lengths)
     store = last_store(experiment, results, measured=True)
     with patience("training the reference beside the runs, which takes a while", False):
         drawn = data.chart(chart, store, measurement.latest(store.folder))

@@ -13,7 +13,7 @@ from typing import Any, Self
 from ..config.plan import Run
 from ..output import emit
 from ..results.record import FAILURES, Record
-from ..tables import number
+from ..tables import exact, number
 
 HEARTBEAT_S = 10.0  # how often a pipe is told of a long run
 TALLY_S = 5.0  # how often it is told how many runs of a sweep are done
@@ -87,9 +87,8 @@ class Lines:
     def tally(self) -> str:
         """`3/24  2 ok, 1 diverged  63 s left`."""
         done = self.outcomes.total()
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
         left_s = (self.total - done) * (time.monotonic() - self.begun) / max(1, done)
-        return f"{done}/{self.total}  {counts}  {duration(left_s)} left"
+        return f"{done}/{self.total}  {exact(self.outcomes)}  {duration(left_s)} left"
 
 
 def watcher(

@@ -20,7 +20,7 @@ from ..machine import usable_cores
 from ..output import emit
 from ..results.query import parse
 from ..results.store import Store
-from ..tables import Table
+from ..tables import Table, exact
 from . import inputs, printing
 from .options import QUIET, RESULTS, Load, completion, option, switch, with_settings
 from .printing import patience, say
@@ -122,8 +122,7 @@ def _conclude(session: Session, campaign: Campaign, quiet: bool) -> int:
     """Print how the sweep ended; returns the exit code."""
     outcomes, planned = campaign.finished(), campaign.planned.total()
     finished = f"{outcomes.total()} of {planned} runs finished"
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-    emit(f"{finished}: {counts or 'none'}")
+    emit(f"{finished}: {exact(dict(outcomes.most_common())) or 'none'}")
     if session.jobs > 1:
         say("runs shared the machine: their times do not compare with those of others", quiet)
     if session.broken:
