@@ -24,9 +24,7 @@ COMMANDS = {
         "verify": "Prove that implementations compute what the reference computes.",
         "check": "Check implementations against the rules of the contract.",
     },
-    "Measure": {
-        "bench": "Measure the time of a step, with confidence intervals.",
-    },
+    "Measure": {"bench": "Measure the time of a step, with confidence intervals."},
     "Look": {
         "show": "Show an experiment: latest run, averages, best runs or curves.",
         "results": "List experiments, or the runs of one, filtered and sorted.",

@@ -24,12 +24,8 @@ from .options import Format
 Parts = Callable[[], Iterable[Table | str]]
 
 PATIENCE_S = 3.0  # after this time a command says what takes so long
-_CODES = {
-    **dict.fromkeys(FAILURES, FAILED),
-    "diverged": DIVERGED,
-    "slower": SLOWER,
-    "unsure": UNSURE,
-}
+_CODES = dict.fromkeys(FAILURES, FAILED)
+_CODES |= {"diverged": DIVERGED, "slower": SLOWER, "unsure": UNSURE}
 """Exit codes of what may happen, the worst first."""
 
 
