@@ -5,10 +5,12 @@ import os
 import sys
 from typing import TextIO
 
-COLOURS = {"ok": 32, "diverged": 33, "interrupted": 33} | dict.fromkeys(
-    ("failed", "crashed", "timeout", "out_of_memory"), 31
+MOODS = {"ok": "good", "diverged": "mixed", "interrupted": "mixed"} | dict.fromkeys(
+    ("failed", "crashed", "timeout", "out_of_memory"), "bad"
 )
-"""The outcomes' colours, where they are cells of a table."""
+"""The outcomes of runs, and how good each is."""
+
+COLOURS = {"bad": 1, "good": 2, "mixed": 3}  # as terminals number them
 
 PLAIN = dict(zip("─│└┴┤┬┼…·×→±–—≤≥µ²▁▂▃▄▅▆▇█", "-|+++++..X>~--<>u2_.-=+*%#", strict=True))  # noqa: RUF001
 """Replacements in encodings without a character: one for one, so that columns line up."""
@@ -62,8 +64,8 @@ def emit(text: str, stream: TextIO | None = None, *, styled: bool = False) -> No
     stream = stream or sys.stdout
     shown = text if styled else "\n".join(map(printable, text.split("\n")))
     if stream is sys.stdout and in_colour():
-        for word, colour in COLOURS.items():
-            shown = shown.replace(f"  {word} ", f"  \x1b[{colour}m{word}\x1b[0m ")
+        for word, mood in MOODS.items():  # where they are cells of a table
+            shown = shown.replace(f"  {word} ", f"  \x1b[3{COLOURS[mood]}m{word}\x1b[0m ")
     try:
         print(shown, file=stream, flush=True)
     except BrokenPipeError:

@@ -5,8 +5,8 @@ import io
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 from .output import printable
 
@@ -25,45 +25,31 @@ class Table:
 
     def text(self, width: int) -> str:
         """The table for people, split into blocks where it is wider than `width`."""
-        table = self._cut(width)
-        return "\n\n".join(map(table._block, table._blocks(width)))
-
-    def _widths(self) -> list[int]:
-        return [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
-
-    def _cut(self, width: int) -> Self:
-        """The table with words shortened where a column would not fit beside the first."""
-        first, *others = self._widths()
-        first = min(first, max(width // 2, width - len(GAP) - max(others, default=0)))
-        limits = [first, *(max(1, width - len(GAP) - first) for _ in others)]
-        rows = [list(cells) for cells in (self.header, *self.rows)]
-        for cells, column in itertools.product(rows, self.left.intersection(range(len(limits)))):
-            cells[column] = shortened(cells[column], limits[column])
-        return replace(self, header=rows[0], rows=rows[1:])
-
-    def _blocks(self, width: int) -> list[list[int]]:
-        """Column numbers, first one included, in blocks that fit into `width` characters."""
-        widths = self._widths()
-        starts = [column for column in range(1, len(widths)) if column not in self.glued]
-        blocks, used = [[0]], widths[0]
-        for start, end in itertools.pairwise([*starts, len(widths)]):
-            needed = sum(len(GAP) + column for column in widths[start:end])
+        columns = self._columns(width)
+        starts = [number for number in range(1, len(columns)) if number not in self.glued]
+        blocks, used = [columns[:1]], len(columns[0][0])
+        for start, end in itertools.pairwise([*starts, len(columns)]):
+            needed = sum(len(GAP) + len(column[0]) for column in columns[start:end])
             if used + needed > width and len(blocks[-1]) > 1:
-                blocks.append([0])
-                used = widths[0]
-            blocks[-1] += range(start, end)
+                blocks.append(columns[:1])
+                used = len(columns[0][0])
+            blocks[-1] += columns[start:end]
             used += needed
-        return blocks
+        return "\n\n".join(map(_block, blocks))
 
-    def _block(self, columns: list[int]) -> str:
-        widths, lines = self._widths(), []
-        for cells in (self.header, ["─" * width for width in widths], *self.rows):
-            aligned = (
-                cells[c].ljust(widths[c]) if c in self.left else cells[c].rjust(widths[c])
-                for c in columns
-            )
-            lines.append(printable(GAP.join(aligned).rstrip()))
-        return "\n".join(lines)
+    def _columns(self, width: int) -> list[list[str]]:
+        """Columns of aligned cells, with words shortened where they'd not fit beside the first."""
+        columns = list(zip(self.header, *self.rows, strict=True))
+        first, *others = (max(map(len, column)) for column in columns)
+        first = min(first, max(width // 2, width - len(GAP) - max(others, default=0)))
+        aligned = []
+        for number, column in enumerate(columns):
+            words, limit = number in self.left, first if number == 0 else width - len(GAP) - first
+            cells = [shortened(cell, max(1, limit)) if words else cell for cell in column]
+            size = max(map(len, cells))
+            align = str.ljust if words else str.rjust
+            aligned.append([align(cell, size) for cell in (cells[0], "─" * size, *cells[1:])])
+        return aligned
 
     def markdown(self) -> str:
         """The table as GitHub reads it."""
@@ -76,6 +62,11 @@ class Table:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
         return text.getvalue().rstrip("\n")
+
+
+def _block(columns: list[list[str]]) -> str:
+    lines = (GAP.join(cells).rstrip() for cells in zip(*columns, strict=True))
+    return "\n".join(map(printable, lines))
 
 
 def shortened(text: str, width: int) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from twolayer import cli as codes
 from twolayer.cli import app as cli
-from twolayer.cli import printing
 from twolayer.config import catalogue, document, settings
 from twolayer.config import experiment as config
 from twolayer.training import check
@@ -163,7 +163,7 @@ def test_every_built_in_implementation_is_in_the_table() -> None:
 def test_exit_codes() -> None:
     stated = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)}
     names = ("OK", "INTERNAL", "USAGE", "FAILED", "DIVERGED", "SLOWER", "UNSURE", "INTERRUPTED")
-    assert stated == {getattr(printing, name) for name in names}
+    assert stated == {getattr(codes, name) for name in names}
 
 
 def test_the_implementation_shown_keeps_the_contract(tmp_path: Path) -> None:

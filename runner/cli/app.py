@@ -4,7 +4,7 @@ import errno
 import re
 import sys
 from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -12,8 +12,8 @@ from typer.core import TyperGroup
 from .. import __version__, output
 from ..errors import UserError
 from ..output import emit, printable
+from . import INTERNAL, INTERRUPTED, USAGE
 from .options import HelpfulCommand
-from .printing import INTERNAL, INTERRUPTED, USAGE
 
 COMMANDS = {
     "Train": {
@@ -24,9 +24,7 @@ COMMANDS = {
         "verify": "Prove that implementations compute what the reference computes.",
         "check": "Check implementations against the rules of the contract.",
     },
-    "Measure": {
-        "bench": "Measure the time of a step, with confidence intervals.",
-    },
+    "Measure": {"bench": "Measure the time of a step, with confidence intervals."},
     "Look": {
         "show": "Show an experiment: latest run, averages, best runs or curves.",
         "results": "List experiments, or the runs of one, filtered and sorted.",
@@ -92,10 +90,9 @@ def _version(requested: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
-    ] = False,
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     pass
 

@@ -4,72 +4,46 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 from typer import Exit, Option
 
 from ..bench import gate, plan, tables
 from ..bench.measurement import Bench, read_bench
 from ..bench.rounds import Measuring
-from ..config.experiment import Assignment, Experiment
 from ..errors import UserError
 from ..tables import Table
 from . import inputs, printing
-from .interrupt import stoppable
-from .options import ConfigFile, Impls, Results, with_settings
-from .printing import FormatOption, say
-from .progress import watcher
+from .options import FORMAT, QUIET, RESULTS, Format, Load, option, switch, with_settings
+from .printing import say
+from .progress import stoppable, watcher
 
 MAX_SLOWDOWN = 1.10
 
 
-@with_settings("name", "timeout", "memory_limit", without=("epochs", "log_every"))
+@with_settings("bench", without=("epochs", "log_every"))
 def bench(
-    assignments: list[Assignment],
-    impl: Impls = None,
-    config: ConfigFile = "bench",
-    rounds: Annotated[
-        int | None, Option(min=1, help="Fresh processes of each.", show_default="10")
-    ] = None,
-    budget: Annotated[
-        str | None, Option(metavar="TIME", help="As many rounds as fit in this, like 60s.")
-    ] = None,
-    blocks: Annotated[int, Option(min=1, help="Blocks of at least 20 ms in each process.")] = 5,
-    warmup: Annotated[str, Option(metavar="TIME", help="The most that warm-up may take.")] = "2s",
-    over: Annotated[
-        str | None,
-        Option(metavar="NAME", help="Implementation to compare with.", show_default="the first"),
-    ] = None,
-    scale: Annotated[
-        str | None, Option(metavar="SIZES", help="Measure at sizes: N=15..960, H=…, D_in=….")
-    ] = None,
-    against: Annotated[
-        str | None, Option(metavar="REV", help="Measure a git revision in the same rounds.")
-    ] = None,
-    baseline: Annotated[
-        Path | None, Option(metavar="FILE", help="Compare with an earlier bench.")
-    ] = None,
-    max_slowdown: Annotated[
-        float | None, Option(metavar="RATIO", help="Slower is exit 5.", show_default="1.10")
-    ] = None,
-    other_machine: Annotated[
-        bool, Option("--other-machine", help="Accept a baseline from another machine.")
-    ] = False,
-    order_seed: Annotated[int, Option(min=0, help="Seed of the order within each round.")] = 0,
-    results: Results = Path("results"),
-    format: FormatOption = "table",
-    quiet: inputs.Quiet = False,
+    load: Load,
+    rounds: int | None = Option(None, min=1, help="Fresh processes of each.", show_default="10"),
+    budget: str | None = option("TIME", "As many rounds as fit in this, like 60s."),
+    blocks: int = Option(5, min=1, help="Blocks of at least 20 ms in each process."),
+    warmup: str = Option("2s", metavar="TIME", help="The most that warm-up may take."),
+    over: str | None = option("NAME", "Implementation to compare with.", "the first"),
+    scale: str | None = option("SIZES", "Measure at sizes: N=15..960, H=…, D_in=…."),
+    against: str | None = option("REV", "Measure a git revision in the same rounds."),
+    baseline: Path | None = option("FILE", "Compare with an earlier bench."),
+    max_slowdown: float | None = option("RATIO", "Slower is exit 5.", "1.10"),
+    other_machine: bool = switch("--other-machine", help="Accept a baseline from another machine."),
+    order_seed: int = Option(0, min=0, help="Seed of the order within each round."),
+    results: Path = RESULTS,
+    format: Format = FORMAT,
+    quiet: bool = QUIET,
 ) -> None:
     inputs.one_of({"--rounds": rounds, "--budget": budget})
     inputs.one_of({"--scale": scale, "--against": against, "--baseline": baseline})
     inputs.needs("--baseline", baseline is not None, {"--other-machine": other_machine})
     limit = _limit(max_slowdown, bool(against or baseline))
-    experiment = inputs.load_experiment(config, assignments, impl)
-
-    def at_size(size: Assignment) -> Experiment:
-        return inputs.load_experiment(config, [size, *assignments], impl)
-
-    with plan.entries(experiment, at_size, scale, against) as entries:
+    experiment = load()
+    with plan.entries(experiment, load, scale, against) as entries:
         printing.say_notes((run for _, run in entries), quiet)
         command = inputs.command_line()
         about = {"name": experiment.name, "order_seed": order_seed, "command": command}

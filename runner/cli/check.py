@@ -1,7 +1,6 @@
 """`twolayer check`: implementations against the rules of the contract."""
 
 from pathlib import Path
-from typing import Annotated
 
 from typer import Argument, Exit, Option
 
@@ -10,21 +9,19 @@ from ..config.settings import Config
 from ..engine.scheduler import perform_each
 from ..errors import UserError, one_line
 from ..output import emit, printable
+from . import FAILED, OK
 from .inputs import seconds
 from .options import complete_impls
-from .printing import FAILED, OK, say
+from .printing import say
 
 
 def check(
-    impls: Annotated[
-        list[str],
-        Argument(
-            metavar="NAME|FILE…",
-            help="Implementations, by name or as ./path.py.",
-            autocompletion=complete_impls,
-        ),
-    ],
-    timeout: Annotated[str, Option(metavar="TIME", help="Time that one check may take.")] = "2m",
+    impls: list[str] = Argument(
+        metavar="NAME|FILE…",
+        help="Implementations, by name or as ./path.py.",
+        autocompletion=complete_impls,
+    ),
+    timeout: str = Option("2m", metavar="TIME", help="Time that one check may take."),
 ) -> None:
     from ..training.check import RULES  # imports NumPy, which help and completion do without
 

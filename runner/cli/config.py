@@ -1,31 +1,23 @@
 """`twolayer config`: the settings of each implementation, and where each value came from."""
 
 import json
-from typing import Annotated
-
-from typer import Option
 
 from ..config import plan
-from ..config.experiment import Assignment, json_schema
+from ..config.experiment import json_schema
 from ..output import emit, printable
 from ..tables import exact
-from .inputs import load_experiment
-from .options import ConfigFile, Impls, with_settings
+from .options import Load, switch, with_settings
 
 
-@with_settings("name", "timeout", "memory_limit")
+@with_settings("notebook")
 def config(
-    assignments: list[Assignment],
-    impl: Impls = None,
-    config: ConfigFile = "notebook",
-    schema: Annotated[
-        bool, Option("--schema", help="Print the JSON schema of a config, for editors.")
-    ] = False,
+    load: Load,
+    schema: bool = switch("--schema", help="Print the JSON schema of a config, for editors."),
 ) -> None:
     if schema:
         emit(json.dumps(json_schema(), indent=2))
         return
-    experiment = load_experiment(config, assignments, impl)
+    experiment = load()
     for run in plan.make(experiment):
         emit(f"{run.name}:")
         settings = experiment.settings(run.name)

@@ -1,7 +1,6 @@
 """`twolayer diff`: what differs between two experiments or runs."""
 
 from pathlib import Path
-from typing import Annotated
 
 from typer import Argument
 
@@ -9,15 +8,15 @@ from ..errors import UserError
 from ..results import compare
 from ..results.rows import as_csv
 from .inputs import note_skipped
-from .options import Results
-from .printing import FormatOption, say, show_results
+from .options import FORMAT, RESULTS, Format
+from .printing import say, show_results
 
 
 def diff(
-    a: Annotated[str, Argument(metavar="A", help="An experiment, or a run of one.")],
-    b: Annotated[str, Argument(metavar="B", help="What to compare it with.")],
-    results: Results = Path("results"),
-    format: FormatOption = "table",
+    a: str = Argument(metavar="A", help="An experiment, or a run of one."),
+    b: str = Argument(metavar="B", help="What to compare it with."),
+    results: Path = RESULTS,
+    format: Format = FORMAT,
 ) -> None:
     sides = [compare.side(text, results) for text in (a, b)]
     for text, side in zip((a, b), sides, strict=True):

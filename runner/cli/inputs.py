@@ -2,16 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
-
-from typer import Argument, Option
+from typing import Any
 
 from ..config import published
 from ..config.catalogue import configs_folder
 from ..config.document import scalar
-from ..config.experiment import Assignment, Experiment, find_config, load
+from ..config.experiment import Experiment
 from ..config.rules import DURATION
 from ..engine.scheduler import Session, Watcher
 from ..errors import UserError
@@ -19,27 +16,8 @@ from ..output import printable
 from ..results.query import Condition, parse
 from ..results.record import Record
 from ..results.rows import COLUMNS, read
-from ..results.store import Store, experiments, find_stores
+from ..results.store import Store, find_stores
 from .printing import say
-
-Published = Annotated[
-    bool, Option("--published", help="Show the losses printed in the notebook beside ours.")
-]
-Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress, only the results.")]
-Where = Annotated[
-    str | None, Option(metavar="CONDITION", help="Only runs such as 'lr<1e-4 and outcome==\"ok\"'.")
-]
-
-
-def complete_experiments(incomplete: str) -> list[str]:
-    """Names of experiments under results/."""
-    return [name for name in experiments(Path("results")) if name.startswith(incomplete)]
-
-
-def experiment_argument(default: str = "") -> Any:
-    text = "Name of the experiment, as under results/."
-    return Argument(help=text, show_default=default or False, autocompletion=complete_experiments)
-
 
 # --- options that go together, or don't
 
@@ -64,14 +42,6 @@ def needs(option: str, there: bool, options: dict[str, Any]) -> None:
 # --- configs
 
 
-def load_experiment(
-    config: str,
-    assignments: list[Assignment],
-    impl: list[str] | None,
-) -> Experiment:
-    return load(find_config(config), assignments, impl)
-
-
 def limits(experiment: Experiment) -> dict[str, Any]:
     """The time in seconds and memory in bytes of one run, as arguments."""
     return {
@@ -82,8 +52,7 @@ def limits(experiment: Experiment) -> dict[str, Any]:
 
 def session(experiment: Experiment, store: Store, watcher: Watcher, **options: Any) -> Session:
     """A session within an experiment's limits, which keeps the command and the file that it ran."""
-    session = Session(store, watcher, **options, **limits(experiment))
-    session.command = command_line()
+    session = Session(store, watcher, command=command_line(), **options, **limits(experiment))
     if configs_folder() not in experiment.path.resolve().parents:
         session.config_file = str(experiment.path)
         store.keep_config(session.invocation, experiment.path)
@@ -114,29 +83,17 @@ def seconds(option: str, text: str) -> float:
 # --- stored experiments
 
 
-def latest_store(name: str | None, results: Path) -> Store:
-    """The experiment of that name, or the one that was run last."""
-    return _chosen(name, results, _last_run)
-
-
-def charted_store(name: str | None, results: Path) -> Store:
-    """The experiment of that name, or the one that was run or measured last."""
+def last_store(name: str | None, results: Path, *, measured: bool = False) -> Store:
+    """The experiment of that name, or the one that was run, or perhaps `measured`, last."""
     from ..bench.measurement import stored
 
     def last_use(store: Store) -> str:
-        benches = [path.stem for path in stored(store.folder)]
-        return max(_last_run(store).replace(":", "-"), *benches[-1:], "")
+        runs = [run.invocation.replace(":", "-") for run in read(store)[0]]
+        benches = [path.stem for path in stored(store.folder)] if measured else []
+        return max([*runs, *benches, ""])
 
-    return _chosen(name, results, last_use)
-
-
-def _chosen(name: str | None, results: Path, last_use: Callable[[Store], str]) -> Store:
     stores = find_stores(name, results)
     return max(stores, key=last_use) if len(stores) > 1 else stores[0]
-
-
-def _last_run(store: Store) -> str:
-    return max((run.invocation for run in read(store)[0]), default="")
 
 
 def stored_runs(store: Store, *, needed: bool = True) -> list[Record]:
@@ -151,8 +108,7 @@ def stored_runs(store: Store, *, needed: bool = True) -> list[Record]:
 def note_skipped(count: int, where: object) -> None:
     """Print how many folders were left out because they are no whole runs."""
     if count:
-        several = f"{count} folders that are no whole runs"
-        say(f"{where}: left out {'1 folder that is not a whole run' if count == 1 else several}")
+        say(f"{where}: left out {count} folder{'s' * (count > 1)} without a whole run")
 
 
 def condition(where: str | None) -> Condition | None:

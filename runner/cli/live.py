@@ -10,30 +10,26 @@ from rich.table import Column
 from rich.text import Text
 
 from ..config.plan import Run
-from ..output import printable
+from ..output import COLOURS, MOODS, printable
 from ..results.record import Record
 from ..tables import number
-from .lines import Lines, duration, loss, result_line
-
-STYLES = {"ok": "green", "diverged": "yellow", "interrupted": "yellow"}
-
-
-class Figure(ProgressColumn):
-    """The loss of a run; in the row of the whole, the time that it has taken."""
-
-    def render(self, task: Task) -> Text:
-        figure = task.fields["loss"]
-        return Text((duration(round(task.elapsed or 0)) if figure is None else figure).rjust(10))
+from .progress import Lines, duration, loss, result_line
 
 
 class State(ProgressColumn):
-    """How a run goes or ended; the one column that is cut where there is no room."""
+    """The loss of a run, and how it goes or ended; of the whole, the time that it has taken.
+
+    The one column that is cut where there is no room.
+    """
 
     def render(self, task: Task) -> Text:
-        state = task.fields["state"]
+        loss, state = task.fields["loss"], task.fields["state"]
+        if loss is None:
+            loss = duration(round(task.elapsed or 0))
         if not state and task.speed:
             state = f"{task.time_remaining:.0f} s left  {task.speed:,.0f} steps/s"
-        return Text(state, task.fields["style"], no_wrap=True, overflow="ellipsis")
+        styled = state, task.fields["style"]
+        return Text.assemble(f"{loss:>10} ", styled, no_wrap=True, overflow="ellipsis")
 
 
 class Live(Lines):
@@ -45,7 +41,6 @@ class Live(Lines):
         self.display = Progress(
             TextColumn("{task.description}", markup=False, table_column=uncut),
             BarColumn(20 if console.width >= 100 else 8, table_column=uncut),
-            Figure(uncut),
             State(),
             console=console,
             refresh_per_second=4,  # drawing takes time from a run on a small machine
@@ -98,7 +93,7 @@ class Live(Lines):
             completed=record.epochs_done,
             loss=number(record.final_loss),
             state=result_line(record, brief=True),
-            style=STYLES.get(record.outcome, "red"),
+            style=f"color({COLOURS[MOODS[record.outcome]]})",
         )
 
     def step(self, done: int, total: int | None, title: str, line: str) -> None:

@@ -1,16 +1,23 @@
-"""Command-line options that several commands share, made from the table of settings."""
+"""Command-line options that several commands share; those of settings are made from their table."""
 
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
+from typer import Argument, Option
 from typer.core import TyperCommand
 
 from ..config.settings import HELP, OPTIONS, RULES
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..config.experiment import Experiment
+
+Load = Callable[..., "Experiment"]
+"""Loads what the command line asks for; see `with_settings`."""
 
 
 def complete_impls(incomplete: str) -> list[str]:
@@ -22,48 +29,63 @@ def complete_impls(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
 
 
-def complete_configs(incomplete: str) -> list[str]:
-    """Configs that come with twolayer, and YAML files and folders here."""
-    from ..config.experiment import config_names
+def complete_experiments(incomplete: str) -> list[str]:
+    """Names of experiments under results/."""
+    from ..results.store import experiments
 
-    names = [name for name in config_names() if name.startswith(incomplete)]
-    return sorted([*names, *complete_files(incomplete)])
-
-
-def complete_files(incomplete: str) -> list[str]:
-    """YAML files and folders here."""
-    folder = incomplete[: incomplete.rfind("/") + 1]
-    paths = [p for p in Path(folder or ".").glob("[!.]*") if p.is_dir() or p.suffix == ".yaml"]
-    names = [f"{folder}{path.name}{'/' * path.is_dir()}" for path in paths]
-    return sorted(name for name in names if name.startswith(incomplete))
+    return [name for name in experiments(Path("results")) if name.startswith(incomplete)]
 
 
-Impls = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--impl",
-        "-i",
-        metavar="NAME",
-        help="Implementation, by name or as ./path.py. Repeat it or use commas.",
-        autocompletion=complete_impls,
-        show_default="all in the config",
-    ),
-]
-ConfigFile = Annotated[
-    str,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        help="YAML config, or the name of one that comes with twolayer.",
-        autocompletion=complete_configs,
-    ),
-]
-Results = Annotated[
-    Path, typer.Option("--results", metavar="DIR", help="Folder that results are kept in.")
-]
+def completion(folder: str = "") -> Callable[[str], list[str]]:
+    """Completes to configs that come with twolayer, in that folder, and YAML files and folders."""
+
+    def complete(incomplete: str) -> list[str]:
+        from ..config.experiment import config_names
+
+        here = incomplete[: incomplete.rfind("/") + 1]
+        paths = [p for p in Path(here or ".").glob("[!.]*") if p.is_dir() or p.suffix == ".yaml"]
+        names = [f"{here}{path.name}{'/' * path.is_dir()}" for path in paths]
+        return sorted(n for n in (*config_names(folder), *names) if n.startswith(incomplete))
+
+    return complete
+
+
+def experiment_argument(default: str = "") -> Any:
+    """The name of an experiment; needed if there is no `default`, the word for leaving it out."""
+    return Argument(
+        None if default else ...,
+        help="Name of the experiment, as under results/.",
+        show_default=default or False,
+        autocompletion=complete_experiments,
+    )
+
+
+def option(metavar: str, help: str, default: str = "", **more: Any) -> Any:
+    """An option that may be left out; `default` is the word for that in its help."""
+    return Option(None, metavar=metavar, help=help, show_default=default or True, **more)
+
+
+def switch(*names: str, help: str) -> Any:
+    return Option(False, *names, help=help)
+
+
+Format = Literal["table", "json", "csv", "markdown"]
+FORMAT = Option("table", "--format", "-f", help="How to print the results.")
+PUBLISHED = switch("--published", help="Show the losses printed in the notebook beside ours.")
+QUIET = switch("--quiet", "-q", help="Show no progress, only the results.")
+RESULTS = Option(Path("results"), metavar="DIR", help="Folder that results are kept in.")
+WHERE = option("CONDITION", "Only runs such as 'lr<1e-4 and outcome==\"ok\"'.")
+
+_IMPL = Option(
+    *(None, "--impl", "-i"),
+    metavar="NAME",
+    help="Implementation, by name or as ./path.py. Repeat it or use commas.",
+    autocompletion=complete_impls,
+    show_default="all in the config",
+)
+_CONFIG = "YAML config, or the name of one that comes with twolayer."
 _SET = "A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3)."
-_Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SET)]
+_SETTINGS = "Settings of every implementation, in place of the config's"
 
 
 class HelpfulCommand(TyperCommand):
@@ -100,30 +122,32 @@ def _option_of(word: str) -> str:
 
 
 def with_settings(
-    *options: str, without: Sequence[str] = ()
+    config: str = "", *, without: Sequence[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for every setting but those `without`, and for keys of OPTIONS.
+    """Give a command options for implementations and for every setting but those `without`.
 
-    The command gets their values as `assignments`, a list of Assignment. Its module
-    must not postpone its annotations: typer reads them.
+    And --config with that default, if there is one, and options for keys of a config. In place
+    of their values, the command gets `load`, which reads the config and lays them over it. Its
+    module must not postpone its annotations: typer reads them.
     """
-    names = [*(name for name in RULES if name not in without), *options]
+    names = [*(name for name in RULES if name not in without), "name", "timeout", "memory_limit"]
+    first = [_keyword("impl", list[str] | None, _IMPL)]
+    if config:
+        flags, complete = ("--config", "-c"), completion()
+        default = Option(config, *flags, metavar="FILE", help=_CONFIG, autocompletion=complete)
+        first.append(_keyword("config", str, default))
+    last = [_keyword(name, str | None, _setting(name)) for name in names]
+    sets = Option(None, "--set", metavar="KEY=VALUE", help=_SET)
+    last.append(_keyword("sets", list[str] | None, sets))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        def with_them(*, sets: list[str] | None, **values: Any) -> None:
-            from ..config.experiment import Assignment, parse_set
+        def with_them(**values: Any) -> None:
+            chosen = {p.name: values.pop(p.name) for p in (*first, *last)}
+            command(load=partial(_load, chosen), **values)
 
-            texts = {name: text for name in names if (text := values.pop(name)) is not None}
-            given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
-            command(assignments=[*given, *map(parse_set, sets or ())], **values)
-
-        own = signature(command).parameters.values()
-        parameters = [p for p in own if p.name != "assignments"]
-        types = {name: Annotated[str | None, _setting(name)] for name in names} | {"sets": _Sets}
-        for name, type_ in types.items():
-            parameters.append(
-                Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=type_)
-            )
+        own = [p for name, p in signature(command).parameters.items() if name != "load"]
+        own = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own]
+        parameters = [*first, *own, *last]
         with_them.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         with_them.__annotations__ = {p.name: p.annotation for p in parameters}
         return with_them
@@ -131,11 +155,27 @@ def with_settings(
     return decorate
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _load(
+    chosen: dict[str, Any], *sizes: Any, path: Path | None = None, extra: Sequence[str] = ()
+) -> "Experiment":
+    """The config, or the file at `path`, under `sizes` and the options; `extra` keys are left."""
+    from ..config.experiment import Assignment, find_config, load, parse_set
+
+    texts = {name: chosen[name] for name in (*RULES, *OPTIONS) if chosen.get(name) is not None}
+    given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
+    assignments = [*sizes, *given, *map(parse_set, chosen["sets"] or ())]
+    return load(path or find_config(chosen["config"]), assignments, chosen["impl"], extra)
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _setting(name: str) -> Any:
     rule, text = OPTIONS.get(name) or (RULES[name], HELP[name])
-    panel = "Settings of every implementation, in place of the config's" if name in RULES else None
-    return typer.Option(_flag(name), metavar=rule.metavar, help=text, rich_help_panel=panel)
+    panel = _SETTINGS if name in RULES else None
+    return Option(None, _flag(name), metavar=rule.metavar, help=text, rich_help_panel=panel)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -3,13 +3,13 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
+from typer import Option
 
 from ..output import emit
-from .inputs import charted_store, experiment_argument
-from .options import Results
+from .inputs import last_store
+from .options import RESULTS, experiment_argument, option
 from .printing import patience, say
 
 Charts = Literal["losses", "parity", "steps", "scale", "sweep"]
@@ -17,38 +17,27 @@ Sizes = Literal["column", "page", "slide"]
 
 
 def plot(
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="FILE", help="What to write: .png, .svg or .pdf."),
-    ],
-    experiment: Annotated[str | None, experiment_argument("the latest")] = None,
-    chart: Annotated[Charts, typer.Option("--chart", help="What to draw.")] = "losses",
-    size: Annotated[
-        Sizes,
-        typer.Option(
-            "--size", help="For a column (3.5 in) or the width (7 in) of a paper, or a slide."
-        ),
-    ] = "column",
-    width: Annotated[
-        str | None,
-        typer.Option("--width", metavar="LENGTH", help="Another width: 84mm, 3.3in, 246pt."),
-    ] = None,
-    height: Annotated[
-        str | None, typer.Option("--height", metavar="LENGTH", help="Another height: 60mm, 2.4in.")
-    ] = None,
-    results: Results = Path("results"),
+    out: Path = Option(
+        ..., "--out", "-o", metavar="FILE", help="What to write: .png, .svg or .pdf."
+    ),
+    experiment: str | None = experiment_argument("the latest"),
+    chart: Charts = Option("losses", help="What to draw."),
+    size: Sizes = Option(
+        "column", help="For a column (3.5 in) or the width (7 in) of a paper, or a slide."
+    ),
+    width: str | None = option("LENGTH", "Another width: 84mm, 3.3in, 246pt."),
+    height: str | None = option("LENGTH", "Another height: 60mm, 2.4in."),
+    results: Path = RESULTS,
 ) -> None:
     from ..bench import measurement
     from ..report import data
     from ..report import plot as plots
 
     plots.check_file(out, "--out")
-    figure = plots.SIZES[size]
-    if width is not None:
-        figure = replace(figure, width=plots.length(width, "--width"))
-    if height is not None:
-        figure = replace(figure, height=plots.length(height, "--height"))
-    store = charted_store(experiment, results)
+    given = {"width": width, "height": height}.items()
+    lengths = {name: plots.length(text, f"--{name}") for name, text in given if text is not None}
+    figure = replace(plots.SIZES[size], **lengths)
+    store = last_store(experiment, results, measured=True)
     with patience("training the reference beside the runs, which takes a while", False):
         drawn = data.chart(chart, store, measurement.latest(store.folder))
     inches = plots.save_figure(drawn, out, figure)

@@ -8,36 +8,25 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Any
 
-from typer import Option
-
+from ..config.plan import Run, notes
+from ..config.published import Published
 from ..errors import listed
 from ..output import emit, printable
-from ..results.record import FAILURES
+from ..results import tables
+from ..results.record import FAILURES, Record
+from ..results.rows import Row, as_csv, table
+from ..tables import Table
+from . import DIVERGED, FAILED, INTERRUPTED, OK, SLOWER, UNSURE
+from .options import Format
 
-if TYPE_CHECKING:
-    from ..config.plan import Run
-    from ..config.published import Published
-    from ..results.record import Record
-    from ..results.rows import Row
-    from ..tables import Table
+Parts = Callable[[], Iterable[Table | str]]
 
-PATIENCE_S = 3.0
-"""After this time a command says what takes so long."""
-
-OK, INTERNAL, USAGE, FAILED, DIVERGED, SLOWER, UNSURE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
-
-_CODES = {
-    **dict.fromkeys(FAILURES, FAILED),
-    "diverged": DIVERGED,
-    "slower": SLOWER,
-    "unsure": UNSURE,
-}
+PATIENCE_S = 3.0  # after this time a command says what takes so long
+_CODES = dict.fromkeys(FAILURES, FAILED)
+_CODES |= {"diverged": DIVERGED, "slower": SLOWER, "unsure": UNSURE}
 """Exit codes of what may happen, the worst first."""
-
-Format = Literal["table", "json", "csv", "markdown"]
-FormatOption = Annotated[Format, Option("--format", "-f", help="How to print the results.")]
 
 
 def exit_code(happened: Collection[str], *, interrupted: bool = False, broken: str = "") -> int:
@@ -51,11 +40,7 @@ def exit_code(happened: Collection[str], *, interrupted: bool = False, broken: s
 
 
 def show_results(
-    format: Format,
-    parts: "Callable[[], Iterable[Table | str]]",
-    *,
-    whole: Callable[[], Any],
-    csv: Callable[[], str],
+    format: Format, parts: Parts, *, whole: Callable[[], Any], csv: Callable[[], str]
 ) -> None:
     """Print results: `parts` as tables or Markdown, `whole` as JSON, or `csv`."""
     if format == "json":
@@ -68,27 +53,22 @@ def show_results(
         show_parts(parts(), format)
 
 
-def show_parts(parts: "Iterable[Table | str]", format: Format = "table") -> None:
+def show_parts(parts: Iterable[Table | str], format: Format = "table") -> None:
     """Print tables and text, those that are not empty, for the terminal or as Markdown."""
     if texts := [_formatted(part, format) for part in parts if part]:
         emit("\n\n".join(texts))
 
 
-def _formatted(part: "Table | str", format: Format) -> str:
+def _formatted(part: Table | str, format: Format) -> str:
     if isinstance(part, str):
         return part
     return part.markdown() if format == "markdown" else part.text(terminal_size()[0])
 
 
 def show_rows(
-    rows: "Sequence[Row]",
-    columns: Sequence[str],
-    format: Format,
-    parts: "Callable[[], Iterable[Table | str]] | None" = None,
+    rows: Sequence[Row], columns: Sequence[str], format: Format, parts: Parts | None = None
 ) -> None:
     """Print rows as a table, or people `parts` in its place."""
-    from ..results.rows import as_csv, table
-
     show_results(
         format,
         parts or (lambda: [table(rows, columns)]),
@@ -97,11 +77,10 @@ def show_rows(
     )
 
 
-def show_records(records: "list[Record]", format: Format, published: "Published | None") -> None:
+def show_records(records: list[Record], format: Format, published: Published | None) -> None:
     """Print runs: losses, beside `published` ones, a summary, and what there is to say of them."""
-    from ..results import tables
 
-    def parts() -> "Iterator[Table | str]":
+    def parts() -> Iterator[Table | str]:
         if records:
             yield tables.losses(records, published)
             yield tables.summary(records)
@@ -144,10 +123,8 @@ def say(text: str, quiet: bool = False) -> None:
         emit(printable(text), sys.stderr)
 
 
-def say_notes(runs: "Iterable[Run]", quiet: bool) -> None:
+def say_notes(runs: Iterable[Run], quiet: bool) -> None:
     """Print what may surprise about runs that are about to start."""
-    from ..config.plan import notes
-
     runs = list(runs)
     texts = notes(run.implementation for run in runs)
     given = os.environ.get("OMP_NUM_THREADS")
@@ -158,14 +135,14 @@ def say_notes(runs: "Iterable[Run]", quiet: bool) -> None:
         say(f"note: {text}", quiet)
 
 
-def also_loaded(record: "Record") -> list[str]:
-    """A warning of files that a run loaded although its source does not show it."""
-    if not record.also_loaded:
-        return []
-    return [
-        f"warning: {record.impl} also loaded {listed(record.also_loaded)}, which its source does "
-        "not show: a sweep sees when they change, but Dask workers don't get them"
-    ]
+def also_loaded(*records: Record) -> dict[str, None]:
+    """Warnings, once each, of files that runs loaded although their sources do not show it."""
+    hidden = "which its source does not show: a sweep sees when they change, but Dask workers"
+    return {
+        f"warning: {r.impl} also loaded {listed(r.also_loaded)}, {hidden} don't get them": None
+        for r in records
+        if r.also_loaded
+    }
 
 
 @contextlib.contextmanager

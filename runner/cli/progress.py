@@ -1,11 +1,94 @@
-"""Progress of runs, sweeps, benches and proofs, as standard error can show it."""
+"""What a command under way shows on standard error, and what stops it."""
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 from ..config.plan import Run
-from .lines import Lines
+from ..output import emit
+from ..results.record import FAILURES, Record
+from ..tables import exact, number
+
+HEARTBEAT_S = 10.0  # how often a pipe is told of a long run
+TALLY_S = 5.0  # how often it is told how many runs of a sweep are done
+
+
+class Lines:
+    """Lines on standard error, for pipes and logs; none if `quiet`.
+
+    Sessions and benches call its methods, as their Watcher says.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run] = (), total: int = 0, cells: int = 0, quiet: bool = False
+    ) -> None:
+        self.runs, self.total, self.cells, self.quiet = runs, total or len(runs), cells, quiet
+        self.outcomes: Counter[str] = Counter()
+        self.begun = self.printed = self.tallied = time.monotonic()
+        self.line, self.turns = "", 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the display, if there is one."""
+
+    def note(self, text: str, style: str = "") -> None:
+        """Print a line above the display, if there is one."""
+        self.printed = time.monotonic()
+        if not self.quiet:
+            emit(text, sys.stderr)
+
+    def importing(self, modules: list[str]) -> None:
+        if modules:
+            self.note(f"importing {', '.join(modules)}")
+        self.begun = self.tallied = time.monotonic()
+
+    def started(self, run: Run) -> None:
+        """Nothing for a line yet."""
+
+    def event(self, run: Run, event: dict[str, Any]) -> None:
+        if event["event"] == "progress" and time.monotonic() - self.printed > HEARTBEAT_S:
+            self._tell(run, f"epoch {event['epoch']}/{run.config.epochs}  loss {loss(event)}")
+
+    def finished(self, run: Run, record: Record) -> None:
+        self.outcomes[record.outcome] += 1
+        if self.runs:
+            self._tell(run, result_line(record))
+            return
+        if record.outcome in FAILURES:
+            self.note(f"{run.key}  {result_line(record)}", style="red")
+        if due := time.monotonic() - self.tallied > TALLY_S:
+            self.tallied = time.monotonic()
+        self.step(self.outcomes.total(), self.total, self.tally(), self.tally() if due else "")
+
+    def measuring(self, number: int, of: int | None, label: str) -> None:
+        line = f"round {number + 1}{f' of {of}' if of else ''}"
+        self.step(self.turns, of and of * self.cells, f"{line}  {label}", line)
+        self.turns += 1
+
+    def step(self, done: int, total: int | None, title: str, line: str) -> None:
+        """Show how far the whole is: a bar and its `title`, or else the `line`, if it is new."""
+        if line and line != self.line:
+            self.line = line
+            self.note(line)
+
+    def _tell(self, run: Run, text: str) -> None:
+        name = run.name.ljust(max(len(r.name) for r in self.runs)) if self.runs else run.key
+        digits = len(str(self.total))
+        self.note(f"[{self.outcomes.total():{digits}}/{self.total}] {name}  {text}")
+
+    def tally(self) -> str:
+        """`3/24  2 ok, 1 diverged  63 s left`."""
+        done = self.outcomes.total()
+        left_s = (self.total - done) * (time.monotonic() - self.begun) / max(1, done)
+        return f"{done}/{self.total}  {exact(self.outcomes)}  {duration(left_s)} left"
 
 
 def watcher(
@@ -20,3 +103,43 @@ def watcher(
 
         return Live(runs, total, cells)
     return Lines(runs, total, cells, quiet)
+
+
+def result_line(record: Record, *, brief: bool = False) -> str:
+    """How a run ended, in one line."""
+    if record.outcome != "ok":
+        return f"{record.outcome}: {record.reason}"
+    work = f"{record.epochs_done} epochs  loss {number(record.final_loss)}  "
+    return f"ok  {'' if brief else work}{record.train_s:.2f} s"
+
+
+def loss(event: dict[str, Any]) -> str:
+    return number(event["loss"]) if isinstance(event["loss"], float) else str(event["loss"])
+
+
+def duration(seconds: float) -> str:
+    """`3.2 s`, `4 min` or `2.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+@contextlib.contextmanager
+def stoppable(*events: threading.Event) -> Iterator[None]:
+    """Each Ctrl-C or SIGTERM sets the next event, the gentlest first; after the last it ends all.
+
+    A session stops beginning runs at its first event, and stops the runs under way at its second.
+    """
+
+    def stop(*_: object) -> None:
+        event = next((event for event in events if not event.is_set()), None)
+        if event is None:
+            raise KeyboardInterrupt("what is finished is kept")
+        event.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,9 +1,6 @@
 """`twolayer results`: list experiments, or the runs of one, or what can be deleted."""
 
 from pathlib import Path
-from typing import Annotated
-
-from typer import Option
 
 from ..config.plan import human_bytes
 from ..errors import UserError
@@ -12,25 +9,19 @@ from ..results.prune import delete, leftovers, superseded
 from ..results.rows import COLUMNS, check_column, row
 from ..results.store import Store, find_stores
 from . import inputs
-from .options import Results
-from .printing import Format, FormatOption, say, show_rows
+from .options import FORMAT, RESULTS, WHERE, Format, experiment_argument, option, switch
+from .printing import say, show_rows
 
 
 def results(
-    experiment: Annotated[str | None, inputs.experiment_argument("a list of all")] = None,
-    where: inputs.Where = None,
-    sort: Annotated[
-        str | None, Option(metavar="COLUMN", help="Sort by a column; -COLUMN from the top.")
-    ] = None,
-    columns: Annotated[
-        str | None, Option(metavar="A,B,…", help="Columns to show, separated by commas.")
-    ] = None,
-    format: FormatOption = "table",
-    results: Results = Path("results"),
-    prune: Annotated[
-        bool, Option("--prune", help="List leftovers of killed runs and superseded runs.")
-    ] = False,
-    yes: Annotated[bool, Option("--yes", help="With --prune: delete them for good.")] = False,
+    experiment: str | None = experiment_argument("a list of all"),
+    where: str | None = WHERE,
+    sort: str | None = option("COLUMN", "Sort by a column; -COLUMN from the top."),
+    columns: str | None = option("A,B,…", "Columns to show, separated by commas."),
+    format: Format = FORMAT,
+    results: Path = RESULTS,
+    prune: bool = switch("--prune", help="List leftovers of killed runs and superseded runs."),
+    yes: bool = switch("--yes", help="With --prune: delete them for good."),
 ) -> None:
     inputs.needs("--prune", prune, {"--yes": yes})
     picking = {"--where": where, "--sort": sort, "--columns": columns}

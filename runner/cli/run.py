@@ -1,36 +1,28 @@
 """`twolayer run`: train, and print the losses side by side."""
 
-from itertools import chain
 from pathlib import Path
-from typing import Annotated
 
-from typer import Exit, Option
+from typer import Exit
 
 from ..config import plan
-from ..config.experiment import Assignment
 from ..errors import UserError
 from ..results.store import Store
-from . import inputs, printing
-from .interrupt import stoppable
-from .options import ConfigFile, Impls, Results, with_settings
-from .printing import FormatOption, say
-from .progress import watcher
+from . import DIVERGED, inputs, printing
+from .options import FORMAT, PUBLISHED, QUIET, RESULTS, Format, Load, switch, with_settings
+from .printing import say
+from .progress import stoppable, watcher
 
 
-@with_settings("name", "timeout", "memory_limit")
+@with_settings("notebook")
 def run(
-    assignments: list[Assignment],
-    impl: Impls = None,
-    config: ConfigFile = "notebook",
-    results: Results = Path("results"),
-    format: FormatOption = "table",
-    published: inputs.Published = False,
-    fail_fast: Annotated[
-        bool, Option("--fail-fast", help="Stop after the first run that is not ok.")
-    ] = False,
-    quiet: inputs.Quiet = False,
+    load: Load,
+    results: Path = RESULTS,
+    format: Format = FORMAT,
+    published: bool = PUBLISHED,
+    fail_fast: bool = switch("--fail-fast", help="Stop after the first run that is not ok."),
+    quiet: bool = QUIET,
 ) -> None:
-    experiment = inputs.load_experiment(config, assignments, impl)
+    experiment = load()
     runs = plan.make(experiment)
     beside = inputs.published_beside(experiment) if published else None
     printing.say_notes(runs, quiet)
@@ -46,7 +38,7 @@ def run(
     except UserError as error:
         session.give_up(str(error))
     printing.show_records(records, format, beside)
-    for warning in dict.fromkeys(chain.from_iterable(map(printing.also_loaded, records))):
+    for warning in printing.also_loaded(*records):
         say(warning, quiet)
     say(f"results are in {store.folder}", quiet)
     outcomes = {record.outcome for record in records}
@@ -58,5 +50,5 @@ def run(
         say(f"{reason} {kept} of {len(runs)} runs finished and kept")
     elif risen and experiment.option("loss_must_fall"):
         say(f"the loss did not fall: {', '.join(risen)}")
-        code = code or printing.DIVERGED
+        code = code or DIVERGED
     raise Exit(code)

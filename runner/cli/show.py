@@ -4,7 +4,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 from typer import Option
 
@@ -16,41 +15,31 @@ from ..results.rows import Row, check_column
 from ..results.store import Store, read_run
 from ..tables import Table
 from . import inputs, printing
-from .options import Results
-from .printing import Format, FormatOption, fenced, say
+from .options import FORMAT, PUBLISHED, RESULTS, Format, experiment_argument, option, switch
+from .printing import fenced, paragraphs, say
 
-MOST_RUNS = 40
-"""With more runs than this, a summary is shown."""
-
-BEST = 5
-"""Runs that a summary lists."""
+MOST_RUNS = 40  # with more than these, a summary is shown
+BEST = 5  # runs that a summary lists
 
 
 def show(
-    experiment: Annotated[str | None, inputs.experiment_argument("the latest")] = None,
-    results: Results = Path("results"),
-    format: FormatOption = "table",
-    published: inputs.Published = False,
-    rows: Annotated[
-        str | None, Option(metavar="COLUMN", help="Average: a row for each value of COLUMN.")
-    ] = None,
-    cols: Annotated[
-        str | None, Option(metavar="COLUMN", help="With --rows: a column for each value.")
-    ] = None,
-    value: Annotated[
-        str | None,
-        Option(metavar="COLUMN", help="With --rows: what to average.", show_default="final_loss"),
-    ] = None,
-    best: Annotated[
-        int | None, Option(metavar="N", min=1, help="The N runs with the lowest final loss.")
-    ] = None,
-    plot: Annotated[bool, Option("--plot", help="Draw the losses as text.")] = False,
+    experiment: str | None = experiment_argument("the latest"),
+    results: Path = RESULTS,
+    format: Format = FORMAT,
+    published: bool = PUBLISHED,
+    rows: str | None = option("COLUMN", "Average: a row for each value of COLUMN."),
+    cols: str | None = option("COLUMN", "With --rows: a column for each value."),
+    value: str | None = option("COLUMN", "With --rows: what to average.", "final_loss"),
+    best: int | None = Option(
+        None, metavar="N", min=1, help="The N runs with the lowest final loss."
+    ),
+    plot: bool = switch("--plot", help="Draw the losses as text."),
 ) -> None:
     inputs.one_of({"--rows": rows, "--best": best, "--published": published, "--plot": plot})
     inputs.needs("--rows", rows is not None, {"--cols": cols, "--value": value})
     if plot and format in ("json", "csv"):
         raise UserError(f"--plot: can't be printed as {format}; leave out --format")
-    store = inputs.latest_store(experiment, results)
+    store = inputs.last_store(experiment, results)
     if plot:
         _show_plot(store, format)
     elif rows is not None:
@@ -116,8 +105,8 @@ def _show_plot(store: Store, format: Format) -> None:
     width, height = printing.terminal_size(80) if format == "table" else (80, 40)
     colour = format == "table" and in_colour()
     emit(fenced(terminal.text(chart, width, height, colour=colour), format), styled=colour)
-    for line in textwrap.wrap(chart.note, width):
-        say(line)
+    if chart.note:
+        say(paragraphs([chart.note]))
 
 
 def _current_rows(store: Store) -> list[Row]:

@@ -1,14 +1,14 @@
 """`twolayer sweep`: many runs from one file, each done once, continued where they were left."""
 
-import contextlib
 from collections import Counter
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from typer import Argument, Exit, Option
 
-from ..config.experiment import Assignment, config_names, find_config, load
+from ..config.experiment import find_config
 from ..config.plan import hosts_needed
 from ..config.settings import RULES
 from ..config.sweep import KEYS, Sweep
@@ -20,64 +20,45 @@ from ..machine import usable_cores
 from ..output import emit
 from ..results.query import parse
 from ..results.store import Store
-from ..tables import Table
+from ..tables import Table, exact
 from . import inputs, printing
-from .interrupt import stoppable
-from .lines import duration
-from .options import Impls, Results, complete_files, with_settings
+from .options import QUIET, RESULTS, Load, completion, option, switch, with_settings
 from .printing import patience, say
-from .progress import watcher
+from .progress import duration, stoppable, watcher
 
 FOLDER = "sweeps"
+complete_sweeps = completion(FOLDER)
 
 
-def complete_sweeps(incomplete: str) -> list[str]:
-    """Sweeps that come with twolayer, and YAML files here."""
-    names = [name for name in config_names(FOLDER) if name.startswith(incomplete)]
-    return [*names, *complete_files(incomplete)]
-
-
-@with_settings("name", "timeout", "memory_limit")
+@with_settings()
 def sweep(
-    file: Annotated[
-        str,
-        Argument(
-            metavar="FILE",
-            help="YAML sweep, or the name of one that comes with twolayer.",
-            autocompletion=complete_sweeps,
-        ),
-    ],
-    assignments: list[Assignment],
-    impl: Impls = None,
-    only: Annotated[
-        str | None, Option("--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'.")
-    ] = None,
-    plan: Annotated[bool, Option("--plan", help="Show what would run, and run nothing.")] = False,
-    jobs: Annotated[int, Option("--jobs", "-j", min=1, help="Runs at once.")] = 1,
-    retry: Annotated[Literal["failed"] | None, Option(help="Run failed runs again.")] = None,
-    fresh: Annotated[bool, Option("--fresh", help="Run finished runs again, too.")] = False,
-    results: Results = Path("results"),
-    scheduler: Annotated[
-        str | None, Option(metavar="ADDRESS", help="Dask scheduler to run on.")
-    ] = None,
-    scheduler_file: Annotated[
-        Path | None, Option(metavar="FILE", help="The scheduler's file, instead.")
-    ] = None,
-    wait: Annotated[
-        str | None,
-        Option(metavar="DURATION", help="Longest wait for Dask workers.", show_default="no limit"),
-    ] = None,
-    quiet: inputs.Quiet = False,
+    load: Load,
+    file: str = Argument(
+        metavar="FILE",
+        help="YAML sweep, or the name of one that comes with twolayer.",
+        autocompletion=complete_sweeps,
+    ),
+    only: str | None = Option(
+        None, "--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'."
+    ),
+    plan: bool = switch("--plan", help="Show what would run, and run nothing."),
+    jobs: int = Option(1, "--jobs", "-j", min=1, help="Runs at once."),
+    retry: Literal["failed"] | None = Option(None, help="Run failed runs again."),
+    fresh: bool = switch("--fresh", help="Run finished runs again, too."),
+    results: Path = RESULTS,
+    scheduler: str | None = option("ADDRESS", "Dask scheduler to run on."),
+    scheduler_file: Path | None = option("FILE", "The scheduler's file, instead."),
+    wait: str | None = option("DURATION", "Longest wait for Dask workers.", "no limit"),
+    quiet: bool = QUIET,
 ) -> None:
     inputs.one_of({"--scheduler": scheduler, "--scheduler-file": scheduler_file})
     on_dask = scheduler is not None or scheduler_file is not None
     inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else inputs.seconds("--wait", wait)
-    path = find_config(file, FOLDER, option="")
-    experiment = load(path, assignments, impl, KEYS)
+    experiment = load(path=find_config(file, FOLDER, option=""), extra=KEYS)
     with patience(f"checking every combination of {file} …", quiet):
         requested = Sweep(experiment, cores=max(1, usable_cores() // jobs))
-    _check_seed(assignments, requested)
+    _check_seed(requested)
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
     store = Store(results, experiment.name)
     implementations = requested.implementations
@@ -95,25 +76,24 @@ def sweep(
     progress = watcher(total=len(campaign.todo), quiet=quiet)
     session = inputs.session(experiment, store, progress, jobs=jobs, keep_interrupted=False)
     remarks: dict[str, None] = {}
-    here = contextlib.nullcontext()
-    dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else here
+    dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else nullcontext()
     with stoppable(session.stop, session.cancel), dask as cluster, progress:
         needed = hosts_needed(campaign.todo)
         run_all = cluster.run_all if cluster else partial(session.run_here, needed=needed)
         for record in campaign.run(session, run_all):
-            notes = [f"note: {record.impl}: {note}" for note in record.notes]
-            remarks |= dict.fromkeys([*notes, *printing.also_loaded(record)])
+            remarks |= dict.fromkeys(f"note: {record.impl}: {note}" for note in record.notes)
+            remarks |= printing.also_loaded(record)
     for remark in remarks:
         say(remark, quiet)
     raise Exit(_conclude(session, campaign, quiet))
 
 
-def _check_seed(assignments: list[Assignment], requested: Sweep) -> None:
-    for assignment in assignments:
-        if assignment.key == "seed" and requested.repeat > 1:
-            file, repeat = requested.experiment.path.name, requested.repeat
+def _check_seed(sweep: Sweep) -> None:
+    for given in sweep.experiment.given.values():
+        if "seed" in given and sweep.repeat > 1:
+            file, repeat = sweep.experiment.path.name, sweep.repeat
             raise UserError(
-                f"{assignment.origin}: would give every repetition the same seed; "
+                f"{given['seed'].origin}: would give every repetition the same seed; "
                 f"{file} has repeat: {repeat}, so set its first seed there"
             )
 
@@ -143,8 +123,7 @@ def _conclude(session: Session, campaign: Campaign, quiet: bool) -> int:
     """Print how the sweep ended; returns the exit code."""
     outcomes, planned = campaign.finished(), campaign.planned.total()
     finished = f"{outcomes.total()} of {planned} runs finished"
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-    emit(f"{finished}: {counts or 'none'}")
+    emit(f"{finished}: {exact(dict(outcomes.most_common())) or 'none'}")
     if session.jobs > 1:
         say("runs shared the machine: their times do not compare with those of others", quiet)
     if session.broken:

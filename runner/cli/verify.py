@@ -2,35 +2,29 @@
 
 from contextlib import closing
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
-from typer import Exit, Option
+from typer import Exit
 
 from ..config import plan
-from ..config.experiment import Assignment
 from ..engine.scheduler import perform_each
 from ..errors import one_line
 from ..verify import judging
 from ..verify.bounds import Case
 from ..verify.evidence import Verdict
-from . import inputs, printing
-from .options import ConfigFile, Impls, with_settings
-from .printing import FormatOption
+from . import DIVERGED, OK, inputs, printing
+from .options import FORMAT, QUIET, Format, Load, switch, with_settings
 from .progress import watcher
 
 
-@with_settings("name", "timeout", "memory_limit")
+@with_settings("notebook")
 def verify(
-    assignments: list[Assignment],
-    impl: Impls = None,
-    config: ConfigFile = "notebook",
-    format: FormatOption = "table",
-    tf32: Annotated[
-        bool, Option("--tf32", help="On a GPU, let float32 products round to TF32.")
-    ] = False,
-    quiet: inputs.Quiet = False,
+    load: Load,
+    format: Format = FORMAT,
+    tf32: bool = switch("--tf32", help="On a GPU, let float32 products round to TF32."),
+    quiet: bool = QUIET,
 ) -> None:
-    experiment = inputs.load_experiment(config, assignments, impl)
+    experiment = load()
     configured = plan.make(experiment)
     printing.say_notes(configured, quiet)
     cases = list(judging.cases(plan.make(replace(experiment, overrides={})), configured))
@@ -51,7 +45,7 @@ def verify(
         whole=lambda: [verdict.summary() for verdict in verdicts],
         csv=table.csv,
     )
-    raise Exit(printing.OK if all(v.equivalent for v in verdicts) else printing.DIVERGED)
+    raise Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)
 
 
 def _verdict(case: Case, result: dict[str, Any]) -> Verdict:

@@ -17,9 +17,9 @@ from typing import Any
 from .. import __version__, files
 from ..bench.measurement import latest
 from ..errors import UserError
+from ..output import MOODS
 from ..results import rows as results
 from ..results import tables as record_tables
-from ..results.record import FAILURES
 from ..results.store import Store, whole
 from ..tables import Table
 from . import facts
@@ -82,7 +82,7 @@ def page(material: Material) -> str:
         version=__version__,
         dashes=[" ".join(f"{2 * part:g}" for part in dash) for dash in DASHES],
         markers=MARKERS,
-        failures=FAILURES,
+        moods=MOODS,
     )
     return str(html)
 

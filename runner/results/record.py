@@ -9,9 +9,10 @@ from types import UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from ..errors import one_line
+from ..output import MOODS
 
 SCHEMA = 1
-FAILURES = ("failed", "crashed", "timeout", "out_of_memory")
+FAILURES = tuple(outcome for outcome, mood in MOODS.items() if mood == "bad")
 FINISHED = ("ok", "diverged")  # outcomes of runs that came to their end by themselves
 ERROR = {"type", "message", "traceback"}
 

@@ -387,7 +387,7 @@ def test_what_is_no_whole_run_is_left_out_and_counted(tmp_path, text):
     (whole.parent / ".tmp-old").mkdir()
     for words in (("results",), ("results", "torn"), ("show", "torn", "--best", "2")):
         done = succeed(*words, cwd=tmp_path)
-        assert "left out 2 folders that are no whole runs" in done.stderr
+        assert "left out 2 folders without a whole run" in done.stderr
         assert len(done.stdout.splitlines()) == 3
     succeed("show", "torn", cwd=tmp_path)
     succeed("diff", "torn", "torn", cwd=tmp_path)
