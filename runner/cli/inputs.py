@@ -18,7 +18,7 @@ from ..errors import UserError
 from ..output import printable
 from ..results.query import Condition, parse
 from ..results.record import Record
-from ..results.rows import COLUMNS, read
+from ..results.rows import COLUMNS
 from ..results.store import Store, experiments, find_stores
 from .options import split_names
 from .printing import say
@@ -138,12 +138,12 @@ def _chosen(name: str | None, results: Path, last_use: Callable[[Store], str]) -
 
 
 def _last_run(store: Store) -> str:
-    return max((run.invocation for run in read(store)[0]), default="")
+    return max((run.invocation for run in store.read()[0]), default="")
 
 
 def stored_runs(store: Store, *, needed: bool = True) -> list[Record]:
     """The runs of an experiment. Raises UserError if there are none and they are `needed`."""
-    runs, skipped = read(store)
+    runs, skipped = store.read()
     note_skipped(skipped, store.runs)
     if needed and not runs:
         raise UserError(f"{store.folder}: holds no finished run")

@@ -8,9 +8,8 @@ from typer import Option
 from ..config.plan import human_bytes
 from ..errors import UserError
 from ..results import rows as stored
-from ..results.prune import delete, leftovers, superseded
 from ..results.rows import COLUMNS, check_column, row
-from ..results.store import Store, find_stores
+from ..results.store import Store, delete, find_stores, leftovers, superseded
 from . import inputs
 from .options import Results
 from .printing import Format, FormatOption, say, show_rows
@@ -49,7 +48,7 @@ def results(
 def _list_experiments(stores: list[Store], format: Format) -> None:
     rows = []
     for store in stores:
-        experiment, skipped = stored.overview(store)
+        experiment, skipped = store.overview()
         inputs.note_skipped(skipped, store.runs)
         if format in ("table", "markdown"):
             experiment["bytes"] = human_bytes(experiment["bytes"])
@@ -79,8 +78,8 @@ def _prune(stores: list[Store], format: Format, yes: bool) -> None:
     for store in stores:
         dead, kept = leftovers(store)
         waste += [*dead, *superseded(store)]
-        for item in kept:
-            say(f"{item['path']}: stays: {item['reason']}")
+        for path in kept:
+            say(f"{path}: stays: written to within the last day")
     if waste or format == "json":
         show_rows(waste, ["path", "reason", "bytes"], format)
     if yes:

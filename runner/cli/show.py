@@ -102,11 +102,12 @@ def _show_averages(store: Store, format: Format, rows: str, cols: str | None, va
     across = None if cols is None else check_column(cols, "--cols")
     value = check_column(value, "--value")
     pivot = stored.pivot(_current_rows(store), down, across, value)
-    names, cells = pivot.long()
-    caption = pivot.caption()
+    cells = list(pivot.cells.values())
+    over = f" over {' and '.join(pivot.over)}" if pivot.over else ""
+    caption = f"{value} of runs that ended as ok: mean ± standard deviation (runs){over}"
     if format == "table":
         caption = textwrap.fill(caption, printing.terminal_size()[0])
-    printing.show_rows(cells, names, format, lambda: [pivot.table(), caption])
+    printing.show_rows(cells, list(cells[0]), format, lambda: [pivot.table, caption])
 
 
 def _show_plot(store: Store, format: Format) -> None:

@@ -11,8 +11,10 @@ from ..errors import UserError, nearest
 from ..output import printable
 from ..tables import Table, exact, number
 from .record import Record
-from .rows import Row, current, differing, grouped, read, row, settings_of
+from .rows import Row, current, differing, grouped, row, settings_of
 from .store import RUNS, Store, find_stores, read_run, whole
+
+Pair = tuple[Record, Record]
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,10 @@ def side(text: str, results: Path) -> Side:
 
 
 def _experiment(store: Store) -> Side:
-    runs, skipped = read(store)
+    runs, skipped = store.read()
     if not runs:
         raise UserError(f"{store.folder}: holds no finished run")
     return Side(current(runs), skipped=skipped)
-
-
-Pair = tuple[Record, Record]
 
 
 def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
@@ -64,15 +63,14 @@ def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
     """
     if a.single and b.single:
         return [(a.runs[0], b.runs[0])], [], []
-    left, right = (grouped(side.runs, lambda run: run.impl) for side in (a, b))
+    theirs = grouped(b.runs, lambda run: run.impl)
     paired: list[Pair] = []
-    for impl, ours in left.items():
-        theirs = right.get(impl, [])
-        if len(ours) == len(theirs) == 1:
-            paired.append((ours[0], theirs[0]))
-        else:
-            same = {settings_of(run): run for run in theirs}
-            paired += [(run, same[key]) for run in ours if (key := settings_of(run)) in same]
+    for impl, left in grouped(a.runs, lambda run: run.impl).items():
+        right = theirs.get(impl, [])
+        single = len(left) == len(right) == 1
+        same = {() if single else settings_of(run): run for run in right}
+        keys = ((run, () if single else settings_of(run)) for run in left)
+        paired += [(run, same[key]) for run, key in keys if key in same]
     folders = {run.folder for pair in paired for run in pair}
     alone = [[run for run in side.runs if run.folder not in folders] for side in (a, b)]
     return paired, alone[0], alone[1]
@@ -142,7 +140,7 @@ def compared(pair: Pair) -> Row:
         "final_loss_a": a.final_loss,
         "final_loss_b": b.final_loss,
         **compare_losses(a.losses, b.losses),
-        "step_ratio": _quotient(a.step_median, b.step_median),
+        "step_ratio": _quotient(a.step_us_median, b.step_us_median),
         "train_ratio": _quotient(a.train_s, b.train_s),
         "differences": _differing_facts(a, b),
     }

@@ -10,26 +10,22 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UserError
 from ..files import aside, writing
 from ..tables import exact
 from .query import Condition
 from .record import Record
-from .rows import COLUMNS, SETTINGS, TYPES, as_csv, read, row
+from .rows import COLUMNS, SETTINGS, TYPES, as_csv, row
 from .store import Store, read_losses
-
-if TYPE_CHECKING:
-    import pyarrow
 
 TIDY = TYPES | {"epoch": int, "loss": float}
 """The columns of the tables and their types."""
 
-_BATCH = 100_000
-"""Rows of a table that are in memory at once."""
+_BLOCK = 2**26
+"""The bytes of a CSV that become a part of a Parquet file at once."""
 
 _MLFLOW_BATCH, _MLFLOW_LONGEST = 1000, 5000
 """The most metrics that MLflow takes at once, and characters in a tag."""
@@ -56,7 +52,7 @@ def export(store: Store, condition: Condition | None, to: str, out: Path) -> int
     if no run fits, or if a library is missing.
     """
     _check_free(out, to)
-    runs = [run for run in read(store)[0] if condition is None or condition(row(run))]
+    runs = [run for run in store.read()[0] if condition is None or condition(row(run))]
     if not runs:
         raise UserError(f"{store.folder}: holds no finished run{' that fits' if condition else ''}")
     real = Path(os.path.realpath(out))  # a symbolic link stays one
@@ -80,16 +76,14 @@ def with_losses(runs: list[Record]) -> Iterator[Record]:
 
 def _check_free(out: Path, to: str) -> None:
     """Raise UserError if `out` holds anything, or is not what the format makes."""
-    try:
+    with writing(f"--out {out}"):
         folder, present = out.is_dir(), out.exists()
         empty = not any(out.iterdir()) if folder else out.is_file() and out.stat().st_size == 0
-    except OSError as error:
-        raise UserError(f"--out {out}: can't be read: {error.strerror}") from None
     if present and not empty:
         raise UserError(f"--out {out}: is there already; nothing is written over")
     if present and folder == (to in FILES):
-        is_a, makes = ("folder", "file") if folder else ("file", "folder")
-        raise UserError(f"--out {out}: is a {is_a}; --to {to} makes a {makes}")
+        kinds = "folder; --to {} makes a file" if folder else "file; --to {} makes a folder"
+        raise UserError(f"--out {out}: is a {kinds.format(to)}")
 
 
 # --- tables
@@ -114,43 +108,30 @@ def _jsonl(export: Export) -> None:
 
 
 def _parquet(export: Export) -> None:
-    """The tidy table, which `pandas.read_parquet` gives ready to be grouped and plotted.
+    """The table of `_csv`, typed; `pandas.read_parquet` gives it ready to be grouped and plotted.
 
     What repeats in every row of a run costs next to nothing: Parquet stores it once.
     """
-    import pyarrow.parquet
+    import pyarrow
+    from pyarrow import csv, parquet
 
     names = {str: "string", int: "int64", float: "float64", bool: "bool"}
     schema = pyarrow.schema([(name, names[kind]) for name, kind in TIDY.items()])
-    try:
-        with export.path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
-            while batch := list(_some(export.runs)):
-                writer.write_table(_arrow(batch, schema))
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError, UnicodeError) as error:
-        # A seed beyond 64 bits, say, or a result.json that was edited.
-        raise UserError(f"--to parquet: can't be said in this format: {error}") from None
-
-
-def _some(runs: Iterator[Record]) -> Iterator[Record]:
-    """The next runs, until they have _BATCH rows."""
-    rows = 0
-    while rows < _BATCH and (run := next(runs, None)):
-        rows += max(1, len(run.losses))
-        yield run
-
-
-def _arrow(runs: list[Record], schema: "pyarrow.Schema") -> "pyarrow.Table":
-    import pyarrow
-
-    losses: list[list[Any]] = [run.losses or [None] for run in runs]
-    epochs = (range(len(run.losses)) or [None] for run in runs)
-    rows = [{n: None if v == "auto" else v for n, v in row(run).items()} for run in runs]
-    tidy = pyarrow.Table.from_pylist(rows, schema)  # a row for each run
-    tidy = tidy.take([number for number, own in enumerate(losses) for _ in own])
-    for name, values in (("epoch", epochs), ("loss", losses)):
-        column = pyarrow.array(chain(*values), schema.field(name).type)
-        tidy = tidy.set_column(schema.get_field_index(name), name, column)
-    return tidy
+    options: dict[str, Any] = {
+        "read_options": csv.ReadOptions(block_size=_BLOCK),
+        "parse_options": csv.ParseOptions(newlines_in_values=True),
+        "convert_options": csv.ConvertOptions(
+            column_types=schema, null_values=["", "auto"], strings_can_be_null=True
+        ),
+    }
+    with aside(export.path.parent) as table:
+        _csv(replace(export, path=table))
+        try:
+            with parquet.ParquetWriter(export.path, schema) as writer:
+                for batch in csv.open_csv(table, **options):
+                    writer.write_batch(batch)
+        except pyarrow.ArrowInvalid as error:  # a seed beyond 64 bits, say
+            raise UserError(f"--to parquet: can't be said in this format: {error}") from None
 
 
 # --- trackers

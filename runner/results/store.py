@@ -10,18 +10,24 @@ import contextlib
 import csv
 import json
 import os
+import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UserError, nearest
-from ..files import aside, put, sync, write, writing
+from ..files import TEMPORARY, aside, put, remove, size, sync, write, writing
 from ..output import printable
 from ..tables import Table, exact
-from .record import Record
+from .record import FINISHED, Record
+from .rows import Row, newest
 
 RUNS, BENCHES = "runs", "bench"
 """The folders of an experiment: one of runs, one of benches."""
+
+DAY_S = 24 * 3600
+"""A temporary file or folder that nobody has written to for so long is left over."""
 
 _COLUMNS = (
     *("impl", "outcome", "final_loss", "epochs_done", "import_s", "setup_s", "train_s"),
@@ -81,6 +87,23 @@ class Store:
             return []
         return [self.runs / name for name in names if not name.startswith(".")]
 
+    def read(self) -> tuple[list[Record], int]:
+        """The runs without losses, oldest first, and how many folders hold none."""
+        folders = self.folders()
+        runs = [record for folder in folders if (record := read_summary(folder))]
+        return sorted(runs, key=lambda run: run.age), len(folders) - len(runs)
+
+    def overview(self) -> tuple[Row, int]:
+        """The experiment as a row, with a count of each outcome; how many folders hold no run."""
+        runs, skipped = self.read()
+        return {
+            "experiment": self.folder.name,
+            "runs": len(runs),
+            "outcomes": dict(Counter(run.outcome for run in runs).most_common()),
+            "latest": runs[-1].started_at if runs else None,
+            "bytes": size(self.folder),
+        }, skipped
+
     def keep_config(self, invocation: str, config: Path) -> None:
         """Copy the file that a call of twolayer ran; without it, runs are as good as with it."""
         copy = self._config_of(invocation)
@@ -100,10 +123,7 @@ class Store:
 
     def write_table(self, records: Iterable[Record]) -> None:
         """Write results.csv, one row a run: derived, so it may be deleted at any time."""
-        rows = []
-        for record in records:
-            values = vars(record) | {"step_us_median": record.step_median}
-            rows.append([exact(values[column]) for column in _COLUMNS])
+        rows = [[exact(getattr(record, name)) for name in _COLUMNS] for record in records]
         write(self.folder / "results.csv", Table(_COLUMNS, rows).csv() + "\n", self.folder)
 
 
@@ -129,7 +149,7 @@ def read_summary(folder: Path) -> Record | None:
     try:
         with open(f"{folder}/result.json", encoding="utf-8") as file:
             record = Record.parse(file.read())
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     record.folder = folder
     return record
@@ -168,3 +188,50 @@ def _config_yaml(record: Record) -> str:
     impl = record.source if record.source.endswith(".py") else record.impl
     document = {"impls": [impl], **record.config}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+# --- what may be deleted
+
+
+def leftovers(store: Store) -> tuple[list[Row], list[Path]]:
+    """What killed commands left: path, reason, bytes; and what commands may still be writing."""
+    waste: list[Row] = []
+    kept: list[Path] = []
+    for folder in (store.folder, store.runs, store.folder / BENCHES):
+        for path in sorted(folder.glob(f"{TEMPORARY}*")):
+            with contextlib.suppress(FileNotFoundError):  # finished just now
+                if time.time() - path.lstat().st_mtime > DAY_S:
+                    waste.append(_waste(path, "left by a killed command"))
+                else:
+                    kept.append(path)
+    return waste, kept
+
+
+def superseded(store: Store) -> list[Row]:
+    """Attempts older than the newest of the same key that came to an end by itself."""
+    runs, _ = store.read()
+    counts = {run.key: run for run in newest(runs, lambda run: run.key)}
+    return [
+        _waste(run.folder, f"made again as {newer.folder.name}")
+        for run in runs
+        if (newer := counts[run.key]).outcome in FINISHED
+        and run.age < newer.age
+        and not run.folder.is_symlink()
+    ]
+
+
+def _waste(path: Path, reason: str) -> Row:
+    return {"path": str(path), "reason": reason, "bytes": size(path)}
+
+
+def delete(waste: Iterable[Row]) -> None:
+    """Delete for good. Raises UserError, naming the first that can't be deleted."""
+    for path in (Path(row["path"]) for row in waste):
+        try:
+            with aside(path.parent) as temporary:
+                path.rename(temporary)  # first, so that at no moment half of a run is read
+                remove(temporary)
+        except FileNotFoundError:
+            continue  # another process was faster
+        except OSError as error:
+            raise UserError(f"{path}: can't be deleted: {error.strerror}") from None

@@ -61,7 +61,7 @@ def summary(records: Sequence[Record]) -> Table:
         [
             *(record.impl, record.outcome, number(record.final_loss), sparkline(record.losses)),
             *(shown(name, getattr(record, name)) for name in ("import_s", "setup_s", "train_s")),
-            shown("step_us", record.step_median),
+            shown("step_us", record.step_us_median),
             f"{record.peak_bytes / 1e6:.0f}" if record.peak_bytes else "-",
             *(str(value or "-") for value in (record.device, record.threads)),
         ]
