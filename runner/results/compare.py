@@ -95,10 +95,11 @@ def _facts(run: Record) -> dict[tuple[str, str], Any]:
 def _differing_facts(a: Record, b: Record) -> list[Row]:
     """The facts that differ: section, name, and the value of either side."""
     left, right = _facts(a), _facts(b)
+    sides = {fact: (left.get(fact), right.get(fact)) for fact in left | right}
     return [
-        {"section": fact[0], "name": fact[1], "a": left.get(fact), "b": right.get(fact)}
-        for fact in left | right
-        if left.get(fact) != right.get(fact)
+        {"section": section, "name": name, "a": ours, "b": theirs}
+        for (section, name), (ours, theirs) in sides.items()
+        if ours != theirs
     ]
 
 
@@ -152,25 +153,20 @@ def table(pairs: Sequence[Pair], comparisons: Sequence[Row]) -> Table:
     telling = [name for name in differing(rows_a) if name in differing(rows_b)]
     header = ["implementation", *telling, "outcomes", "losses", "parted at", "largest deviation"]
     header += ["final loss A", "final loss B", "µs/step B/A", "train s B/A"]
-    body = [
-        [pair["impl"], *(exact(first[name]) for name in telling), *_compared_cells(pair)]
-        for first, pair in zip(rows_a, comparisons, strict=True)
-    ]
+    body = []
+    for first, pair in zip(rows_a, comparisons, strict=True):
+        losses = "none" if pair["first_apart"] is None else "differ"
+        ratios = (pair["step_ratio"], pair["train_ratio"])
+        cells = [
+            " → ".join(dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])),
+            "bit-equal" if pair["bit_equal"] else losses,
+            exact(pair["first_apart"]),
+            number(pair["largest_deviation"], 1),
+            *(number(pair[name]) for name in ("final_loss_a", "final_loss_b")),
+            *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios),
+        ]
+        body.append([pair["impl"], *(exact(first[name]) for name in telling), *cells])
     return Table(header, body, frozenset({0, len(telling) + 1, len(telling) + 2}))
-
-
-def _compared_cells(pair: Row) -> list[str]:
-    losses = "none" if pair["first_apart"] is None else "differ"
-    ratios = (pair["step_ratio"], pair["train_ratio"])
-    return [
-        " → ".join(dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])),
-        "bit-equal" if pair["bit_equal"] else losses,
-        exact(pair["first_apart"]),
-        number(pair["largest_deviation"], 1),
-        number(pair["final_loss_a"]),
-        number(pair["final_loss_b"]),
-        *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios),
-    ]
 
 
 def difference_table(comparisons: Sequence[Row]) -> Table:

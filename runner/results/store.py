@@ -9,7 +9,6 @@ so nothing is ever replaced. Everything else under an experiment can be made aga
 import contextlib
 import csv
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -51,9 +50,13 @@ class Store:
 
     def write(self, record: Record) -> Path:
         """Save a record; when this returns, it is on disk under its final name."""
+        import yaml
+
+        impl = record.source if record.source.endswith(".py") else record.impl
+        config = {"impls": [impl], **record.config}
         losses = (f"{epoch},{loss!r}\n" for epoch, loss in enumerate(record.losses))
         files = {
-            "config.yaml": _config_yaml(record),
+            "config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
             "result.json": json.dumps(record.summary(), indent=1, allow_nan=False) + "\n",
             "losses.csv": f"epoch,loss\n{''.join(losses)}",
             "log.txt": record.log,
@@ -69,23 +72,19 @@ class Store:
 
     def _claim(self, temporary: Path, key: str) -> Path:
         """Give a finished folder the first free name; a name once taken is never reused."""
-        attempt = 1
+        final, attempt = self.runs / key, 1
         while True:
-            final = self.runs / (key if attempt == 1 else f"{key}.{attempt}")
             try:
                 return temporary.rename(final)
             except OSError:
                 if not final.exists():  # else the name is taken
                     raise
             attempt += 1
+            final = self.runs / f"{key}.{attempt}"
 
     def folders(self) -> list[Path]:
         """The folders of finished runs, in the order of their names."""
-        try:
-            names = sorted(os.listdir(self.runs))
-        except OSError:
-            return []
-        return [self.runs / name for name in names if not name.startswith(".")]
+        return sorted(self.runs.glob("[!.]*"), key=lambda folder: folder.name)
 
     def read(self) -> tuple[list[Record], int]:
         """The runs without losses, oldest first, and how many folders hold none."""
@@ -180,14 +179,6 @@ def read_losses(folder: Path) -> list[float] | None:
 def whole(run: Record) -> Record:
     """A stored run with its losses and log; without, if they can't be read any more."""
     return read_run(run.folder) or run
-
-
-def _config_yaml(record: Record) -> str:
-    import yaml
-
-    impl = record.source if record.source.endswith(".py") else record.impl
-    document = {"impls": [impl], **record.config}
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
 # --- what may be deleted
