@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..output import emit, in_colour
 from ..results import rows as stored
 from ..results.rows import Row, check_column
-from ..results.store import Store, read_run
+from ..results.store import Store, loaded
 from ..tables import Table
 from . import inputs, printing
 from .options import Results
@@ -71,7 +71,7 @@ def _show_latest(store: Store, format: Format, published: bool) -> None:
         more = fenced(_more(store.folder.name, rows), format)
         printing.show_parts([*_overview(rows), more], format)
     else:
-        records = [record for run in runs if (record := read_run(run.folder))]
+        records = list(filter(None, map(loaded, runs)))
         printing.show_records(records, format, beside)
 
 

@@ -12,7 +12,7 @@ from ..output import printable
 from ..tables import Table, exact, number
 from .record import Record
 from .rows import Row, current, differing, grouped, row, settings_of
-from .store import RUNS, Store, find_stores, read_run, whole
+from .store import RUNS, Store, find_stores, loaded, read_summary, whole
 
 Pair = tuple[Record, Record]
 
@@ -42,8 +42,8 @@ def side(text: str, results: Path) -> Side:
     if not os.path.isdir(folder):
         hint = nearest(key, os.listdir(runs) if os.path.isdir(runs) else [])
         raise UserError(f"{printable(text)}: is neither a run nor an experiment{hint}")
-    if record := read_run(folder):
-        return Side([record], single=True)
+    if (summary := read_summary(folder)) and (run := loaded(summary)):
+        return Side([run], single=True)
     raise UserError(f"{printable(text)}: is not the folder of a whole run")
 
 
@@ -178,13 +178,9 @@ def difference_table(comparisons: Sequence[Row]) -> Table:
             sides = (fact["a"], fact["b"])
             values = ("(none)" if v is None else printable(exact(v)) for v in sides)
             impls.setdefault((what, *values), []).append(pair["impl"])
-    body = [[*fact, _pairs(own, len(comparisons))] for fact, own in impls.items()]
+    body, count = [], len(comparisons)
+    for fact, own in impls.items():
+        once = list(dict.fromkeys(own))
+        few = f"{len(own)} of {count}" if len(once) > 3 else ", ".join(once)
+        body.append([*fact, "all" if len(own) == count > 1 else few])
     return Table(["what differs", "A", "B", "in"], body, frozenset(range(4)))
-
-
-def _pairs(impls: list[str], count: int) -> str:
-    """Which of `count` pairs are those of some implementations, in a word or a few."""
-    if len(impls) == count > 1:
-        return "all"
-    once = list(dict.fromkeys(impls))
-    return f"{len(impls)} of {count}" if len(once) > 3 else ", ".join(once)

@@ -19,7 +19,7 @@ from ..tables import exact
 from .query import Condition
 from .record import Record
 from .rows import COLUMNS, SETTINGS, TYPES, as_csv, row
-from .store import Store, read_losses
+from .store import Store, loaded
 
 TIDY = TYPES | {"epoch": int, "loss": float}
 """The columns of the tables and their types."""
@@ -58,20 +58,14 @@ def export(store: Store, condition: Condition | None, to: str, out: Path) -> int
     real = Path(os.path.realpath(out))  # a symbolic link stays one
     with writing(f"--out {out}"), aside(real.parent) as path:
         try:
-            WRITERS[to](Export(store.folder.name, with_losses(runs), path, out))
+            each = filter(None, map(loaded, runs))  # one in memory at a time
+            WRITERS[to](Export(store.folder.name, each, path, out))
         except ImportError as error:
             name = (error.name or to).partition(".")[0]
             raise UserError(f"--to {to} needs {name}; pip install 'twolayer[{to}]'") from None
         _check_free(out, to)
         path.rename(real)
     return len(runs)
-
-
-def with_losses(runs: list[Record]) -> Iterator[Record]:
-    """Runs whose losses can be read, one in memory at a time."""
-    for run in runs:
-        if (losses := read_losses(run.folder)) is not None:
-            yield replace(run, losses=losses)
 
 
 def _check_free(out: Path, to: str) -> None:

@@ -154,31 +154,20 @@ def read_summary(folder: Path) -> Record | None:
     return record
 
 
-def read_run(folder: Path) -> Record | None:
-    """A run with its losses and log; None if any of its files is not whole."""
-    record, losses = read_summary(folder), read_losses(folder)
-    if record is None or losses is None:
-        return None
-    with contextlib.suppress(OSError, ValueError):
-        log = (folder / "log.txt").read_text(encoding="utf-8")
-        return replace(record, losses=losses, log=log)
-    return None
-
-
-def read_losses(folder: Path) -> list[float] | None:
-    """The losses in a run's folder; None if they can't be read."""
-    try:
-        with open(f"{folder}/losses.csv", encoding="utf-8", newline="") as file:
+def loaded(run: Record) -> Record | None:
+    """A stored run with its losses and log; None if they can't be read."""
+    with contextlib.suppress(OSError, ValueError, IndexError, csv.Error):
+        log = (run.folder / "log.txt").read_text(encoding="utf-8")
+        with open(run.folder / "losses.csv", encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
             column = next(lines, []).index("loss")
-            return [float(line[column]) for line in lines if line]
-    except (OSError, ValueError, IndexError, csv.Error):
-        return None
+            return replace(run, log=log, losses=[float(line[column]) for line in lines if line])
+    return None
 
 
 def whole(run: Record) -> Record:
     """A stored run with its losses and log; without, if they can't be read any more."""
-    return read_run(run.folder) or run
+    return loaded(run) or run
 
 
 # --- what may be deleted

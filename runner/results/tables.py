@@ -1,7 +1,7 @@
 """The tables of records: losses, summary, and why a run is not ok."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ..config.published import Published
 from ..output import printable
@@ -22,20 +22,20 @@ def losses(
 
     `exact` writes every digit of a loss, else five significant ones.
     """
-    columns: list[tuple[str, Mapping[int, float]]] = []
-    for record in records:
-        columns.append((record.impl, dict(enumerate(record.losses))))
-        if record.impl in (published or {}):
-            name = f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK
-            columns.append((name, (published or {})[record.impl]))
     text = repr if exact else number
+    header, columns, glued = ["epoch"], [], set()
+    for record in records:
+        header.append(record.impl)
+        columns.append(dict(enumerate(record.losses)))
+        if own := (published or {}).get(record.impl):
+            glued.add(len(header))
+            header.append(f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK)
+            columns.append(own)
     rows = [
-        [str(epoch), *(text(own[epoch]) if epoch in own else "" for _, own in columns)]
+        [str(epoch), *(text(losses[epoch]) if epoch in losses else "" for losses in columns)]
         for epoch in _epochs(records)
     ]
-    header = ["epoch", *(name for name, _ in columns)]
-    beside = (column for column, name in enumerate(header) if name.endswith(NOTEBOOK))
-    return Table(header, rows, glued=frozenset(beside))
+    return Table(header, rows, glued=frozenset(glued))
 
 
 def _epochs(records: Sequence[Record]) -> list[int]:

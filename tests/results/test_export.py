@@ -17,7 +17,7 @@ from twolayer.errors import UserError
 from twolayer.results import export, query
 from twolayer.results import rows as results
 from twolayer.results.record import Record
-from twolayer.results.store import Store
+from twolayer.results.store import Store, loaded
 from twolayer.tables import exact
 
 ODD = "näive, \"quoted\" 'net' 100% #1; = +2|"
@@ -77,7 +77,7 @@ def store(tmp_path):
 
 def by_folder(store):
     """The records as they are stored, by the name of their folder."""
-    found = {run.folder.name: run for run in export.with_losses(store.read()[0])}
+    found = {run.folder.name: run for run in map(loaded, store.read()[0])}
     assert len(found) == len(RECORDS)
     return found
 
