@@ -9,7 +9,7 @@ from ..config.plan import human_bytes
 from ..errors import UserError
 from ..results import rows as stored
 from ..results.rows import COLUMNS, check_column, row
-from ..results.store import Store, delete, find_stores, leftovers, superseded
+from ..results.store import Store, deletable, delete, find_stores
 from . import inputs
 from .options import Results
 from .printing import Format, FormatOption, say, show_rows
@@ -76,8 +76,8 @@ def _list_runs(
 def _prune(stores: list[Store], format: Format, yes: bool) -> None:
     waste: list[stored.Row] = []
     for store in stores:
-        dead, kept = leftovers(store)
-        waste += [*dead, *superseded(store)]
+        dead, kept = deletable(store)
+        waste += dead
         for path in kept:
             say(f"{path}: stays: written to within the last day")
     if waste or format == "json":

@@ -7,7 +7,7 @@ run beside the loss. A run without a loss has one row, whose epoch and loss are 
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -102,27 +102,21 @@ def _jsonl(export: Export) -> None:
 
 
 def _parquet(export: Export) -> None:
-    """The table of `_csv`, typed; `pandas.read_parquet` gives it ready to be grouped and plotted.
-
-    What repeats in every row of a run costs next to nothing: Parquet stores it once.
-    """
+    """The table of `_csv`, typed. What repeats in every row of a run is stored once."""
     import pyarrow
     from pyarrow import csv, parquet
 
     names = {str: "string", int: "int64", float: "float64", bool: "bool"}
     schema = pyarrow.schema([(name, names[kind]) for name, kind in TIDY.items()])
-    options: dict[str, Any] = {
-        "read_options": csv.ReadOptions(block_size=_BLOCK),
-        "parse_options": csv.ParseOptions(newlines_in_values=True),
-        "convert_options": csv.ConvertOptions(
-            column_types=schema, null_values=["", "auto"], strings_can_be_null=True
-        ),
-    }
+    blocks, text = csv.ReadOptions(block_size=_BLOCK), csv.ParseOptions(newlines_in_values=True)
+    types = csv.ConvertOptions(
+        column_types=schema, null_values=["", "auto"], strings_can_be_null=True
+    )
     with aside(export.path.parent) as table:
         _csv(replace(export, path=table))
         try:
             with parquet.ParquetWriter(export.path, schema) as writer:
-                for batch in csv.open_csv(table, **options):
+                for batch in csv.open_csv(table, blocks, text, types):
                     writer.write_batch(batch)
         except pyarrow.ArrowInvalid as error:  # a seed beyond 64 bits, say
             raise UserError(f"--to parquet: can't be said in this format: {error}") from None
@@ -132,10 +126,7 @@ def _parquet(export: Export) -> None:
 
 
 def _timeline(run: Record) -> tuple[float, list[float]]:
-    """When a run began (0 if unknown), and about when each epoch was, in seconds since 1970.
-
-    It divides train_s evenly: single steps are timed, but only their quantiles are kept.
-    """
+    """When a run began (0 if unknown) and each epoch was, if all took the same, since 1970."""
     try:
         begun = datetime.fromisoformat(run.started_at).timestamp()
     except ValueError:
@@ -145,11 +136,8 @@ def _timeline(run: Record) -> tuple[float, list[float]]:
 
 
 def _tensorboard(export: Export) -> None:
-    """A folder of event files for each run, with its settings for the HParams page.
-
-    By tensorboardX, which needs no framework: tensorboard.summary.Writer (without settings) and
-    torch.utils.tensorboard import TensorFlow wherever it is installed.
-    """
+    """A folder of event files for each run, with its settings for the HParams page."""
+    # The writers of TensorBoard and PyTorch import TensorFlow wherever it is installed.
     from tensorboardX import SummaryWriter
     from tensorboardX.summary import hparams
 
@@ -212,12 +200,6 @@ def _mlflow_run(client: Any, experiment: str, run: Record) -> None:
     client.set_terminated(run_id, status, [begun_ms, *times_ms][-1])
 
 
-WRITERS: dict[str, Callable[[Export], None]] = {
-    "csv": _csv,
-    "jsonl": _jsonl,
-    "parquet": _parquet,
-    "tensorboard": _tensorboard,
-    "mlflow": _mlflow,
-}
-FILES = ("csv", "jsonl", "parquet")
-"""The formats that are one file; the others are folders."""
+FILES = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+WRITERS = FILES | {"tensorboard": _tensorboard, "mlflow": _mlflow}
+"""The formats: FILES are one file each, the others folders."""

@@ -173,35 +173,25 @@ def whole(run: Record) -> Record:
 # --- what may be deleted
 
 
-def leftovers(store: Store) -> tuple[list[Row], list[Path]]:
-    """What killed commands left: path, reason, bytes; and what commands may still be writing."""
-    waste: list[Row] = []
+def deletable(store: Store) -> tuple[list[Row], list[Path]]:
+    """What may be deleted (path, reason, bytes), and what commands may still be writing."""
+    waste: list[tuple[Path, str]] = []
     kept: list[Path] = []
     for folder in (store.folder, store.runs, store.folder / BENCHES):
         for path in sorted(folder.glob(f"{TEMPORARY}*")):
             with contextlib.suppress(FileNotFoundError):  # finished just now
                 if time.time() - path.lstat().st_mtime > DAY_S:
-                    waste.append(_waste(path, "left by a killed command"))
+                    waste.append((path, "left by a killed command"))
                 else:
                     kept.append(path)
-    return waste, kept
-
-
-def superseded(store: Store) -> list[Row]:
-    """Attempts older than the newest of the same key that came to an end by itself."""
     runs, _ = store.read()
     counts = {run.key: run for run in newest(runs, lambda run: run.key)}
-    return [
-        _waste(run.folder, f"made again as {newer.folder.name}")
-        for run in runs
-        if (newer := counts[run.key]).outcome in FINISHED
-        and run.age < newer.age
-        and not run.folder.is_symlink()
-    ]
-
-
-def _waste(path: Path, reason: str) -> Row:
-    return {"path": str(path), "reason": reason, "bytes": size(path)}
+    for run in runs:
+        newer = counts[run.key]
+        again = newer.outcome in FINISHED and run.age < newer.age
+        if again and not run.folder.is_symlink():
+            waste.append((run.folder, f"made again as {newer.folder.name}"))
+    return [{"path": str(path), "reason": why, "bytes": size(path)} for path, why in waste], kept
 
 
 def delete(waste: Iterable[Row]) -> None:

@@ -9,10 +9,8 @@ from ..tables import Table, number, sparkline
 from .record import Record
 from .rows import shown
 
-LOG_LINES = 8
-"""Lines of the output of a run that is not ok that are shown under the summary."""
-
-NOTEBOOK = "(notebook)"
+_NOTEBOOK = "(notebook)"
+_LOG_LINES = 8  # of the output of a run that is not ok
 
 
 def losses(
@@ -29,7 +27,7 @@ def losses(
         columns.append(dict(enumerate(record.losses)))
         if own := (published or {}).get(record.impl):
             glued.add(len(header))
-            header.append(f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK)
+            header.append(f"{record.impl} {_NOTEBOOK}" if exact else _NOTEBOOK)
             columns.append(own)
     rows = [
         [str(epoch), *(text(losses[epoch]) if epoch in losses else "" for losses in columns)]
@@ -73,9 +71,10 @@ def summary(records: Sequence[Record]) -> Table:
 def failures(records: Sequence[Record]) -> str:
     """Why each run that is not ok is not, with the lines that tell most."""
     lines: list[str] = []
-    for record in (record for record in records if record.outcome != "ok"):
-        lines.append(f"{record.impl} {record.outcome}: {record.reason}")
-        lines += (f"    {printable(line)}" for line in _telling(record))
+    for record in records:
+        if record.outcome != "ok":
+            lines.append(f"{record.impl} {record.outcome}: {record.reason}")
+            lines += (f"    {printable(line)}" for line in _telling(record))
     return "\n".join(lines)
 
 
@@ -89,10 +88,10 @@ def _telling(record: Record) -> list[str]:
     lines = record.log.rstrip().splitlines()
     crash = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
     if crash is not None:
-        return lines[crash : crash + LOG_LINES]
+        return lines[crash : crash + _LOG_LINES]
     trace = ((record.error or {}).get("traceback") or "").rstrip().splitlines()
     if record.outcome != "failed" or (trace and lines[-1:] == trace[-1:]):
         trace = []
-    trace = trace[-LOG_LINES:]
+    trace = trace[-_LOG_LINES:]
     frames = [i for i, line in enumerate(trace) if line.lstrip().startswith("File ")]
-    return [*lines[-LOG_LINES:], *trace[frames[0] if frames else 0 :]]
+    return [*lines[-_LOG_LINES:], *trace[frames[0] if frames else 0 :]]
