@@ -27,10 +27,7 @@ class Side:
 
 
 def side(text: str, results: Path) -> Side:
-    """What a word means: an experiment, `experiment/key`, or a folder of either kind.
-
-    Raises UserError if it means nothing, or nothing whole.
-    """
+    """The runs of an experiment, of `experiment/key` or of a folder. Raises UserError if none."""
     text = text.rstrip("/")
     experiment, _, key = text.partition("/")
     if not key:
@@ -57,9 +54,7 @@ def _experiment(store: Store) -> Side:
 def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
     """Which runs belong together, and those of either side that have no partner.
 
-    Two single runs do. Of experiments, runs of the same implementation and settings do, and
-    where both have only one run of an implementation, these. A single run stands for an
-    experiment of one.
+    Those of the same implementation and settings do, or if both have only one of it, these.
     """
     if a.single and b.single:
         return [(a.runs[0], b.runs[0])], [], []

@@ -27,6 +27,8 @@ TIDY = TYPES | {"epoch": int, "loss": float}
 _BLOCK = 2**26
 """The bytes of a CSV that become a part of a Parquet file at once."""
 
+_PARQUET = {str: "string", int: "int64", float: "float64", bool: "bool"}
+
 _MLFLOW_BATCH, _MLFLOW_LONGEST = 1000, 5000
 """The most metrics that MLflow takes at once, and characters in a tag."""
 
@@ -45,11 +47,10 @@ class Export:
 
 
 def export(store: Store, condition: Condition | None, to: str, out: Path) -> int:
-    """Write the runs of an experiment that fit the condition; returns how many.
+    """Write the runs of an experiment that fit the condition, also those made again since.
 
-    Every stored attempt counts, also one made again since. `out` must be free: nothing, or
-    empty. It is whole when it appears. Raises UserError if it isn't free or can't be written,
-    if no run fits, or if a library is missing.
+    Returns how many. `out`, which must be free or empty, is whole when it appears.
+    Raises UserError if it can't be made, if no run fits, or if a library is missing.
     """
     _check_free(out, to)
     runs = [run for run in store.read()[0] if condition is None or condition(row(run))]
@@ -106,8 +107,7 @@ def _parquet(export: Export) -> None:
     import pyarrow
     from pyarrow import csv, parquet
 
-    names = {str: "string", int: "int64", float: "float64", bool: "bool"}
-    schema = pyarrow.schema([(name, names[kind]) for name, kind in TIDY.items()])
+    schema = pyarrow.schema([(name, _PARQUET[kind]) for name, kind in TIDY.items()])
     blocks, text = csv.ReadOptions(block_size=_BLOCK), csv.ParseOptions(newlines_in_values=True)
     types = csv.ConvertOptions(
         column_types=schema, null_values=["", "auto"], strings_can_be_null=True

@@ -25,8 +25,7 @@ from .rows import Row, newest
 RUNS, BENCHES = "runs", "bench"
 """The folders of an experiment: one of runs, one of benches."""
 
-DAY_S = 24 * 3600
-"""A temporary file or folder that nobody has written to for so long is left over."""
+_DAY_S = 24 * 3600  # after so long without a write, what is temporary is left over
 
 _COLUMNS = (
     *("impl", "outcome", "final_loss", "epochs_done", "import_s", "setup_s", "train_s"),
@@ -180,7 +179,7 @@ def deletable(store: Store) -> tuple[list[Row], list[Path]]:
     for folder in (store.folder, store.runs, store.folder / BENCHES):
         for path in sorted(folder.glob(f"{TEMPORARY}*")):
             with contextlib.suppress(FileNotFoundError):  # finished just now
-                if time.time() - path.lstat().st_mtime > DAY_S:
+                if time.time() - path.lstat().st_mtime > _DAY_S:
                     waste.append((path, "left by a killed command"))
                 else:
                     kept.append(path)
@@ -188,8 +187,8 @@ def deletable(store: Store) -> tuple[list[Row], list[Path]]:
     counts = {run.key: run for run in newest(runs, lambda run: run.key)}
     for run in runs:
         newer = counts[run.key]
-        again = newer.outcome in FINISHED and run.age < newer.age
-        if again and not run.folder.is_symlink():
+        superseded = newer.outcome in FINISHED and run.age < newer.age
+        if superseded and not run.folder.is_symlink():
             waste.append((run.folder, f"made again as {newer.folder.name}"))
     return [{"path": str(path), "reason": why, "bytes": size(path)} for path, why in waste], kept
 

@@ -16,10 +16,7 @@ _LOG_LINES = 8  # of the output of a run that is not ok
 def losses(
     records: Sequence[Record], published: Published | None = None, *, exact: bool = False
 ) -> Table:
-    """Epochs down, implementations across; `published` losses stand beside ours.
-
-    `exact` writes every digit of a loss, else five significant ones.
-    """
+    """Epochs down, implementations across, beside `published` losses; `exact`: every digit."""
     text = repr if exact else number
     header, columns, glued = ["epoch"], [], set()
     for record in records:
