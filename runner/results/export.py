@@ -144,10 +144,9 @@ def _tensorboard(export: Export) -> None:
     logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # warns of every nan and inf
     for run in export.runs:
         begun, times = _timeline(run)
-        settings = {name: row(run)[name] for name in ("impl", *SETTINGS, "outcome")}
-        for name, value in settings.items():
-            if isinstance(value, int) and abs(value) > 2**53:
-                settings[name] = str(value)  # all its numbers are float64
+        values = ((name, row(run)[name]) for name in ("impl", *SETTINGS, "outcome"))
+        # All its numbers are float64.
+        settings = {n: str(v) if type(v) is int and abs(v) > 2**53 else v for n, v in values}
         with SummaryWriter(str(export.path / run.folder.name)) as writer:
             # Not by writer.add_hparams, which puts them into a second run.
             for summary in hparams(settings, {"loss": None}):
@@ -190,10 +189,10 @@ def _mlflow_run(client: Any, experiment: str, run: Record) -> None:
     run_id = client.create_run(experiment, begun_ms, tags, run.folder.name).info.run_id
     params = [Param(name, exact(values[name])) for name in ("impl", *SETTINGS)]
     costs = ("import_s", "setup_s", "train_s", "step_us", "peak_bytes")
-    measured = [Metric(n, values[n], begun_ms, 0) for n in costs if values[n] is not None]
-    client.log_batch(run_id, measured, params)
-    losses = zip(run.losses, times_ms, strict=True)
-    metrics = [Metric("loss", loss, time_ms, epoch) for epoch, (loss, time_ms) in enumerate(losses)]
+    metrics = [Metric(n, values[n], begun_ms, 0) for n in costs if values[n] is not None]
+    losses = enumerate(zip(run.losses, times_ms, strict=True))
+    metrics += [Metric("loss", loss, time_ms, epoch) for epoch, (loss, time_ms) in losses]
+    client.log_batch(run_id, params=params)
     for start in range(0, len(metrics), _MLFLOW_BATCH):
         client.log_batch(run_id, metrics[start : start + _MLFLOW_BATCH])
     status = _MLFLOW_STATUS.get(run.outcome, "FAILED")

@@ -176,13 +176,12 @@ def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Piv
         for c in acrosses
         if (r, c) in groups
     }
-    parted = ("impl", *_COMPARED)
-    over = [name for name in parted if any(_varies(name, own) for own in groups.values())]
+    over = [n for n in ("impl", *_COMPARED) if any(_varies(n, own) for own in groups.values())]
     prefix = "" if across == "impl" else f"{across}="
     header = [prefix + shown(across, c) if across else value for c in acrosses]
     body = [[shown(down, r), *(_cell_text(cells.get((r, c))) for c in acrosses)] for r in downs]
-    words = any(isinstance(r, str) for r in downs)
-    left = frozenset(range(not words, 1 + len(header)))
+    first = 0 if any(isinstance(r, str) for r in downs) else 1
+    left = frozenset(range(first, 1 + len(header)))
     return Pivot(downs, acrosses, cells, over, Table([down, *header], body, left))
 
 

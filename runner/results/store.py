@@ -174,15 +174,14 @@ def whole(run: Record) -> Record:
 
 def deletable(store: Store) -> tuple[list[Row], list[Path]]:
     """What may be deleted (path, reason, bytes), and what commands may still be writing."""
-    waste: list[tuple[Path, str]] = []
+    left: list[Path] = []
     kept: list[Path] = []
     for folder in (store.folder, store.runs, store.folder / BENCHES):
         for path in sorted(folder.glob(f"{TEMPORARY}*")):
             with contextlib.suppress(FileNotFoundError):  # finished just now
-                if time.time() - path.lstat().st_mtime > _DAY_S:
-                    waste.append((path, "left by a killed command"))
-                else:
-                    kept.append(path)
+                old = time.time() - path.lstat().st_mtime > _DAY_S
+                (left if old else kept).append(path)
+    waste = [(path, "left by a killed command") for path in left]
     runs, _ = store.read()
     counts = {run.key: run for run in newest(runs, lambda run: run.key)}
     for run in runs:
