@@ -1,15 +1,14 @@
 """What `twolayer bench` measured: its rounds, what follows from them, and the file of both."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from ..errors import UserError
 from ..files import write, writing
+from ..results.record import checked
 from ..results.store import BENCHES
 
 SCHEMA = 1
@@ -155,29 +154,13 @@ def read_bench(path: Path) -> Bench:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if (schema := values["schema"]) == SCHEMA:
-            bench: Bench = _checked(Bench, values)
+            bench: Bench = checked(Bench, values)
             return bench
     except OSError as error:
         raise UserError(f"{path}: can't be read: {error.strerror}") from None
     except (ValueError, TypeError, KeyError, OverflowError):
         raise UserError(f"{path}: is not a file of twolayer bench") from None
     raise UserError(f"{path}: has schema {schema}, this twolayer reads {SCHEMA}")
-
-
-def _checked(kind: Any, value: Any) -> Any:
-    """A value of JSON as an annotated type. Raises ValueError or TypeError if it is none."""
-    parts, origin = get_args(kind), get_origin(kind) or kind
-    if origin is UnionType:  # that of something and None
-        return None if value is None else _checked(parts[0], value)
-    if is_dataclass(kind) and isinstance(value, dict):
-        types = {each.name: each.type for each in fields(kind) if each.name in value}
-        return origin(**{name: _checked(types[name], value[name]) for name in types})
-    if origin in (list, tuple) and isinstance(value, list):
-        return origin(_checked(parts[0], each) for each in value)
-    number = isinstance(value, int | float) and math.isfinite(value)
-    if not (number if origin is float else isinstance(value, origin)):
-        raise ValueError(value)
-    return value
 
 
 def stored(experiment: Path) -> list[Path]:

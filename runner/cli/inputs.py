@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..output import printable
 from ..results.query import Condition, parse
 from ..results.record import Record
-from ..results.rows import COLUMNS, read
+from ..results.rows import COLUMNS
 from ..results.store import Store, find_stores
 from .printing import say
 
@@ -88,7 +88,7 @@ def last_store(name: str | None, results: Path, *, measured: bool = False) -> St
     from ..bench.measurement import stored
 
     def last_use(store: Store) -> str:
-        runs = [run.invocation.replace(":", "-") for run in read(store)[0]]
+        runs = [run.invocation.replace(":", "-") for run in store.read()[0]]
         benches = [path.stem for path in stored(store.folder)] if measured else []
         return max([*runs, *benches, ""])
 
@@ -98,7 +98,7 @@ def last_store(name: str | None, results: Path, *, measured: bool = False) -> St
 
 def stored_runs(store: Store, *, needed: bool = True) -> list[Record]:
     """The runs of an experiment. Raises UserError if there are none and they are `needed`."""
-    runs, skipped = read(store)
+    runs, skipped = store.read()
     note_skipped(skipped, store.runs)
     if needed and not runs:
         raise UserError(f"{store.folder}: holds no finished run")

@@ -5,9 +5,8 @@ from pathlib import Path
 from ..config.plan import human_bytes
 from ..errors import UserError
 from ..results import rows as stored
-from ..results.prune import delete, leftovers, superseded
 from ..results.rows import COLUMNS, check_column, row
-from ..results.store import Store, find_stores
+from ..results.store import Store, deletable, delete, find_stores
 from . import inputs
 from .options import FORMAT, RESULTS, WHERE, Format, experiment_argument, option, switch
 from .printing import say, show_rows
@@ -40,7 +39,7 @@ def results(
 def _list_experiments(stores: list[Store], format: Format) -> None:
     rows = []
     for store in stores:
-        experiment, skipped = stored.overview(store)
+        experiment, skipped = store.overview()
         inputs.note_skipped(skipped, store.runs)
         if format in ("table", "markdown"):
             experiment["bytes"] = human_bytes(experiment["bytes"])
@@ -68,10 +67,10 @@ def _list_runs(
 def _prune(stores: list[Store], format: Format, yes: bool) -> None:
     waste: list[stored.Row] = []
     for store in stores:
-        dead, kept = leftovers(store)
-        waste += [*dead, *superseded(store)]
-        for item in kept:
-            say(f"{item['path']}: stays: {item['reason']}")
+        dead, kept = deletable(store)
+        waste += dead
+        for path in kept:
+            say(f"{path}: stays: written to within the last day")
     if waste or format == "json":
         show_rows(waste, ["path", "reason", "bytes"], format)
     if yes:

@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..output import emit, in_colour
 from ..results import rows as stored
 from ..results.rows import Row, check_column
-from ..results.store import Store, read_run
+from ..results.store import Store, loaded
 from ..tables import Table
 from . import inputs, printing
 from .options import FORMAT, PUBLISHED, RESULTS, Format, experiment_argument, option, switch
@@ -60,7 +60,7 @@ def _show_latest(store: Store, format: Format, published: bool) -> None:
         more = fenced(_more(store.folder.name, rows), format)
         printing.show_parts([*_overview(rows), more], format)
     else:
-        records = [record for run in runs if (record := read_run(run.folder))]
+        records = list(filter(None, map(loaded, runs)))
         printing.show_records(records, format, beside)
 
 
@@ -91,11 +91,12 @@ def _show_averages(store: Store, format: Format, rows: str, cols: str | None, va
     across = None if cols is None else check_column(cols, "--cols")
     value = check_column(value, "--value")
     pivot = stored.pivot(_current_rows(store), down, across, value)
-    names, cells = pivot.long()
-    caption = pivot.caption()
+    cells = list(pivot.cells.values())
+    over = f" over {' and '.join(pivot.over)}" if pivot.over else ""
+    caption = f"{value} of runs that ended as ok: mean ± standard deviation (runs){over}"
     if format == "table":
         caption = textwrap.fill(caption, printing.terminal_size()[0])
-    printing.show_rows(cells, names, format, lambda: [pivot.table(), caption])
+    printing.show_rows(cells, list(cells[0]), format, lambda: [pivot.table, caption])
 
 
 def _show_plot(store: Store, format: Format) -> None:

@@ -10,7 +10,7 @@ from ..config import catalogue
 from ..errors import listed
 from ..output import printable
 from ..results.record import Record
-from ..results.rows import Row, by_impl, current, differing, grouped, read, row, shown
+from ..results.rows import Row, by_impl, current, differing, grouped, row, shown
 from ..results.store import Store
 from ..verify.stored import Judged, judge
 
@@ -125,7 +125,7 @@ class Material:
 
 def gather(store: Store, bench: Bench | None) -> Material:
     """Read an experiment."""
-    attempts, skipped = read(store)
+    attempts, skipped = store.read()
     runs = current(attempts)
     lesson = [each.name for each in catalogue.installed()]
     order = list(dict.fromkeys([*lesson, *(run.impl for run in runs)]))

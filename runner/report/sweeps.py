@@ -54,12 +54,12 @@ def _over_one(material: Material, axis: str) -> Chart:
         over = pivot(material.rows, "impl", axis, "final_loss")
         dots, note = _dots(look, finals, axis), _averaged(over.over)
         log = wide(value for each in dots for value in each.low)
-        return Chart("intervals", title, over.table(), "final loss", "", dots, note, log_x=log)
+        return Chart("intervals", title, over.table, "final loss", "", dots, note, log_x=log)
     over = pivot(material.rows, axis, "impl", "final_loss")
     lines = [_line(impl, look[impl], finals, axis) for impl in material.impls]
     lines = [each for each in lines if any(y is not None for y in each.y)]
     note = f"{_averaged(over.over)} Where no run is ok there is no point."
-    chart = Chart("lines", title, over.table(), axis, "final loss", lines, note)
+    chart = Chart("lines", title, over.table, axis, "final loss", lines, note)
     logs = wide(value for _, value in finals), wide(y for each in lines for y in each.y)
     return replace(chart, log_x=logs[0], log_y=logs[1])
 
@@ -100,10 +100,10 @@ def _heat(material: Material, down: str, across: str) -> Chart:
         column = dict(zip(over.across, distinct_texts(across, over.across), strict=True))
         cells = []
         for (r, c), cell in over.cells.items():
-            others = exact(cell.others)
-            mean = "" if cell.mean is None else number(cell.mean, 1)
-            cells.append((row[r], column[c], cell.mean, ", ".join(filter(None, (mean, others)))))
-            values = number(cell.mean), number(cell.sd, 1), str(cell.n), others
+            others = exact(cell["others"])
+            mean = "" if cell["mean"] is None else number(cell["mean"], 1)
+            cells.append((row[r], column[c], cell["mean"], ", ".join(filter(None, (mean, others)))))
+            values = number(cell["mean"]), number(cell["sd"], 1), str(cell["n"]), others
             lines.append([impl, shown(down, r), shown(across, c), *values])
         grids.append(Grid(impl, [*row.values()], [*column.values()], cells))
     header = ("implementation", down, across, "final loss", "sd", "runs", "others")

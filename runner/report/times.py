@@ -139,7 +139,7 @@ def _scaled_bench(bench: Bench, cells: Sequence[Cell]) -> Chart:
 
 def _scaled_runs(material: Material, axis: str, rows: Sequence[Row]) -> Chart:
     look, over = looks(material.impls), pivot(rows, axis, "impl", "step_us")
-    means = {place: cell.mean for place, cell in over.cells.items()}
+    means = {place: cell["mean"] for place, cell in over.cells.items()}
     series = []
     for impl in over.across:
         own = {float(size): us for (size, name), us in means.items() if name == impl}

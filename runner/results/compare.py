@@ -11,8 +11,10 @@ from ..errors import UserError, nearest
 from ..output import printable
 from ..tables import Table, exact, number
 from .record import Record
-from .rows import Row, current, differing, grouped, read, row, settings_of
-from .store import RUNS, Store, find_stores, read_run, whole
+from .rows import Row, current, differing, grouped, row, settings_of
+from .store import RUNS, Store, find_stores, loaded, read_summary, whole
+
+Pair = tuple[Record, Record]
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,7 @@ class Side:
 
 
 def side(text: str, results: Path) -> Side:
-    """What a word means: an experiment, `experiment/key`, or a folder of either kind.
-
-    Raises UserError if it means nothing, or nothing whole.
-    """
+    """The runs of an experiment, of `experiment/key` or of a folder. Raises UserError if none."""
     text = text.rstrip("/")
     experiment, _, key = text.partition("/")
     if not key:
@@ -40,39 +39,33 @@ def side(text: str, results: Path) -> Side:
     if not os.path.isdir(folder):
         hint = nearest(key, os.listdir(runs) if os.path.isdir(runs) else [])
         raise UserError(f"{printable(text)}: is neither a run nor an experiment{hint}")
-    if record := read_run(folder):
-        return Side([record], single=True)
+    if (summary := read_summary(folder)) and (run := loaded(summary)):
+        return Side([run], single=True)
     raise UserError(f"{printable(text)}: is not the folder of a whole run")
 
 
 def _experiment(store: Store) -> Side:
-    runs, skipped = read(store)
+    runs, skipped = store.read()
     if not runs:
         raise UserError(f"{store.folder}: holds no finished run")
     return Side(current(runs), skipped=skipped)
 
 
-Pair = tuple[Record, Record]
-
-
 def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
     """Which runs belong together, and those of either side that have no partner.
 
-    Two single runs do. Of experiments, runs of the same implementation and settings do, and
-    where both have only one run of an implementation, these. A single run stands for an
-    experiment of one.
+    Those of the same implementation and settings do, or if both have only one of it, these.
     """
     if a.single and b.single:
         return [(a.runs[0], b.runs[0])], [], []
-    left, right = (grouped(side.runs, lambda run: run.impl) for side in (a, b))
+    theirs = grouped(b.runs, lambda run: run.impl)
     paired: list[Pair] = []
-    for impl, ours in left.items():
-        theirs = right.get(impl, [])
-        if len(ours) == len(theirs) == 1:
-            paired.append((ours[0], theirs[0]))
-        else:
-            same = {settings_of(run): run for run in theirs}
-            paired += [(run, same[key]) for run in ours if (key := settings_of(run)) in same]
+    for impl, left in grouped(a.runs, lambda run: run.impl).items():
+        right = theirs.get(impl, [])
+        single = len(left) == len(right) == 1
+        same = {() if single else settings_of(run): run for run in right}
+        keys = ((run, () if single else settings_of(run)) for run in left)
+        paired += [(run, same[key]) for run, key in keys if key in same]
     folders = {run.folder for pair in paired for run in pair}
     alone = [[run for run in side.runs if run.folder not in folders] for side in (a, b)]
     return paired, alone[0], alone[1]
@@ -97,10 +90,11 @@ def _facts(run: Record) -> dict[tuple[str, str], Any]:
 def _differing_facts(a: Record, b: Record) -> list[Row]:
     """The facts that differ: section, name, and the value of either side."""
     left, right = _facts(a), _facts(b)
+    sides = {fact: (left.get(fact), right.get(fact)) for fact in left | right}
     return [
-        {"section": fact[0], "name": fact[1], "a": left.get(fact), "b": right.get(fact)}
-        for fact in left | right
-        if left.get(fact) != right.get(fact)
+        {"section": section, "name": name, "a": ours, "b": theirs}
+        for (section, name), (ours, theirs) in sides.items()
+        if ours != theirs
     ]
 
 
@@ -142,7 +136,7 @@ def compared(pair: Pair) -> Row:
         "final_loss_a": a.final_loss,
         "final_loss_b": b.final_loss,
         **compare_losses(a.losses, b.losses),
-        "step_ratio": _quotient(a.step_median, b.step_median),
+        "step_ratio": _quotient(a.step_us_median, b.step_us_median),
         "train_ratio": _quotient(a.train_s, b.train_s),
         "differences": _differing_facts(a, b),
     }
@@ -154,25 +148,20 @@ def table(pairs: Sequence[Pair], comparisons: Sequence[Row]) -> Table:
     telling = [name for name in differing(rows_a) if name in differing(rows_b)]
     header = ["implementation", *telling, "outcomes", "losses", "parted at", "largest deviation"]
     header += ["final loss A", "final loss B", "µs/step B/A", "train s B/A"]
-    body = [
-        [pair["impl"], *(exact(first[name]) for name in telling), *_compared_cells(pair)]
-        for first, pair in zip(rows_a, comparisons, strict=True)
-    ]
+    body = []
+    for first, pair in zip(rows_a, comparisons, strict=True):
+        losses = "none" if pair["first_apart"] is None else "differ"
+        ratios = (pair["step_ratio"], pair["train_ratio"])
+        cells = [
+            " → ".join(dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])),
+            "bit-equal" if pair["bit_equal"] else losses,
+            exact(pair["first_apart"]),
+            number(pair["largest_deviation"], 1),
+            *(number(pair[name]) for name in ("final_loss_a", "final_loss_b")),
+            *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios),
+        ]
+        body.append([pair["impl"], *(exact(first[name]) for name in telling), *cells])
     return Table(header, body, frozenset({0, len(telling) + 1, len(telling) + 2}))
-
-
-def _compared_cells(pair: Row) -> list[str]:
-    losses = "none" if pair["first_apart"] is None else "differ"
-    ratios = (pair["step_ratio"], pair["train_ratio"])
-    return [
-        " → ".join(dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])),
-        "bit-equal" if pair["bit_equal"] else losses,
-        exact(pair["first_apart"]),
-        number(pair["largest_deviation"], 1),
-        number(pair["final_loss_a"]),
-        number(pair["final_loss_b"]),
-        *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios),
-    ]
 
 
 def difference_table(comparisons: Sequence[Row]) -> Table:
@@ -184,13 +173,9 @@ def difference_table(comparisons: Sequence[Row]) -> Table:
             sides = (fact["a"], fact["b"])
             values = ("(none)" if v is None else printable(exact(v)) for v in sides)
             impls.setdefault((what, *values), []).append(pair["impl"])
-    body = [[*fact, _pairs(own, len(comparisons))] for fact, own in impls.items()]
+    body, count = [], len(comparisons)
+    for fact, own in impls.items():
+        once = list(dict.fromkeys(own))
+        few = f"{len(own)} of {count}" if len(once) > 3 else ", ".join(once)
+        body.append([*fact, "all" if len(own) == count > 1 else few])
     return Table(["what differs", "A", "B", "in"], body, frozenset(range(4)))
-
-
-def _pairs(impls: list[str], count: int) -> str:
-    """Which of `count` pairs are those of some implementations, in a word or a few."""
-    if len(impls) == count > 1:
-        return "all"
-    once = list(dict.fromkeys(impls))
-    return f"{len(impls)} of {count}" if len(once) > 3 else ", ".join(once)

@@ -7,29 +7,27 @@ run beside the loss. A run without a loss has one row, whose epoch and loss are 
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UserError
 from ..files import aside, writing
 from ..tables import exact
 from .query import Condition
 from .record import Record
-from .rows import COLUMNS, SETTINGS, TYPES, as_csv, read, row
-from .store import Store, read_losses
-
-if TYPE_CHECKING:
-    import pyarrow
+from .rows import COLUMNS, SETTINGS, TYPES, as_csv, row
+from .store import Store, loaded
 
 TIDY = TYPES | {"epoch": int, "loss": float}
 """The columns of the tables and their types."""
 
-_BATCH = 100_000
-"""Rows of a table that are in memory at once."""
+_BLOCK = 2**26
+"""The bytes of a CSV that become a part of a Parquet file at once."""
+
+_PARQUET = {str: "string", int: "int64", float: "float64", bool: "bool"}
 
 _MLFLOW_BATCH, _MLFLOW_LONGEST = 1000, 5000
 """The most metrics that MLflow takes at once, and characters in a tag."""
@@ -49,20 +47,20 @@ class Export:
 
 
 def export(store: Store, condition: Condition | None, to: str, out: Path) -> int:
-    """Write the runs of an experiment that fit the condition; returns how many.
+    """Write the runs of an experiment that fit the condition, also those made again since.
 
-    Every stored attempt counts, also one made again since. `out` must be free: nothing, or
-    empty. It is whole when it appears. Raises UserError if it isn't free or can't be written,
-    if no run fits, or if a library is missing.
+    Returns how many. `out`, which must be free or empty, is whole when it appears.
+    Raises UserError if it can't be made, if no run fits, or if a library is missing.
     """
     _check_free(out, to)
-    runs = [run for run in read(store)[0] if condition is None or condition(row(run))]
+    runs = [run for run in store.read()[0] if condition is None or condition(row(run))]
     if not runs:
         raise UserError(f"{store.folder}: holds no finished run{' that fits' if condition else ''}")
     real = Path(os.path.realpath(out))  # a symbolic link stays one
     with writing(f"--out {out}"), aside(real.parent) as path:
         try:
-            WRITERS[to](Export(store.folder.name, with_losses(runs), path, out))
+            each = filter(None, map(loaded, runs))  # one in memory at a time
+            WRITERS[to](Export(store.folder.name, each, path, out))
         except ImportError as error:
             name = (error.name or to).partition(".")[0]
             raise UserError(f"--to {to} needs {name}; pip install 'twolayer[{to}]'") from None
@@ -71,25 +69,16 @@ def export(store: Store, condition: Condition | None, to: str, out: Path) -> int
     return len(runs)
 
 
-def with_losses(runs: list[Record]) -> Iterator[Record]:
-    """Runs whose losses can be read, one in memory at a time."""
-    for run in runs:
-        if (losses := read_losses(run.folder)) is not None:
-            yield replace(run, losses=losses)
-
-
 def _check_free(out: Path, to: str) -> None:
     """Raise UserError if `out` holds anything, or is not what the format makes."""
-    try:
+    with writing(f"--out {out}"):
         folder, present = out.is_dir(), out.exists()
         empty = not any(out.iterdir()) if folder else out.is_file() and out.stat().st_size == 0
-    except OSError as error:
-        raise UserError(f"--out {out}: can't be read: {error.strerror}") from None
     if present and not empty:
         raise UserError(f"--out {out}: is there already; nothing is written over")
     if present and folder == (to in FILES):
-        is_a, makes = ("folder", "file") if folder else ("file", "folder")
-        raise UserError(f"--out {out}: is a {is_a}; --to {to} makes a {makes}")
+        kinds = "folder; --to {} makes a file" if folder else "file; --to {} makes a folder"
+        raise UserError(f"--out {out}: is a {kinds.format(to)}")
 
 
 # --- tables
@@ -114,53 +103,30 @@ def _jsonl(export: Export) -> None:
 
 
 def _parquet(export: Export) -> None:
-    """The tidy table, which `pandas.read_parquet` gives ready to be grouped and plotted.
-
-    What repeats in every row of a run costs next to nothing: Parquet stores it once.
-    """
-    import pyarrow.parquet
-
-    names = {str: "string", int: "int64", float: "float64", bool: "bool"}
-    schema = pyarrow.schema([(name, names[kind]) for name, kind in TIDY.items()])
-    try:
-        with export.path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
-            while batch := list(_some(export.runs)):
-                writer.write_table(_arrow(batch, schema))
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError, UnicodeError) as error:
-        # A seed beyond 64 bits, say, or a result.json that was edited.
-        raise UserError(f"--to parquet: can't be said in this format: {error}") from None
-
-
-def _some(runs: Iterator[Record]) -> Iterator[Record]:
-    """The next runs, until they have _BATCH rows."""
-    rows = 0
-    while rows < _BATCH and (run := next(runs, None)):
-        rows += max(1, len(run.losses))
-        yield run
-
-
-def _arrow(runs: list[Record], schema: "pyarrow.Schema") -> "pyarrow.Table":
+    """The table of `_csv`, typed. What repeats in every row of a run is stored once."""
     import pyarrow
+    from pyarrow import csv, parquet
 
-    losses: list[list[Any]] = [run.losses or [None] for run in runs]
-    epochs = (range(len(run.losses)) or [None] for run in runs)
-    rows = [{n: None if v == "auto" else v for n, v in row(run).items()} for run in runs]
-    tidy = pyarrow.Table.from_pylist(rows, schema)  # a row for each run
-    tidy = tidy.take([number for number, own in enumerate(losses) for _ in own])
-    for name, values in (("epoch", epochs), ("loss", losses)):
-        column = pyarrow.array(chain(*values), schema.field(name).type)
-        tidy = tidy.set_column(schema.get_field_index(name), name, column)
-    return tidy
+    schema = pyarrow.schema([(name, _PARQUET[kind]) for name, kind in TIDY.items()])
+    blocks, text = csv.ReadOptions(block_size=_BLOCK), csv.ParseOptions(newlines_in_values=True)
+    types = csv.ConvertOptions(
+        column_types=schema, null_values=["", "auto"], strings_can_be_null=True
+    )
+    with aside(export.path.parent) as table:
+        _csv(replace(export, path=table))
+        try:
+            with parquet.ParquetWriter(export.path, schema) as writer:
+                for batch in csv.open_csv(table, blocks, text, types):
+                    writer.write_batch(batch)
+        except pyarrow.ArrowInvalid as error:  # a seed beyond 64 bits, say
+            raise UserError(f"--to parquet: can't be said in this format: {error}") from None
 
 
 # --- trackers
 
 
 def _timeline(run: Record) -> tuple[float, list[float]]:
-    """When a run began (0 if unknown), and about when each epoch was, in seconds since 1970.
-
-    It divides train_s evenly: single steps are timed, but only their quantiles are kept.
-    """
+    """When a run began (0 if unknown) and each epoch was, if all took the same, since 1970."""
     try:
         begun = datetime.fromisoformat(run.started_at).timestamp()
     except ValueError:
@@ -170,21 +136,17 @@ def _timeline(run: Record) -> tuple[float, list[float]]:
 
 
 def _tensorboard(export: Export) -> None:
-    """A folder of event files for each run, with its settings for the HParams page.
-
-    By tensorboardX, which needs no framework: tensorboard.summary.Writer (without settings) and
-    torch.utils.tensorboard import TensorFlow wherever it is installed.
-    """
+    """A folder of event files for each run, with its settings for the HParams page."""
+    # The writers of TensorBoard and PyTorch import TensorFlow wherever it is installed.
     from tensorboardX import SummaryWriter
     from tensorboardX.summary import hparams
 
     logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # warns of every nan and inf
     for run in export.runs:
         begun, times = _timeline(run)
-        settings = {name: row(run)[name] for name in ("impl", *SETTINGS, "outcome")}
-        for name, value in settings.items():
-            if isinstance(value, int) and abs(value) > 2**53:
-                settings[name] = str(value)  # all its numbers are float64
+        values = ((name, row(run)[name]) for name in ("impl", *SETTINGS, "outcome"))
+        # All its numbers are float64.
+        settings = {n: str(v) if type(v) is int and abs(v) > 2**53 else v for n, v in values}
         with SummaryWriter(str(export.path / run.folder.name)) as writer:
             # Not by writer.add_hparams, which puts them into a second run.
             for summary in hparams(settings, {"loss": None}):
@@ -227,22 +189,16 @@ def _mlflow_run(client: Any, experiment: str, run: Record) -> None:
     run_id = client.create_run(experiment, begun_ms, tags, run.folder.name).info.run_id
     params = [Param(name, exact(values[name])) for name in ("impl", *SETTINGS)]
     costs = ("import_s", "setup_s", "train_s", "step_us", "peak_bytes")
-    measured = [Metric(n, values[n], begun_ms, 0) for n in costs if values[n] is not None]
-    client.log_batch(run_id, measured, params)
-    losses = zip(run.losses, times_ms, strict=True)
-    metrics = [Metric("loss", loss, time_ms, epoch) for epoch, (loss, time_ms) in enumerate(losses)]
+    metrics = [Metric(n, values[n], begun_ms, 0) for n in costs if values[n] is not None]
+    losses = enumerate(zip(run.losses, times_ms, strict=True))
+    metrics += [Metric("loss", loss, time_ms, epoch) for epoch, (loss, time_ms) in losses]
+    client.log_batch(run_id, params=params)
     for start in range(0, len(metrics), _MLFLOW_BATCH):
         client.log_batch(run_id, metrics[start : start + _MLFLOW_BATCH])
     status = _MLFLOW_STATUS.get(run.outcome, "FAILED")
     client.set_terminated(run_id, status, [begun_ms, *times_ms][-1])
 
 
-WRITERS: dict[str, Callable[[Export], None]] = {
-    "csv": _csv,
-    "jsonl": _jsonl,
-    "parquet": _parquet,
-    "tensorboard": _tensorboard,
-    "mlflow": _mlflow,
-}
-FILES = ("csv", "jsonl", "parquet")
-"""The formats that are one file; the others are folders."""
+FILES = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+WRITERS = FILES | {"tensorboard": _tensorboard, "mlflow": _mlflow}
+"""The formats: FILES are one file each, the others folders."""

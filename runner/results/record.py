@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -14,7 +14,6 @@ from ..output import MOODS
 SCHEMA = 1
 FAILURES = tuple(outcome for outcome, mood in MOODS.items() if mood == "bad")
 FINISHED = ("ok", "diverged")  # outcomes of runs that came to their end by themselves
-ERROR = {"type", "message", "traceback"}
 
 
 @dataclass
@@ -58,7 +57,9 @@ class Record:
 
     def summary(self) -> dict[str, Any]:
         """The fields of result.json."""
-        return {"schema": self.schema} | {name: getattr(self, name) for name in _types()}
+        values = {"schema": self.schema} | vars(self)
+        beside = ("losses", "log", "folder")
+        return {name: value for name, value in values.items() if name not in beside}
 
     def full(self) -> dict[str, Any]:
         """The fields of result.json and the losses; one that is not finite is None."""
@@ -67,20 +68,17 @@ class Record:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The record in the text of a result.json. Raises ValueError if there is none.
+        """The record in the text of a result.json. Raises ValueError or TypeError if there is none.
 
         Fields that are missing have their defaults; unknown ones are left out.
         """
         values = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_number)
-        if not isinstance(values, dict) or not {"impl", "outcome", "config"} <= values.keys():
-            raise ValueError("is not a record")
-        if isinstance(sha256 := values.get("source_sha256"), str):  # of one file, as it once was
-            values["source_sha256"] = {f"{values['impl']}.py": sha256}
-        known = {name: values[name] for name in _types() if name in values}
-        typed = all(isinstance(value, _types()[name]) for name, value in known.items())
-        if not typed or (known.get("error") and not known["error"].keys() >= ERROR):
-            raise ValueError("is not a record")
-        return cls(**known)
+        if isinstance(values, dict) and isinstance(sha256 := values.get("source_sha256"), str):
+            values["source_sha256"] = {f"{values.get('impl')}.py": sha256}  # as it once was
+        record: Self = checked(cls, values)
+        if record.error and not record.error.keys() >= {"type", "message", "traceback"}:
+            raise ValueError(record.error)
+        return record
 
     @property
     def age(self) -> tuple[str, int, str]:
@@ -89,8 +87,7 @@ class Record:
         return self.started_at, len(name), name
 
     @property
-    def step_median(self) -> float | None:
-        """The median time of a step in µs."""
+    def step_us_median(self) -> float | None:
         return (self.step_us or {}).get("median")
 
     @property
@@ -106,20 +103,32 @@ class Record:
         return "" if self.outcome == "ok" else f"stopped at epoch {self.epochs_done}"
 
 
-@cache
-def _types() -> dict[str, tuple[type, ...]]:
-    """The fields of result.json and their classes; a whole number serves as a float."""
-    types = {}
-    for name, hint in get_type_hints(Record).items():
-        parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        classes = {get_origin(part) or part for part in parts}
-        if name not in ("losses", "log", "folder"):
-            types[name] = tuple(classes | {int} if float in classes else classes)
-    return types
-
-
 def _number(text: str) -> float:
     """A number of a result.json, none of which is infinite or beyond a float64."""
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{text} is not finite")
     return int(text) if text.lstrip("-").isdigit() else number
+
+
+@cache
+def _form(kind: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """A type without its arguments, these, and the fields of a dataclass."""
+    fields = get_type_hints(kind) if is_dataclass(kind) else {}
+    return get_origin(kind) or kind, get_args(kind), fields
+
+
+def checked(kind: Any, value: Any) -> Any:
+    """A value of JSON as an annotated type. Raises ValueError or TypeError if it is none."""
+    origin, parts, fields = _form(kind)
+    if origin is UnionType:  # that of something and None
+        return None if value is None else checked(parts[0], value)
+    if fields and isinstance(value, dict):
+        return kind(**{n: checked(fields[n], each) for n, each in value.items() if n in fields})
+    if origin is list and isinstance(value, list):
+        return [checked(parts[0], each) for each in value]
+    if origin is tuple and isinstance(value, list):
+        return tuple(checked(part, each) for part, each in zip(parts, value, strict=True))
+    number = isinstance(value, int | float) and math.isfinite(value)
+    if not (number if origin is float else isinstance(value, origin)):
+        raise ValueError(value)
+    return value

@@ -1,4 +1,4 @@
-"""Stored runs as flat rows: read, sorted, averaged over seeds, and laid out as tables."""
+"""Runs as flat rows: those that count, sorted, averaged over seeds, and laid out as tables."""
 
 import statistics
 from collections import Counter
@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 
 from ..config.settings import DEFAULTS, SHOWN_ONLY
 from ..errors import UserError, nearest
-from ..files import size
 from ..output import printable
 from ..tables import Table, exact, number
 from .record import FINISHED, Record
-from .store import Store, read_summary
 
 Row = dict[str, Any]
 """One run or one group of runs: columns by name. A value that is missing is None."""
@@ -32,17 +30,11 @@ TYPES = {
 COLUMNS = tuple(TYPES)
 """The columns of a run. `device` and `threads` are those that it got, never `auto`."""
 
+_COMPARED = [name for name in SETTINGS if name not in SHOWN_ONLY]
 _FORMATS = {"final_loss": ".4e", "step_us": ".1f", "import_s": ".2f"}
 _FORMATS |= {"setup_s": ".3f", "train_s": ".3f"}
 
 Item = TypeVar("Item")
-
-
-def read(store: Store) -> tuple[list[Record], int]:
-    """An experiment's runs without losses, oldest first, and how many folders hold none."""
-    folders = store.folders()
-    runs = [record for folder in folders if (record := read_summary(folder))]
-    return sorted(runs, key=lambda run: run.age), len(folders) - len(runs)
 
 
 def latest(runs: Sequence[Record]) -> list[Record]:
@@ -53,10 +45,8 @@ def latest(runs: Sequence[Record]) -> list[Record]:
 
 def newest(runs: Iterable[Record], identity: Callable[[Record], object]) -> list[Record]:
     """Of attempts at the same, the newest that ended by itself, or, if none did, the newest."""
-    counts = (
-        next((run for run in reversed(own) if run.outcome in FINISHED), own[-1])
-        for own in grouped(runs, identity).values()
-    )
+    attempts = grouped(runs, identity).values()
+    counts = (max(own, key=lambda run: (run.outcome in FINISHED, run.age)) for own in attempts)
     return sorted(counts, key=lambda run: run.age)
 
 
@@ -83,16 +73,18 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Any]) -> dict[Any, list
 
 def row(run: Record) -> Row:
     """A run as one flat row of all COLUMNS."""
-    values = {name: (run.config if name in DEFAULTS else vars(run)).get(name) for name in COLUMNS}
-    return values | {
+    values = {
+        **run.config,
+        **vars(run),
         "device": run.device or run.config.get("device"),
         "threads": run.threads or run.config.get("threads"),
-        "step_us": run.step_median,
+        "step_us": run.step_us_median,
         "version": run.versions.get(run.framework),
         "host": run.machine.get("host"),
         "folder": run.folder.name,
         "error": run.reason or None,
     }
+    return {name: values.get(name) for name in COLUMNS}
 
 
 def check_column(name: str, option: str, known: Iterable[str] = COLUMNS) -> str:
@@ -119,8 +111,11 @@ def by_impl(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 def differing(rows: Sequence[Row]) -> list[str]:
     """The settings that are not the same in all rows."""
-    names = (name for name in SETTINGS if name not in SHOWN_ONLY)
-    return [name for name in names if len({repr(row[name]) for row in rows}) > 1]
+    return [name for name in _COMPARED if _varies(name, rows)]
+
+
+def _varies(name: str, rows: Sequence[Row]) -> bool:
+    return len({repr(row[name]) for row in rows}) > 1
 
 
 def default_columns(rows: Sequence[Row]) -> list[str]:
@@ -151,70 +146,22 @@ def spread(rows: Iterable[Row]) -> Table:
     return Table(header, body, frozenset({0}))
 
 
-def overview(store: Store) -> tuple[Row, int]:
-    """An experiment as a row, with a count of each outcome; how many folders hold no run."""
-    runs, skipped = read(store)
-    return {
-        "experiment": store.folder.name,
-        "runs": len(runs),
-        "outcomes": dict(Counter(run.outcome for run in runs).most_common()),
-        "latest": runs[-1].started_at if runs else None,
-        "bytes": size(store.folder),
-    }, skipped
-
-
 # --- averages
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The runs that agree in the row and column of a pivot."""
-
-    mean: float | None  # of the `n` runs that ended as ok and have the value
-    sd: float | None  # of a sample; None for less than two
-    n: int
-    others: dict[str, int]  # counts of the outcomes of the rest
-
-    def text(self) -> str:
-        """`mean ± sd (n), 1 diverged`."""
-        deviation = "" if self.sd is None else f" ± {number(self.sd, 1)} ({self.n})"
-        mean = "" if self.mean is None else number(self.mean) + deviation
-        return ", ".join(filter(None, (mean, exact(self.others))))
-
-
-@dataclass(frozen=True)
 class Pivot:
-    """Cells by the values of a column down and of another across, `[""]` where there is none."""
+    """Averages of a column over the runs that agree in one or two others.
 
-    rows: str
-    cols: str | None
-    value: str
-    down: list[Any]
-    across: list[Any]
-    cells: dict[tuple[Any, Any], Cell]
+    A cell has the values of these, the mean and the standard deviation (None for less than two)
+    of the `n` runs that ended as ok and have a value, and the count of each outcome of the others.
+    """
+
+    down: list[Any]  # the values of the first column
+    across: list[Any]  # those of the second, or `[""]`
+    cells: dict[tuple[Any, Any], Row]
     over: list[str]  # the settings that differ among the runs of a cell
-
-    def table(self) -> Table:
-        prefix = "" if self.cols == "impl" else f"{self.cols}="
-        header = [prefix + shown(self.cols, c) if self.cols else self.value for c in self.across]
-        texts = {place: cell.text() for place, cell in self.cells.items()}
-        body = [
-            [shown(self.rows, r), *(texts.get((r, c), "") for c in self.across)] for r in self.down
-        ]
-        words = any(isinstance(r, str) for r in self.down)
-        return Table([self.rows, *header], body, frozenset(range(not words, 1 + len(header))))
-
-    def long(self) -> tuple[list[str], list[Row]]:
-        """Column names, and one row a cell."""
-        names = [name for name in (self.rows, self.cols) if name]
-        rows = [
-            dict(zip(names, place, strict=False)) | vars(cell) for place, cell in self.cells.items()
-        ]
-        return [*names, "mean", "sd", "n", "others"], rows
-
-    def caption(self) -> str:
-        over = f" over {' and '.join(self.over)}" if self.over else ""
-        return f"{self.value} of runs that ended as ok: mean ± standard deviation (runs){over}"
+    table: Table
 
 
 def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Pivot:
@@ -223,13 +170,19 @@ def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Piv
         raise UserError(f"--value: {value} has no mean; choose a column of numbers")
     groups = grouped(rows, lambda row: (row[down], row[across] if across else ""))
     downs, acrosses = (_once(place[axis] for place in groups) for axis in (0, 1))
-    places = [(r, c) for r in downs for c in acrosses if (r, c) in groups]
-    cells = {place: _average(groups[place], value) for place in places}
-    inside = {name for group in groups.values() for name in differing(group)}
-    over = [name for name in SETTINGS if name in inside]
-    if any(len(by_impl(group)) > 1 for group in groups.values()):
-        over.insert(0, "impl")
-    return Pivot(down, across, value, downs, acrosses, cells, over)
+    cells = {
+        (r, c): {down: r} | ({across: c} if across else {}) | _average(groups[r, c], value)
+        for r in downs
+        for c in acrosses
+        if (r, c) in groups
+    }
+    over = [n for n in ("impl", *_COMPARED) if any(_varies(n, own) for own in groups.values())]
+    prefix = "" if across == "impl" else f"{across}="
+    header = [prefix + shown(across, c) if across else value for c in acrosses]
+    body = [[shown(down, r), *(_cell_text(cells.get((r, c))) for c in acrosses)] for r in downs]
+    first = 0 if any(isinstance(r, str) for r in downs) else 1
+    left = frozenset(range(first, 1 + len(header)))
+    return Pivot(downs, acrosses, cells, over, Table([down, *header], body, left))
 
 
 def _once(values: Iterable[Any]) -> list[Any]:
@@ -237,14 +190,23 @@ def _once(values: Iterable[Any]) -> list[Any]:
     return sorted(dict.fromkeys(values), key=lambda v: (v is None, *(_rank(v)[:2])))
 
 
-def _average(rows: list[Row], value: str) -> Cell:
+def _average(rows: list[Row], value: str) -> Row:
     values = ok_values(rows, value)
     others = Counter(row["outcome"] for row in rows if row["outcome"] != "ok")
     if lacking := len(rows) - len(values) - others.total():
         others["without it"] = lacking
     mean = statistics.fmean(values) if values else None
     sd = statistics.stdev(values) if len(values) > 1 else None
-    return Cell(mean, sd, len(values), dict(others))
+    return {"mean": mean, "sd": sd, "n": len(values), "others": dict(others)}
+
+
+def _cell_text(cell: Row | None) -> str:
+    """`mean ± sd (n), 1 diverged`."""
+    if cell is None:
+        return ""
+    deviation = "" if cell["sd"] is None else f" ± {number(cell['sd'], 1)} ({cell['n']})"
+    mean = "" if cell["mean"] is None else number(cell["mean"]) + deviation
+    return ", ".join(filter(None, (mean, exact(cell["others"]))))
 
 
 # --- as text

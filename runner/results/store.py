@@ -9,19 +9,23 @@ so nothing is ever replaced. Everything else under an experiment can be made aga
 import contextlib
 import csv
 import json
-import os
+import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UserError, nearest
-from ..files import aside, put, sync, write, writing
+from ..files import TEMPORARY, aside, put, remove, size, sync, write, writing
 from ..output import printable
 from ..tables import Table, exact
-from .record import Record
+from .record import FINISHED, Record
+from .rows import Row, newest
 
 RUNS, BENCHES = "runs", "bench"
 """The folders of an experiment: one of runs, one of benches."""
+
+_DAY_S = 24 * 3600  # after so long without a write, what is temporary is left over
 
 _COLUMNS = (
     *("impl", "outcome", "final_loss", "epochs_done", "import_s", "setup_s", "train_s"),
@@ -45,9 +49,13 @@ class Store:
 
     def write(self, record: Record) -> Path:
         """Save a record; when this returns, it is on disk under its final name."""
+        import yaml
+
+        impl = record.source if record.source.endswith(".py") else record.impl
+        config = {"impls": [impl], **record.config}
         losses = (f"{epoch},{loss!r}\n" for epoch, loss in enumerate(record.losses))
         files = {
-            "config.yaml": _config_yaml(record),
+            "config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
             "result.json": json.dumps(record.summary(), indent=1, allow_nan=False) + "\n",
             "losses.csv": f"epoch,loss\n{''.join(losses)}",
             "log.txt": record.log,
@@ -63,23 +71,36 @@ class Store:
 
     def _claim(self, temporary: Path, key: str) -> Path:
         """Give a finished folder the first free name; a name once taken is never reused."""
-        attempt = 1
+        final, attempt = self.runs / key, 1
         while True:
-            final = self.runs / (key if attempt == 1 else f"{key}.{attempt}")
             try:
                 return temporary.rename(final)
             except OSError:
                 if not final.exists():  # else the name is taken
                     raise
             attempt += 1
+            final = self.runs / f"{key}.{attempt}"
 
     def folders(self) -> list[Path]:
         """The folders of finished runs, in the order of their names."""
-        try:
-            names = sorted(os.listdir(self.runs))
-        except OSError:
-            return []
-        return [self.runs / name for name in names if not name.startswith(".")]
+        return sorted(self.runs.glob("[!.]*"), key=lambda folder: folder.name)
+
+    def read(self) -> tuple[list[Record], int]:
+        """The runs without losses, oldest first, and how many folders hold none."""
+        folders = self.folders()
+        runs = [record for folder in folders if (record := read_summary(folder))]
+        return sorted(runs, key=lambda run: run.age), len(folders) - len(runs)
+
+    def overview(self) -> tuple[Row, int]:
+        """The experiment as a row, with a count of each outcome; how many folders hold no run."""
+        runs, skipped = self.read()
+        return {
+            "experiment": self.folder.name,
+            "runs": len(runs),
+            "outcomes": dict(Counter(run.outcome for run in runs).most_common()),
+            "latest": runs[-1].started_at if runs else None,
+            "bytes": size(self.folder),
+        }, skipped
 
     def keep_config(self, invocation: str, config: Path) -> None:
         """Copy the file that a call of twolayer ran; without it, runs are as good as with it."""
@@ -100,10 +121,7 @@ class Store:
 
     def write_table(self, records: Iterable[Record]) -> None:
         """Write results.csv, one row a run: derived, so it may be deleted at any time."""
-        rows = []
-        for record in records:
-            values = vars(record) | {"step_us_median": record.step_median}
-            rows.append([exact(values[column]) for column in _COLUMNS])
+        rows = [[exact(getattr(record, name)) for name in _COLUMNS] for record in records]
         write(self.folder / "results.csv", Table(_COLUMNS, rows).csv() + "\n", self.folder)
 
 
@@ -129,42 +147,59 @@ def read_summary(folder: Path) -> Record | None:
     try:
         with open(f"{folder}/result.json", encoding="utf-8") as file:
             record = Record.parse(file.read())
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     record.folder = folder
     return record
 
 
-def read_run(folder: Path) -> Record | None:
-    """A run with its losses and log; None if any of its files is not whole."""
-    record, losses = read_summary(folder), read_losses(folder)
-    if record is None or losses is None:
-        return None
-    with contextlib.suppress(OSError, ValueError):
-        log = (folder / "log.txt").read_text(encoding="utf-8")
-        return replace(record, losses=losses, log=log)
-    return None
-
-
-def read_losses(folder: Path) -> list[float] | None:
-    """The losses in a run's folder; None if they can't be read."""
-    try:
-        with open(f"{folder}/losses.csv", encoding="utf-8", newline="") as file:
+def loaded(run: Record) -> Record | None:
+    """A stored run with its losses and log; None if they can't be read."""
+    with contextlib.suppress(OSError, ValueError, IndexError, csv.Error):
+        log = (run.folder / "log.txt").read_text(encoding="utf-8")
+        with open(run.folder / "losses.csv", encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
             column = next(lines, []).index("loss")
-            return [float(line[column]) for line in lines if line]
-    except (OSError, ValueError, IndexError, csv.Error):
-        return None
+            return replace(run, log=log, losses=[float(line[column]) for line in lines if line])
+    return None
 
 
 def whole(run: Record) -> Record:
     """A stored run with its losses and log; without, if they can't be read any more."""
-    return read_run(run.folder) or run
+    return loaded(run) or run
 
 
-def _config_yaml(record: Record) -> str:
-    import yaml
+# --- what may be deleted
 
-    impl = record.source if record.source.endswith(".py") else record.impl
-    document = {"impls": [impl], **record.config}
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+def deletable(store: Store) -> tuple[list[Row], list[Path]]:
+    """What may be deleted (path, reason, bytes), and what commands may still be writing."""
+    left: list[Path] = []
+    kept: list[Path] = []
+    for folder in (store.folder, store.runs, store.folder / BENCHES):
+        for path in sorted(folder.glob(f"{TEMPORARY}*")):
+            with contextlib.suppress(FileNotFoundError):  # finished just now
+                old = time.time() - path.lstat().st_mtime > _DAY_S
+                (left if old else kept).append(path)
+    waste = [(path, "left by a killed command") for path in left]
+    runs, _ = store.read()
+    counts = {run.key: run for run in newest(runs, lambda run: run.key)}
+    for run in runs:
+        newer = counts[run.key]
+        superseded = newer.outcome in FINISHED and run.age < newer.age
+        if superseded and not run.folder.is_symlink():
+            waste.append((run.folder, f"made again as {newer.folder.name}"))
+    return [{"path": str(path), "reason": why, "bytes": size(path)} for path, why in waste], kept
+
+
+def delete(waste: Iterable[Row]) -> None:
+    """Delete for good. Raises UserError, naming the first that can't be deleted."""
+    for path in (Path(row["path"]) for row in waste):
+        try:
+            with aside(path.parent) as temporary:
+                path.rename(temporary)  # first, so that at no moment half of a run is read
+                remove(temporary)
+        except FileNotFoundError:
+            continue  # another process was faster
+        except OSError as error:
+            raise UserError(f"{path}: can't be deleted: {error.strerror}") from None

@@ -1,7 +1,7 @@
 """The tables of records: losses, summary, and why a run is not ok."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ..config.published import Published
 from ..output import printable
@@ -9,33 +9,28 @@ from ..tables import Table, number, sparkline
 from .record import Record
 from .rows import shown
 
-LOG_LINES = 8
-"""Lines of the output of a run that is not ok that are shown under the summary."""
-
-NOTEBOOK = "(notebook)"
+_NOTEBOOK = "(notebook)"
+_LOG_LINES = 8  # of the output of a run that is not ok
 
 
 def losses(
     records: Sequence[Record], published: Published | None = None, *, exact: bool = False
 ) -> Table:
-    """Epochs down, implementations across; `published` losses stand beside ours.
-
-    `exact` writes every digit of a loss, else five significant ones.
-    """
-    columns: list[tuple[str, Mapping[int, float]]] = []
-    for record in records:
-        columns.append((record.impl, dict(enumerate(record.losses))))
-        if record.impl in (published or {}):
-            name = f"{record.impl} {NOTEBOOK}" if exact else NOTEBOOK
-            columns.append((name, (published or {})[record.impl]))
+    """Epochs down, implementations across, beside `published` losses; `exact`: every digit."""
     text = repr if exact else number
+    header, columns, glued = ["epoch"], [], set()
+    for record in records:
+        header.append(record.impl)
+        columns.append(dict(enumerate(record.losses)))
+        if own := (published or {}).get(record.impl):
+            glued.add(len(header))
+            header.append(f"{record.impl} {_NOTEBOOK}" if exact else _NOTEBOOK)
+            columns.append(own)
     rows = [
-        [str(epoch), *(text(own[epoch]) if epoch in own else "" for _, own in columns)]
+        [str(epoch), *(text(losses[epoch]) if epoch in losses else "" for losses in columns)]
         for epoch in _epochs(records)
     ]
-    header = ["epoch", *(name for name, _ in columns)]
-    beside = (column for column, name in enumerate(header) if name.endswith(NOTEBOOK))
-    return Table(header, rows, glued=frozenset(beside))
+    return Table(header, rows, glued=frozenset(glued))
 
 
 def _epochs(records: Sequence[Record]) -> list[int]:
@@ -61,7 +56,7 @@ def summary(records: Sequence[Record]) -> Table:
         [
             *(record.impl, record.outcome, number(record.final_loss), sparkline(record.losses)),
             *(shown(name, getattr(record, name)) for name in ("import_s", "setup_s", "train_s")),
-            shown("step_us", record.step_median),
+            shown("step_us", record.step_us_median),
             f"{record.peak_bytes / 1e6:.0f}" if record.peak_bytes else "-",
             *(str(value or "-") for value in (record.device, record.threads)),
         ]
@@ -73,9 +68,10 @@ def summary(records: Sequence[Record]) -> Table:
 def failures(records: Sequence[Record]) -> str:
     """Why each run that is not ok is not, with the lines that tell most."""
     lines: list[str] = []
-    for record in (record for record in records if record.outcome != "ok"):
-        lines.append(f"{record.impl} {record.outcome}: {record.reason}")
-        lines += (f"    {printable(line)}" for line in _telling(record))
+    for record in records:
+        if record.outcome != "ok":
+            lines.append(f"{record.impl} {record.outcome}: {record.reason}")
+            lines += (f"    {printable(line)}" for line in _telling(record))
     return "\n".join(lines)
 
 
@@ -89,10 +85,10 @@ def _telling(record: Record) -> list[str]:
     lines = record.log.rstrip().splitlines()
     crash = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
     if crash is not None:
-        return lines[crash : crash + LOG_LINES]
+        return lines[crash : crash + _LOG_LINES]
     trace = ((record.error or {}).get("traceback") or "").rstrip().splitlines()
     if record.outcome != "failed" or (trace and lines[-1:] == trace[-1:]):
         trace = []
-    trace = trace[-LOG_LINES:]
+    trace = trace[-_LOG_LINES:]
     frames = [i for i, line in enumerate(trace) if line.lstrip().startswith("File ")]
-    return [*lines[-LOG_LINES:], *trace[frames[0] if frames else 0 :]]
+    return [*lines[-_LOG_LINES:], *trace[frames[0] if frames else 0 :]]

@@ -17,7 +17,7 @@ from twolayer.errors import UserError
 from twolayer.results import export, query
 from twolayer.results import rows as results
 from twolayer.results.record import Record
-from twolayer.results.store import Store
+from twolayer.results.store import Store, loaded
 from twolayer.tables import exact
 
 ODD = "näive, \"quoted\" 'net' 100% #1; = +2|"
@@ -77,7 +77,7 @@ def store(tmp_path):
 
 def by_folder(store):
     """The records as they are stored, by the name of their folder."""
-    found = {run.folder.name: run for run in export.with_losses(results.read(store)[0])}
+    found = {run.folder.name: run for run in map(loaded, store.read()[0])}
     assert len(found) == len(RECORDS)
     return found
 
@@ -131,7 +131,7 @@ def test_csv_is_a_row_for_each_run_and_epoch(store, tmp_path):
 
 def test_parquet_is_the_same_table_with_types(store, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(export, "_BATCH", 1000)  # so that there are several
+    monkeypatch.setattr(export, "_BLOCK", 2**16)  # so that there are several
     table = parquet.read_table(exported(store, "parquet", tmp_path))
     assert table.column_names == list(export.TIDY)
     types = {name: str(table.schema.field(name).type) for name in ("N", "lr", "bias", "impl")}

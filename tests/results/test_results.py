@@ -27,7 +27,7 @@ from twolayer import Config
 from twolayer.results.compare import compare_losses
 from twolayer.results.record import Record
 from twolayer.results.rows import COLUMNS
-from twolayer.results.store import Store, read_run, read_summary
+from twolayer.results.store import Store, loaded, read_summary
 
 FORMATS = ("table", "json", "csv", "markdown")
 
@@ -405,7 +405,8 @@ def test_a_record_of_another_version_is_read(tmp_path):
 
 def test_a_summary_is_a_record_without_losses_and_log(real):
     (folder,) = Store(real / "results", "small").folders()
-    whole, summary = read_run(folder), read_summary(folder)
+    summary = read_summary(folder)
+    whole = loaded(summary)
     assert len(whole.losses) == 20
     assert summary.losses == []
     assert summary.summary() == whole.summary()
