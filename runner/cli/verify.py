@@ -1,7 +1,7 @@
 """`twolayer verify`: whether it is the same computation, with numbers."""
 
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from typer import Exit, Option
@@ -9,10 +9,7 @@ from typer import Exit, Option
 from ..config import plan
 from ..config.experiment import Assignment
 from ..engine.scheduler import perform_each
-from ..errors import one_line
 from ..verify import judging
-from ..verify.bounds import Case
-from ..verify.evidence import Verdict
 from . import inputs, printing
 from .options import ConfigFile, Impls, with_settings
 from .printing import FormatOption
@@ -44,19 +41,12 @@ def verify(
 
     shown: dict[str, Any] = {"importing": progress.importing, "starting": starting}
     with progress, closing(perform_each(work, **inputs.limits(experiment), **shown)) as results:
-        verdicts = [_verdict(case, result) for case, result in zip(cases, results, strict=True)]
+        verdicts = [judging.judge(*each) for each in zip(cases, results, strict=True)]
     table = judging.table(verdicts)
     printing.show_results(
         format,
         lambda: [table, printing.paragraphs(judging.notes(verdicts))],
-        whole=lambda: [verdict.summary() for verdict in verdicts],
+        whole=lambda: list(map(asdict, verdicts)),
         csv=table.csv,
     )
     raise Exit(printing.OK if all(v.equivalent for v in verdicts) else printing.DIVERGED)
-
-
-def _verdict(case: Case, result: dict[str, Any]) -> Verdict:
-    if "results" in result:
-        return judging.judge(case, result["results"], result["borrowed"])
-    reason = f"does not train: {one_line(result['error'])}"
-    return Verdict(case.run.name, case.family, case.start, {}, reasons=[reason])
