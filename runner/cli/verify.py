@@ -9,7 +9,7 @@ from typer import Exit, Option
 from ..config import plan
 from ..config.experiment import Assignment
 from ..engine.scheduler import perform_each
-from ..verify import judging
+from ..verify import judging, tasks
 from . import inputs, printing
 from .options import ConfigFile, Impls, with_settings
 from .printing import FormatOption
@@ -32,7 +32,7 @@ def verify(
     configured = plan.make(experiment)
     printing.say_notes(configured, quiet)
     cases = list(judging.cases(plan.make(replace(experiment, overrides={})), configured))
-    work = [(case.run, case.job() | {"tf32": tf32}) for case in cases]
+    work = [(case.run, tasks.job(case.reference.config) | {"tf32": tf32}) for case in cases]
     progress = watcher(cells=len(cases), quiet=quiet)
 
     def starting(number: int) -> None:

@@ -8,7 +8,7 @@ rounding; one beyond it is not.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -115,7 +115,7 @@ def relative(losses: np.ndarray, exact: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(deviation), deviation, np.where(losses == exact, 0, np.inf))
 
 
-@cache
+@lru_cache(maxsize=32)  # the many that are altered come only once
 def one_step(reference: Reference, *, zero_unit: bool = False) -> Movement:
     """The reference's first step with learning rate 1: its movement is minus the gradient.
 

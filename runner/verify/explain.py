@@ -13,7 +13,7 @@ from .tasks import unpacked
 
 
 class Trained(NamedTuple):
-    """The trainings of `tasks.requests`."""
+    """The trainings of `tasks.job`."""
 
     full: Trajectory
     single: Trajectory
@@ -88,13 +88,11 @@ class Findings:
 
     def first_loss(self) -> Iterator[str]:
         factor = self.loss_factor()
-        if self.float64.departs != 0 or factor is None:
-            return
-        if meaning := self.meaning(factor):
-            yield f"the first loss is {factor:.9g} times the reference's{meaning}"
-        else:
-            off = self.float64.deviations[0]
-            yield f"the first loss is already off, by {off:.1e}: another start or forward pass"
+        if self.float64.departs == 0 and factor is not None:
+            off = f"already off, by {self.float64.deviations[0]:.1e}: another start or forward pass"
+            if meaning := self.meaning(factor):
+                off = f"{factor:.9g} times the reference's{meaning}"
+            yield f"the first loss is {off}"
 
     def first_update(self) -> Iterator[str]:
         if not self.right_gradient:

@@ -11,7 +11,6 @@ from ..config.plan import Run
 from ..errors import listed, one_line
 from ..results.record import FINISHED
 from ..tables import Table, number
-from . import tasks
 from .bounds import FACTOR, MEANINGLESS, Gate, one_step, relative
 from .explain import Findings, Trained, own_start, trajectory
 from .hypotheses import possible
@@ -33,12 +32,6 @@ class Case:
     @property
     def reference(self) -> Reference:
         return Reference(self.run.config.with_(dtype="float64"), self.family)
-
-    def job(self) -> dict[str, Any]:
-        """What to change in the job of a run, so that its process does these trainings."""
-        config = self.reference.config
-        requests = {"requests": tasks.requests(config), "device": config.device}
-        return {"task": "twolayer.verify.tasks:trainings"} | requests
 
 
 @dataclass

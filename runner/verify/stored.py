@@ -74,13 +74,10 @@ def _judged(record: Record, paid: dict[Reference, float]) -> Judged:
         gate, at_zero = _gate(np.asarray(record.losses), reference, permutations)
         if gate.inside:
             break
+    why_not = "" if gate.judged else "rounding alone decides its losses from the start"
     if changed and not gate.inside:
-        return Judged(
-            family, why_not="its source has changed since, and with it perhaps its family"
-        )
-    if not gate.judged:
-        return Judged(family, why_not="rounding alone decides its losses from the start")
-    return Judged(family, gate, at_zero)
+        why_not = "its source has changed since, and with it perhaps its family"
+    return Judged(family, why_not=why_not) if why_not else Judged(family, gate, at_zero)
 
 
 def _reference(record: Record) -> tuple[Reference, bool]:
@@ -97,9 +94,9 @@ def _reference(record: Record) -> tuple[Reference, bool]:
         config = Config(**record.config)
     except (TypeError, ValueError) as error:
         raise UserError("its settings are not those of this twolayer") from error
-    alike = config.with_(log_every=1, device="cpu", threads="auto")  # these make no difference
-    alike = alike.with_(epochs=len(record.losses))
-    return Reference(alike, implementation.reference), changed
+    reference = Reference(config.with_(epochs=len(record.losses)), implementation.reference)
+    alike = reference.with_(log_every=1, device="cpu", threads="auto")  # these make no difference
+    return alike, changed
 
 
 def _work(reference: Reference) -> float:
@@ -113,13 +110,13 @@ def _work(reference: Reference) -> float:
 
 def _gate(losses: np.ndarray, reference: Reference, permutations: int) -> tuple[Gate, float | None]:
     """Against the slope at 0 that fits best; only where a 0 came up does it matter."""
-    gates: dict[float, Gate] = {}
-    met = False
+    gates, met = {}, False
     for slope in SLOPES:
         band = bounds.band(replace(reference, at_zero=slope), permutations)
         gate = gates[slope] = Gate(band, losses)
-        met = met or any(epoch < gate.judged for epoch in band.zeros)
-        if gate.inside or not any(epoch < (gate.departs or 0) for epoch in band.zeros):
+        zero = min(band.zeros, default=gate.epochs)
+        met = met or zero < gate.judged
+        if gate.departs is None or gate.departs <= zero:
             break
     best = max(gates, key=lambda slope: (gates[slope].inside, gates[slope].departs or 0))
     return gates[best], best if met else None

@@ -42,7 +42,7 @@ def case(name: str, cfg: Config, family: str) -> verify.Case:
 @functools.cache
 def verdict_on(train, cfg: Config, family: str, name: str = "numpy_manual") -> verify.Verdict:
     each = case(name, cfg, family)
-    requests = tasks.requests(each.reference.config)
+    requests = tasks.job(each.reference.config)["requests"]
     results = [tasks.train_once(train, request) for request in requests]
     return verify.judge(each, {"results": results, "borrowed": ""})
 
