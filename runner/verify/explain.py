@@ -1,50 +1,68 @@
 """Why a trajectory is not the reference's, as far as its numbers tell."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config.settings import Config
 from ..errors import listed
-from .evidence import Gate, Movement, Trained, Verdict
-from .reference import Trajectory
+from .bounds import SLOPES_AT_ZERO, Gate, band, one_step, slope_at_zero
+from .reference import Reference, Trajectory
+from .tasks import unpacked
 
-SLOPES_AT_ZERO = (0.0, 0.5, 1.0)  # the slopes at exactly 0 that frameworks give a ReLU
+
+class Trained(NamedTuple):
+    """The trainings of `tasks.job`."""
+
+    full: Trajectory
+    single: Trajectory
+    step: Trajectory
+    zero_step: Trajectory
 
 
-def own_start(trained: Trained, first: Movement, silenced: Movement) -> list[str]:
-    """Whether data or start are not those of `cfg.problem()`.
+def trajectory(result: dict[str, Any]) -> Trajectory:
+    """What `tasks.train_once` returned."""
+    return Trajectory(np.array(result["losses"], dtype=float), unpacked(result["weights"]))
+
+
+def own_start(reference: Reference, trained: Trained, *, called: bool) -> list[str]:
+    """Whether data or start are not those of `cfg.problem()`; `called` says if that ever was.
 
     The start is not where two starts that give the reference two losses give it the same: the
-    problem's, and the one with a silenced unit. `first` and `silenced` are the reference's steps.
+    problem's, and the one with a silenced unit.
     """
-    if trained.own_problem and len(trained.full.losses):
+    if not called and len(trained.full.losses):
         return ["it never calls cfg.problem(): data and start are its own"]
     losses, others = trained.step.losses[:1], trained.zero_step.losses[:1]
-    alike = len(losses) and np.array_equal(losses, others)
-    if alike and abs(silenced.loss / first.loss - 1) > 1e-6:
+    first, silenced = one_step(reference).loss, one_step(reference, zero_unit=True).loss
+    if len(losses) and np.array_equal(losses, others) and abs(silenced / first - 1) > 1e-6:
         return ["the start is its own: its first loss does not depend on cfg.problem()'s weights"]
     return []
 
 
-@dataclass
 class Findings:
-    """What an explanation can draw on; `first` is the reference's first step, at rate 1."""
+    """What was measured against a reference, and what an explanation can draw on."""
 
-    config: Config
-    verdict: Verdict
-    float64: Gate
-    float32: Gate
-    first: Movement
-    trained: Trained
-
-    def __post_init__(self) -> None:
-        self.weights, stepped = self.trained.full.weights, self.trained.step.weights
-        self.diverged = not np.isfinite(self.trained.full.losses).all()
-        counts = {len(self.first.end), len(stepped), len(self.weights or stepped)}
-        self.whole = len(counts) == 1 and bool(self.weights or self.diverged)
-        self.right_gradient = (self.verdict.gradient or 0) <= (self.verdict.gradient_bound or 0)
+    def __init__(self, reference: Reference, trained: Trained) -> None:
+        self.reference, self.config, self.trained = reference, reference.config, trained
+        self.at_zero = slope_at_zero(reference, trained.zero_step.weights)
+        fitted = replace(reference, at_zero=1.0 if self.at_zero is None else self.at_zero)
+        exact, single = band(fitted), band(fitted.with_(dtype="float32"))
+        self.float64 = Gate(exact, trained.full.losses)
+        self.float32 = Gate(single, trained.single.losses)
+        self.expected = exact.losses
+        self.zeros = {"float64": exact.zeros, "float32": single.zeros}
+        self.first = one_step(fitted)
+        stepped, final = trained.step.weights, trained.full.weights
+        self.gradient, self.gradient_bound = self.first.error(stepped), self.first.bound
+        self.right_gradient = self.gradient <= self.gradient_bound
+        moved = exact.weights
+        self.weights = moved.error(final) if moved else None
+        self.weights_bound = moved.bound if moved else None
+        self.diverged = not np.isfinite(trained.full.losses).all()
+        counts = {len(self.first.end), len(stepped), len(final or stepped)}
+        self.whole = len(counts) == 1 and bool(final or self.diverged)
         if self.whole:
             start = self.first.start
             self.ours = [b - a for a, b in zip(start, stepped, strict=True)]
@@ -55,39 +73,37 @@ class Findings:
         if not self.whole:
             yield "does not return the weights it was given"
             return
-        same = zip(self.weights, self.first.start, strict=False)
-        if self.weights and all(np.array_equal(now, before) for now, before in same):
+        final = self.trained.full.weights
+        if final and all(map(np.array_equal, final, self.first.start)):
             yield "does not train: the final weights are the starting weights"
         yield from self.first_loss()
         yield from self.first_update()
         yield from self.departure()
-        off, bound = self.verdict.weights, self.verdict.weights_bound
-        if off is not None and bound is not None and not off <= bound:
-            far = f"off by {off:.1e} of the way they moved" if np.isfinite(off) else "not finite"
-            yield f"the final weights are {far}"
+        if self.weights is not None and not self.weights <= (self.weights_bound or 0):
+            off = f"off by {self.weights:.1e} of the way they moved"
+            yield f"the final weights are {off if np.isfinite(self.weights) else 'not finite'}"
         yield from self.in_float32()
 
     # --- the first step
 
     def first_loss(self) -> Iterator[str]:
         factor = self.loss_factor()
-        if self.float64.departs != 0 or factor is None:
-            return
-        if meaning := self.meaning(factor):
-            yield f"the first loss is {factor:.9g} times the reference's{meaning}"
-        else:
-            off = self.float64.deviations[0]
-            yield f"the first loss is already off, by {off:.1e}: another start or forward pass"
+        if self.float64.departs == 0 and factor is not None:
+            off = f"already off, by {self.float64.deviations[0]:.1e}: another start or forward pass"
+            if meaning := self.meaning(factor):
+                off = f"{factor:.9g} times the reference's{meaning}"
+            yield f"the first loss is {off}"
 
     def first_update(self) -> Iterator[str]:
-        at_zero = self.verdict.at_zero
         if not self.right_gradient:
-            what = "first update" if self.verdict.reference == "adam" else "gradient"
-            yield f"the {what} is off by {self.verdict.gradient or 0:.1e}{self.wrong_update()}"
-        if at_zero is not None and at_zero not in SLOPES_AT_ZERO:
-            yield f"its slope at exactly 0 is {at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
-        if at_zero is None and self.right_gradient:
-            yield "no slope at exactly 0 explains its step from a hidden unit that is 0 everywhere"
+            what = "first update" if self.reference.family == "adam" else "gradient"
+            yield f"the {what} is off by {self.gradient:.1e}{self.wrong_update()}"
+        if self.at_zero is None:
+            if self.right_gradient:
+                unit = "a hidden unit that is 0 everywhere"
+                yield f"no slope at exactly 0 explains its step from {unit}"
+        elif self.at_zero not in SLOPES_AT_ZERO:
+            yield f"its slope at exactly 0 is {self.at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
 
     def wrong_update(self) -> str:
         """How the first update is off."""
@@ -96,15 +112,13 @@ class Findings:
             return f": it is {factor:.9g} times the reference's{meaning}"
         if (decay := self.decay()) is not None:
             return f": it has {decay:.3g} times the weights added (weight decay)"
-        layers = ["w1", "w2"] if len(self.ours) in (2, 4) else ["w1", "middle", "w2"]
-        names = [n for w in layers for n in ((w, f"bias of {w}") if self.config.bias else (w,))]
-        wrong = []
+        wrong, names = [], self.reference.weights()
         for name, ours, theirs in zip(names, self.ours, self.theirs, strict=True):
             distance, size = np.linalg.norm(ours - theirs), np.linalg.norm(theirs)
             turned = theirs.T if ours.shape == theirs.T.shape else theirs
             if np.linalg.norm(ours - turned) < 1e-9 * size < distance:
                 return f": that of {name} is transposed"
-            if distance > min(1e-11, (self.verdict.gradient or 0) / 10) * size:
+            if distance > min(1e-11, self.gradient / 10) * size:
                 wrong.append(name)
         return f", in {listed(wrong or ['all'])}"
 
@@ -164,7 +178,7 @@ class Findings:
             yield f"in float32 {_cut_short(gate, self.trained.single) or left}"
 
 
-def _flat(arrays: list[np.ndarray]) -> np.ndarray:
+def _flat(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([array.ravel() for array in arrays])
 
 
@@ -178,8 +192,8 @@ def _cut_short(gate: Gate, trained: Trajectory) -> str:
     return ""
 
 
-def _drift(deviations: list[float]) -> str:
-    finite = np.array([d for d in deviations[1:] if 0 < d < 1e-2])
+def _drift(deviations: np.ndarray) -> str:
+    finite = deviations[1:][(deviations[1:] > 0) & (deviations[1:] < 1e-2)]
     if len(finite) >= 8:
         steps = np.arange(1, len(finite) + 1)
         slope = np.polyfit(np.log(steps), np.log(finite), 1)[0]

@@ -1,24 +1,58 @@
 """The verdict on an implementation, its cause if that can be named, and both as a table."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..config.catalogue import REFERENCES
 from ..config.plan import Run
-from ..errors import listed
+from ..errors import listed, one_line
+from ..results.record import FINISHED
 from ..tables import Table, number
-from . import reference
-from .bounds import FACTOR, FLOORS, MEANINGLESS, Case, compare, one_step, relative, slope_at_zero
-from .evidence import Gate, Trained, Verdict
-from .explain import Findings, own_start
-from .hypotheses import Hypothesis, possible
+from .bounds import FACTOR, MEANINGLESS, Gate, one_step, relative
+from .explain import Findings, Trained, own_start, trajectory
+from .hypotheses import possible
+from .reference import Reference
 
 LIKE = 1e-3  # so near to another reference's first update a program may be meant to be that one
 FIRST = 8  # a hypothesis is worth a band if so many losses are as near as this:
 NEAR = {"float64": 1e-8, "float32": 1e-4}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One implementation from one start."""
+
+    run: Run
+    start: str  # `common` (the config's settings for all) or `configured` (with its overrides)
+    family: str
+
+    @property
+    def reference(self) -> Reference:
+        return Reference(self.run.config.with_(dtype="float64"), self.family)
+
+
+@dataclass
+class Verdict:
+    """What is known of one implementation from one start."""
+
+    impl: str
+    reference: str  # what it was held to: sgd, adam or dynamic
+    start: str
+    config: dict[str, Any]
+    equivalent: bool = False
+    float64: Gate | None = None  # the trajectory that decides
+    float32: Gate | None = None  # the one that informs
+    weights: float | None = None  # error of the final weights over how far they moved, normwise
+    weights_bound: float | None = None
+    gradient: float | None = None  # normwise error of the first gradient (Adam: first update)
+    gradient_bound: float | None = None
+    at_zero: float | None = None  # the slope at exactly zero that explains its step, if one does
+    zeros: dict[str, list[int]] = field(default_factory=dict)  # epochs with an exact zero, by dtype
+    reasons: list[str] = field(default_factory=list)  # why not equivalent, most telling first
+    cause: dict[str, Any] | None = None  # what explains all of it: name, parameters, agrees_to
 
 
 def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
@@ -35,99 +69,84 @@ def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
             yield Case(own, "configured", family)
 
 
-def judge(case: Case, results: Sequence[dict[str, Any]], borrowed: str = "") -> Verdict:
-    """Hold what an implementation did (see `tasks.requests`) against the reference.
-
-    `borrowed` says which work of twolayer's own it passes off as its own, if any.
-    """
-    verdict, findings = _held(case, Trained.of(results))
-    if findings and verdict.reasons and not _cause(case, findings):
-        verdict.reasons = [*_other_reference(case, findings), *verdict.reasons]
-    verdict.reasons = [borrowed] * bool(borrowed) + verdict.reasons
+def judge(case: Case, result: Mapping[str, Any]) -> Verdict:
+    """Hold what came of a case's job (see `tasks.trainings`) against the reference."""
+    reference = case.reference
+    verdict = Verdict(case.run.name, case.family, case.start, reference.config.values())
+    if "results" not in result:
+        verdict.reasons = [f"does not train: {one_line(result['error'])}"]
+        return verdict
+    results = result["results"]
+    trained = Trained(*map(trajectory, results))
+    own = own_start(reference, trained, called=not results[0]["own_problem"])
+    errors = [one_line(each["error"]) for each in results if each["outcome"] not in FINISHED]
+    if errors:
+        verdict.reasons = [f"does not train: {errors[0]}", *own]
+    else:
+        findings = Findings(reference, trained)
+        verdict.float64, verdict.float32 = findings.float64, findings.float32
+        verdict.weights, verdict.weights_bound = findings.weights, findings.weights_bound
+        verdict.gradient, verdict.gradient_bound = findings.gradient, findings.gradient_bound
+        verdict.at_zero, verdict.zeros = findings.at_zero, findings.zeros
+        verdict.reasons = own or list(findings.reasons())
+        if verdict.reasons and not own and not _explained(verdict, findings):
+            verdict.reasons = [*_other_reference(findings), *verdict.reasons]
+    verdict.reasons = [result["borrowed"]] * bool(result["borrowed"]) + verdict.reasons
     verdict.equivalent = not verdict.reasons
     return verdict
-
-
-def _held(case: Case, trained: Trained) -> tuple[Verdict, Findings | None]:
-    """The verdict, and what may explain it: None if it did not train from the common start."""
-    verdict = Verdict(case.run.name, case.family, case.start, case.config.values())
-    own = own_start(trained, one_step(case, 1.0), one_step(case, 1.0, zero_unit=True))
-    if error := trained.error:
-        kind = "" if error["type"] == "ContractError" else f"{error['type']}: "
-        verdict.reasons = [f"does not train: {kind}{error['message']}", *own]
-        return verdict, None
-    verdict.at_zero = slope_at_zero(case, trained.zero_step.weights)
-    slope = 1.0 if verdict.at_zero is None else verdict.at_zero
-    exact, single = case.band(slope), case.band(slope, "float32")
-    verdict.float64 = compare(exact, trained.full.losses)
-    verdict.float32 = compare(single, trained.single.losses)
-    verdict.zeros = {"float64": exact.zeros, "float32": single.zeros}
-    first = one_step(case, slope)
-    verdict.gradient, verdict.gradient_bound = first.error(trained.step.weights), first.rounding
-    if exact.weights is not None:
-        verdict.weights = exact.weights.error(trained.full.weights)
-        verdict.weights_bound = max(FLOORS[exact.dtype], FACTOR * exact.weights.rounding)
-    gates = verdict.float64, verdict.float32
-    findings = Findings(case.config, verdict, *gates, first, trained)
-    verdict.reasons = own or list(findings.reasons())
-    return verdict, None if own else findings
 
 
 # --- why not
 
 
-def _other_reference(case: Case, findings: Findings) -> Iterator[str]:
+def _other_reference(findings: Findings) -> Iterator[str]:
     """What to write where the first update is another reference's."""
+    reference = findings.reference
     for family in () if findings.right_gradient else REFERENCES:
-        other = one_step(replace(case, family=family), 1.0)
-        if family != case.family and other.error(findings.trained.step.weights) < LIKE:
+        other = one_step(replace(reference, family=family))
+        if family != reference.family and other.error(findings.trained.step.weights) < LIKE:
             add = f'if {family} is meant, add REFERENCE = "{family}"'
             yield f"its first update is {family}'s; {add}"
 
 
-def _cause(case: Case, findings: Findings) -> bool:
+def _explained(verdict: Verdict, findings: Findings) -> bool:
     """Put one sentence in place of the reasons, if a hypothesis explains all of them."""
-    verdict, losses = findings.verdict, findings.trained.full.losses
-    for family, hypothesis in possible(findings):
-        altered = replace(case, family=family, hypothesis=hypothesis)
-        if not _near(altered, findings.trained):
+    trained = findings.trained
+    for altered, sentence, cause in possible(findings):
+        if not _near(altered, trained):
             continue
-        held, left = _held(altered, findings.trained)
-        if left is None or held.at_zero is None or not set(held.reasons) <= {*left.in_float32()}:
+        left = Findings(altered, trained)
+        gate, rest = left.float64, list(left.reasons())
+        if left.at_zero is None or not {*rest} <= {*left.in_float32()}:
             continue
-        gate = left.float64
-        finite = np.isfinite(altered.band(held.at_zero).losses).sum()
-        together = findings.diverged and finite == len(losses) - 1
-        least = FIRST if together or hypothesis.dtype == "float32" else gate.epochs
+        finite = np.isfinite(left.expected).sum()
+        together = findings.diverged and finite == len(trained.full.losses) - 1
+        least = FIRST if together or altered.config.dtype == "float32" else gate.epochs
         if gate.judged >= min(least, gate.epochs):
-            verdict.cause = {"name": hypothesis.name, "parameters": hypothesis.parameters}
-            verdict.cause["agrees_to"] = max(gate.deviations)
-            verdict.at_zero = held.at_zero
-            verdict.reasons = [_sentence(hypothesis, gate, together), *held.reasons]
+            worst = float(max(gate.deviations))
+            verdict.cause, verdict.at_zero = cause | {"agrees_to": worst}, left.at_zero
+            near = f"to {worst:.0e}" if worst else "exactly"
+            over = _epochs(gate, diverged=together)
+            verdict.reasons = [f"{sentence}: with that it agrees {near} {over}", *rest]
             return True
     return False
 
 
-def _sentence(hypothesis: Hypothesis, gate: Gate, diverged: bool) -> str:
-    epochs = f"over all {gate.epochs} epochs"
-    if gate.judged < gate.epochs:
-        then = "it diverges with it" if diverged else "rounding decides from there on"
-        epochs = f"over {gate.judged} epochs; {then}"
-    worst = max(gate.deviations)
-    near = f"to {worst:.0e}" if worst else "exactly"
-    return f"{hypothesis.sentence}: with that it agrees {near} {epochs}"
+def _epochs(gate: Gate, *, diverged: bool) -> str:
+    if gate.judged == gate.epochs:
+        return f"over all {gate.epochs} epochs"
+    then = "it diverges with it" if diverged else "rounding decides from there on"
+    return f"over {gate.judged} epochs; {then}"
 
 
-def _near(case: Case, trained: Trained) -> bool:
+def _near(altered: Reference, trained: Trained) -> bool:
     """Whether an altered reference has this first update, and is near the first losses."""
-    first = one_step(case, 1.0)
-    if not first.error(trained.step.weights) <= first.rounding:
+    first = one_step(altered)
+    if not first.error(trained.step.weights) <= first.bound:
         return False
     losses = trained.full.losses[:FIRST]
-    config = case.config.with_(epochs=len(losses))
-    altered = reference.train(config, case.family, alter=case.hypothesis.alter)
-    deviations = relative(losses, case.hypothesis.scale * altered.losses)
-    return bool(np.all(deviations < NEAR[case.hypothesis.dtype]))
+    expected = altered.with_(epochs=len(losses), dtype="float64").train().losses
+    return bool(np.all(relative(losses, expected) < NEAR[altered.config.dtype]))
 
 
 # --- as a table

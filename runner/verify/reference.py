@@ -18,9 +18,9 @@ SGD with momentum m (PyTorch's): v <- m v + g, w <- w - lr v, with v = g at a we
 Adam: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -29,8 +29,78 @@ from ..config.settings import Config
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 Arrays = list[np.ndarray]
-Gradients = list[np.ndarray | None]
-Betas = tuple[float, float]
+Named = dict[str, np.ndarray]
+
+Optimizer = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Of one weight: from its value and gradient to its value in the next step."""
+
+
+@dataclass
+class SGD:
+    """Gradient descent, with momentum as PyTorch defines it."""
+
+    cfg: Config
+    momentum: float | None = None  # in place of the config's
+    velocity: Any = 0.0
+
+    def __call__(self, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        if momentum := self.cfg.momentum if self.momentum is None else self.momentum:
+            self.velocity = gradient = momentum * self.velocity + gradient
+        return weight - self.cfg.lr * gradient
+
+
+@dataclass
+class Adam:
+    """Adam as published: epsilon is added after the correction for bias.
+
+    What programs make of it has another `epsilon`, adds that before the correction (`hat`: the
+    paper's epsilon-hat), or corrects for other `betas`: not at all where both are 0.
+    """
+
+    cfg: Config
+    epsilon: float = EPSILON
+    betas: tuple[float, float] = (BETA1, BETA2)
+    hat: bool = False
+    t: int = 0
+    m: Any = 0.0
+    v: Any = 0.0
+
+    def __call__(self, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        self.t += 1
+        self.m = BETA1 * self.m + (1 - BETA1) * gradient
+        self.v = BETA2 * self.v + (1 - BETA2) * gradient**2
+        first, second = (1 - beta**self.t for beta in self.betas)
+        epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
+        update: np.ndarray = self.m / first / (np.sqrt(self.v / second) + epsilon)
+        return weight - self.cfg.lr * update
+
+
+@dataclass
+class Changed:
+    """An optimizer that is given, in place of the gradient, what `change` makes of these."""
+
+    plain: Optimizer
+    change: "Change"
+    weight: Any = None
+    gradient: Any = None
+    last: Any = None  # the gradient of the step before; at first, this step's
+    total: Any = 0.0  # the sum of all gradients so far
+    step: int = -1
+
+    def __call__(self, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        self.step += 1
+        self.last = self.gradient if self.step else gradient
+        self.weight, self.gradient, self.total = weight, gradient, self.total + gradient
+        return self.plain(weight, self.change(self))
+
+
+Change = Callable[[Changed], np.ndarray]
+
+WEIGHTS = {"w1": "dh", "middle": "hh", "w2": "hk"}
+"""The layers' weights, with their axes: inputs d, hidden units h, outputs k."""
+
+Pass = tuple[str, np.ndarray, np.ndarray]
+"""A layer, its inputs a_(l-1) and its outputs z_l."""
 
 
 @dataclass
@@ -43,172 +113,112 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
-class Net:
-    """How the weights make up the layers: `bias` after each weight, `middle` layer or not."""
+class Reference:
+    """The program that implementations of a family are held to, with the settings of `config`."""
 
-    bias: bool
-    middle: bool
+    config: Config
+    family: str = "sgd"
     at_zero: float = 1.0
+    optimizer: Callable[[Config], Optimizer] | None = None  # in place of the family's
+    change: Change | None = None  # of the gradients that the optimizer is given
+    scale: float = 1.0  # what the losses are multiplied by
 
-    def layers(self, depth: int) -> list[int]:
-        """The index of the weight of each layer in turn, the middle one `depth` times."""
-        stride = 2 if self.bias else 1
-        return [0, *[stride] * depth, 2 * stride] if self.middle else [0, stride]
+    def with_(self, **settings: Any) -> Self:
+        """The same program with other settings."""
+        return replace(self, config=self.config.with_(**settings))
 
-    def forward(self, x: np.ndarray, weights: Arrays, depth: int) -> tuple[Arrays, Arrays]:
-        """Pre-activations z_1 … z_L and the inputs a_0 … a_(L-1) of the layers."""
-        inputs, outputs = [x], []
-        for layer in self.layers(depth):
-            z = inputs[-1] @ weights[layer]
-            if self.bias:
-                z = z + weights[layer + 1]
-            outputs.append(z)
-            inputs.append(np.maximum(z, 0))
-        return outputs, inputs[:-1]
+    def problem(self) -> tuple[np.ndarray, ...]:
+        """Data and starting weights."""
+        return self.config.problem(middle=self.family == "dynamic")
+
+    def weights(self) -> dict[str, str]:
+        """The names of its weights, each with its axes."""
+        weights = {}
+        for name, axes in WEIGHTS.items():
+            if name != "middle" or self.family == "dynamic":
+                weights[name] = axes
+                if self.config.bias:
+                    weights[f"bias of {name}"] = axes[1]
+        return weights
+
+    def new_optimizer(self) -> Optimizer:
+        """One for a weight."""
+        default = Adam if self.family == "adam" else SGD
+        plain = (self.optimizer or default)(self.config)
+        return Changed(plain, self.change) if self.change else plain
+
+    def layers(self) -> list[list[str]]:
+        """The layers that each step applies; the middle one 0 to 3 times, from its own stream."""
+        cfg = self.config
+        depths = np.random.default_rng([cfg.seed, 1]).integers(4, size=cfg.epochs)
+        middle = ["middle"] * (self.family == "dynamic")
+        return [["w1", *middle * depth, "w2"] for depth in depths.tolist()]
+
+    def forward(self, x: np.ndarray, weights: Named, layers: Sequence[str]) -> list[Pass]:
+        """Through all layers; the last outputs are y_pred."""
+        passes = []
+        for layer in layers:
+            z = x @ weights[layer]
+            if self.config.bias:
+                z = z + weights[f"bias of {layer}"]
+            passes.append((layer, x, z))
+            x = np.maximum(z, 0)
+        return passes
 
     def slope(self, z: np.ndarray) -> np.ndarray:
         """The derivative of max(z, 0), `at_zero` where z is 0."""
         return np.asarray(np.heaviside(z, np.asarray(self.at_zero, z.dtype)))
 
-    def backward(
-        self, outputs: Arrays, inputs: Arrays, y: np.ndarray, weights: Arrays, depth: int
-    ) -> Gradients:
-        """The gradient of the loss by weight; None for a layer that was not applied."""
-        gradients: Gradients = [None] * len(weights)
-        delta = 2 * (outputs[-1] - y)
-        for position, layer in reversed(list(enumerate(self.layers(depth)))):
-            _add(gradients, layer, inputs[position].T @ delta)
-            if self.bias:
-                _add(gradients, layer + 1, delta.sum(axis=0))
-            if position:
-                delta = (delta @ weights[layer].T) * self.slope(outputs[position - 1])
+    def backward(self, passes: Sequence[Pass], y: np.ndarray, weights: Named) -> Named:
+        """The gradient of the loss by each weight that was applied."""
+        gradients: dict[str, Any] = {}
+        delta = 2 * (passes[-1][2] - y)
+        for layer, x, z in reversed(passes):
+            if z is not passes[-1][2]:
+                delta = delta * self.slope(z)
+            gradients[layer] = gradients.get(layer, 0) + x.T @ delta
+            if self.config.bias:
+                bias = f"bias of {layer}"
+                gradients[bias] = gradients.get(bias, 0) + delta.sum(axis=0)
+            if x is not passes[0][1]:
+                delta = delta @ weights[layer].T
         return gradients
 
+    def train(
+        self, *, permutation: int | None = None, problem: Sequence[np.ndarray] | None = None
+    ) -> Trajectory:
+        """Train on the config's problem, or another in the same layout, in the config's dtype.
 
-def _add(gradients: Gradients, index: int, term: np.ndarray) -> None:
-    so_far = gradients[index]
-    gradients[index] = term if so_far is None else so_far + term
+        `permutation` seeds a random order of examples, inputs, hidden units and outputs: the same
+        program in exact arithmetic, with every sum taken in another order.
+        """
+        names, orders = self.weights(), self._orders(permutation)
+        axes = ["nd", "nk", *names.values()]
+        x, y, *start = _reordered(problem or self.problem(), axes, orders)
+        weights = dict(zip(names, start, strict=True))
+        optimizers = {name: self.new_optimizer() for name in names}
+        losses, zeros = np.empty(self.config.epochs), []
+        with np.errstate(all="ignore"):  # a run may diverge; its losses say so
+            for epoch, layers in enumerate(self.layers()):
+                passes = self.forward(x, weights, layers)
+                losses[epoch] = np.square(passes[-1][2] - y).sum()
+                if any((z == 0).any() for _, _, z in passes[:-1]):
+                    zeros.append(epoch)
+                for name, gradient in self.backward(passes, y, weights).items():
+                    weights[name] = optimizers[name](weights[name], gradient)
+            losses *= self.scale
+        back = {axis: np.argsort(order) for axis, order in orders.items()}
+        return Trajectory(losses, _reordered(weights.values(), axes[2:], back), zeros)
 
-
-class Optimizer:
-    """Updates each weight that has a gradient; keeps what it needs of the steps before."""
-
-    def step(self, weights: Arrays, gradients: Gradients) -> None:
-        """Put the weights of the next step in their list."""
-        for i, gradient in enumerate(gradients):
-            if gradient is not None:
-                weights[i] = self.updated(i, weights[i], gradient)
-
-    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        """The weight of number `i` after a step."""
-        raise NotImplementedError
-
-
-class SGD(Optimizer):
-    """Gradient descent, with momentum as PyTorch defines it."""
-
-    def __init__(self, lr: float, momentum: float = 0.0) -> None:
-        self.lr, self.momentum = lr, momentum
-        self.velocity: dict[int, np.ndarray] = {}
-
-    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        if self.momentum:
-            if i in self.velocity:
-                gradient = self.momentum * self.velocity[i] + gradient
-            self.velocity[i] = gradient
-        return weight - self.lr * gradient
-
-
-class Adam(Optimizer):
-    """Adam as published: epsilon is added after the correction for bias.
-
-    What programs make of it has another `epsilon`, adds that before the correction (`hat`: the
-    paper's epsilon-hat), or corrects for other `betas`: not at all where both are 0.
-    """
-
-    def __init__(
-        self, lr: float, epsilon: float = EPSILON, betas: Betas = (BETA1, BETA2), hat: bool = False
-    ) -> None:
-        self.lr, self.epsilon, self.betas, self.hat = lr, epsilon, betas, hat
-        self.moments: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}
-
-    def updated(self, i: int, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        t, m, v = self.moments.get(i, (0, np.zeros_like(gradient), np.zeros_like(gradient)))
-        t, m = t + 1, BETA1 * m + (1 - BETA1) * gradient
-        v = BETA2 * v + (1 - BETA2) * gradient**2
-        self.moments[i] = (t, m, v)
-        first, second = (1 - beta**t for beta in self.betas)
-        epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
-        return weight - self.lr * (m / first / (np.sqrt(v / second) + epsilon))
+    def _orders(self, seed: int | None) -> Named:
+        """An order along each axis (n is that of the examples); None leaves them as they are."""
+        cfg, rng = self.config, np.random.default_rng(seed)
+        sizes = {"n": cfg.N, "d": cfg.D_in, "h": cfg.H, "k": cfg.D_out}
+        shuffled = np.arange if seed is None else rng.permutation
+        return {axis: shuffled(size) for axis, size in sizes.items()}
 
 
-def depths(cfg: Config) -> np.ndarray:
-    """(epochs,) How often dynamic_net applies its middle layer: 0 to 3, from its own stream."""
-    return np.random.default_rng([cfg.seed, 1]).integers(4, size=cfg.epochs)
-
-
-def train(
-    cfg: Config,
-    family: str = "sgd",
-    *,
-    at_zero: float = 1.0,
-    permutation: int | None = None,
-    problem: Sequence[np.ndarray] | None = None,
-    alter: Callable[[Config, Optimizer], Optimizer] | None = None,
-) -> Trajectory:
-    """Train the reference of a family on a config's problem, in the config's dtype.
-
-    `permutation` seeds a random order of examples, inputs, hidden units and outputs: the same
-    program in exact arithmetic, with every sum taken in another order. `problem` stands in for
-    `cfg.problem`, in the same layout. `alter` puts another optimizer in place of the family's.
-    """
-    middle = family == "dynamic"
-    x, y, *weights = problem if problem is not None else cfg.problem(middle=middle)
-    order = Order(cfg, permutation)
-    x, y, weights = order.shuffle(x, y, weights)
-    net = Net(cfg.bias, middle, at_zero)
-    plain = Adam(cfg.lr) if family == "adam" else SGD(cfg.lr, cfg.momentum)
-    optimizer = alter(cfg, plain) if alter else plain
-    plan = depths(cfg) if middle else np.zeros(cfg.epochs, int)
-    result = Trajectory(np.empty(cfg.epochs), weights)
-    with np.errstate(all="ignore"):  # a run may diverge; its losses say so
-        for epoch, depth in enumerate(plan):
-            outputs, inputs = net.forward(x, weights, int(depth))
-            result.losses[epoch] = np.square(outputs[-1] - y).sum()
-            if any((z == 0).any() for z in outputs[:-1]):
-                result.zeros.append(epoch)
-            optimizer.step(weights, net.backward(outputs, inputs, y, weights, int(depth)))
-    result.weights = order.restore(weights)
-    return result
-
-
-class Order:
-    """An order of examples, inputs, hidden units and outputs; None leaves them as they are."""
-
-    def __init__(self, cfg: Config, seed: int | None) -> None:
-        rng = np.random.default_rng(seed)
-        shuffled = rng.permutation if seed is not None else np.arange
-        sizes = (cfg.N, cfg.D_in, cfg.H, cfg.D_out)
-        self.rows, self.d_in, self.h, self.d_out = (shuffled(size) for size in sizes)
-        self.bias = cfg.bias
-
-    def _axes(self, count: int) -> list[tuple[np.ndarray, ...]]:
-        """The orders along the axes of each weight."""
-        layers = count // (2 if self.bias else 1)
-        ends = [self.d_in, *[self.h] * (layers - 1), self.d_out]
-        axes: list[tuple[np.ndarray, ...]] = []
-        for before, after in pairwise(ends):
-            axes += [(before, after), (after,)] if self.bias else [(before, after)]
-        return axes
-
-    def shuffle(
-        self, x: np.ndarray, y: np.ndarray, weights: Arrays
-    ) -> tuple[np.ndarray, np.ndarray, Arrays]:
-        """Data and weights in this order."""
-        moved = [w[np.ix_(*a)] for w, a in zip(weights, self._axes(len(weights)), strict=True)]
-        return x[np.ix_(self.rows, self.d_in)], y[np.ix_(self.rows, self.d_out)], moved
-
-    def restore(self, weights: Arrays) -> Arrays:
-        """Weights of this order in the original one."""
-        axes = self._axes(len(weights))
-        return [w[np.ix_(*map(np.argsort, a))] for w, a in zip(weights, axes, strict=True)]
+def _reordered(arrays: Iterable[np.ndarray], axes: Iterable[str], orders: Named) -> Arrays:
+    """Arrays in new orders along their axes."""
+    pairs = zip(arrays, axes, strict=True)
+    return [array[np.ix_(*(orders[axis] for axis in names))] for array, names in pairs]

@@ -5,7 +5,7 @@ they were computed in, so only the reference is trained again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from ..errors import UserError
 from ..results.record import Record
 from ..results.store import whole
 from . import bounds
-from .evidence import Gate
+from .bounds import Gate
+from .reference import Reference
 
 WORK = 6e11  # floating-point operations that the reference may take in all: about half a minute
 STEP_WORK, NUMBER_WORK = 1e6, 1e3  # the same of a step, however small, and of a number to draw
@@ -48,8 +49,7 @@ class Judged:
         """(epoch, deviation / bound) where that is highest in each stretch of epochs."""
         if self.gate is None:
             return []
-        ratios = np.asarray(self.gate.deviations) / np.asarray(self.gate.band)
-        ratios = np.clip(ratios, LOWEST, HIGHEST)
+        ratios = np.clip(self.gate.ratios, LOWEST, HIGHEST)
         parts = np.array_split(np.arange(len(ratios)), min(POINTS, len(ratios)))
         epochs = [int(part[np.argmax(ratios[part])]) for part in parts]
         return [(float(epoch), float(ratios[epoch])) for epoch in epochs]
@@ -57,77 +57,66 @@ class Judged:
 
 def judge(runs: Sequence[Record]) -> list[Judged]:
     """Hold the losses of each run to the reference, as far as that takes no more than WORK."""
-    left = WORK
-    paid: set[tuple[Config, str]] = set()
-    judged = []
-    for run in runs:
-        record = whole(run)
-        verdict = _settings(record)
-        if not isinstance(verdict, Judged):
-            config, family, changed = verdict
-            work = 0.0 if (config, family) in paid else (FEW + 1) * _work(config, family)
-            verdict = Judged(why_not=TOO_LONG)
-            if work <= left:
-                left -= work
-                paid.add((config, family))
-                verdict = _judged(record.losses, config, family, changed=changed)
-        judged.append(verdict)
-    return judged
+    paid: dict[Reference, float] = {}
+    return [_judged(whole(run), paid) for run in runs]
 
 
-def _settings(record: Record) -> tuple[Config, str, bool] | Judged:
-    """What the reference has to do with, its family, and whether the source has changed since."""
+def _judged(record: Record, paid: dict[Reference, float]) -> Judged:
+    try:
+        reference, changed = _reference(record)
+    except UserError as error:
+        return Judged(why_not=str(error))
+    family = reference.family
+    if sum((paid | {reference: _work(reference)}).values()) > WORK:
+        return Judged(why_not=TOO_LONG)
+    paid[reference] = _work(reference)
+    for permutations in (FEW, bounds.PERMUTATIONS):
+        gate, at_zero = _gate(np.asarray(record.losses), reference, permutations)
+        if gate.inside:
+            break
+    why_not = "" if gate.judged else "rounding alone decides its losses from the start"
+    if changed and not gate.inside:
+        why_not = "its source has changed since, and with it perhaps its family"
+    return Judged(family, why_not=why_not) if why_not else Judged(family, gate, at_zero)
+
+
+def _reference(record: Record) -> tuple[Reference, bool]:
+    """What it is held to, and whether its source has changed since; UserError says why not."""
     if not record.losses:
-        return Judged(why_not="it has no losses")
+        raise UserError("it has no losses")
     try:
         name = record.source if record.source.endswith(".py") else record.impl
         implementation = catalogue.find(name)
         changed = implementation.sources.sha256 != record.source_sha256
-        config = Config(**record.config)
-    except UserError:
-        return Judged(why_not="its source is not here any more")
-    except (TypeError, ValueError):
-        return Judged(why_not="its settings are not those of this twolayer")
-    try:
-        family = implementation.reference
     except UserError as error:
-        return Judged(why_not=str(error))
-    alike = config.with_(log_every=1, device="cpu", threads="auto")  # these make no difference
-    return alike.with_(epochs=len(record.losses)), family, changed
+        raise UserError("its source is not here any more") from error
+    try:
+        config = Config(**record.config)
+    except (TypeError, ValueError) as error:
+        raise UserError("its settings are not those of this twolayer") from error
+    reference = Reference(config.with_(epochs=len(record.losses)), implementation.reference)
+    alike = reference.with_(log_every=1, device="cpu", threads="auto")  # these make no difference
+    return alike, changed
 
 
-def _work(config: Config, family: str) -> float:
-    """About the operations of a training: six for each example and weight in a step."""
-    middle = config.H if family == "dynamic" else 0
+def _work(reference: Reference) -> float:
+    """About the operations to train a few: six for each example and weight in a step."""
+    config = reference.config
+    middle = config.H if reference.family == "dynamic" else 0
     step = 6.0 * config.N * config.H * (config.D_in + config.D_out + middle) + STEP_WORK
-    return NUMBER_WORK * config.N * (config.D_in + config.D_out) + config.epochs * step
+    numbers = NUMBER_WORK * config.N * (config.D_in + config.D_out)
+    return (FEW + 1) * (numbers + config.epochs * step)
 
 
-def _judged(losses: list[float], config: Config, family: str, *, changed: bool) -> Judged:
-    for permutations in (FEW, bounds.PERMUTATIONS):
-        gate, at_zero = _gate(np.asarray(losses), config, family, permutations)
-        if gate.inside:
-            break
-    if changed and not gate.inside:
-        why = "its source has changed since, and with it perhaps its family"
-        return Judged(family, why_not=why)
-    if not gate.judged:
-        return Judged(family, why_not="rounding alone decides its losses from the start")
-    return Judged(family, gate, at_zero)
-
-
-def _gate(
-    losses: np.ndarray, config: Config, family: str, permutations: int
-) -> tuple[Gate, float | None]:
+def _gate(losses: np.ndarray, reference: Reference, permutations: int) -> tuple[Gate, float | None]:
     """Against the slope at 0 that fits best; only where a 0 came up does it matter."""
-    gates: list[tuple[Gate, float]] = []
-    met = False
+    gates, met = {}, False
     for slope in SLOPES:
-        band = bounds.band(config, family, slope, permutations=permutations)
-        gate = bounds.compare(band, losses)
-        gates.append((gate, slope))
-        met = met or any(epoch < gate.judged for epoch in band.zeros)
-        if gate.inside or not any(epoch < (gate.departs or 0) for epoch in band.zeros):
+        band = bounds.band(replace(reference, at_zero=slope), permutations)
+        gate = gates[slope] = Gate(band, losses)
+        zero = min(band.zeros, default=gate.epochs)
+        met = met or zero < gate.judged
+        if gate.departs is None or gate.departs <= zero:
             break
-    gate, slope = max(gates, key=lambda each: (each[0].inside, each[0].departs or 0))
-    return gate, slope if met else None
+    best = max(gates, key=lambda slope: (gates[slope].inside, gates[slope].departs or 0))
+    return gates[best], best if met else None

@@ -18,8 +18,8 @@ from ..training.tasks import borrowed
 from ..training.worker import Leash, Send
 
 
-def requests(cfg: Config) -> list[dict[str, Any]]:
-    """The trainings that a verdict needs.
+def job(cfg: Config) -> dict[str, Any]:
+    """What to change in the job of a run, so that its process does the trainings of a verdict.
 
     In float64 and float32; one step of learning rate 1, whose update is the gradient; the same
     from weights that put the first hidden unit at exactly 0.
@@ -27,7 +27,9 @@ def requests(cfg: Config) -> list[dict[str, Any]]:
     exact, single = (cfg.with_(dtype=dtype) for dtype in ("float64", "float32"))
     step = exact.with_(epochs=1, lr=1.0).values()
     plain = [{"config": values} for values in (exact.values(), single.values(), step)]
-    return [*plain, {"config": step, "zero_unit": True}]
+    requests = [*plain, {"config": step, "zero_unit": True}]
+    task, device = "twolayer.verify.tasks:trainings", cfg.device
+    return {"task": task, "requests": requests, "device": device}
 
 
 def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:

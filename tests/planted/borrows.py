@@ -4,7 +4,7 @@
 def train(cfg):
     from twolayer.verify import reference
 
-    done = reference.train(cfg, problem=cfg.problem())
+    done = reference.Reference(cfg).train(problem=cfg.problem())
     for step in cfg.steps():
         yield float(done.losses[step])
     return done.weights

@@ -18,7 +18,7 @@ from twolayer.report.chart import HUES, looks
 from twolayer.report.material import gather
 from twolayer.results.record import Record
 from twolayer.results.store import Store
-from twolayer.verify import reference
+from twolayer.verify.reference import Reference
 
 SIZES = {"N": 8, "H": 4, "D_in": 5, "D_out": 2, "epochs": 20, "log_every": 10}
 
@@ -219,7 +219,7 @@ def test_two_runs_of_one_implementation_are_told_apart_by_their_settings(store):
 def trained(dtype="float64", **settings):
     """The losses that a right implementation gets, its sums in an order of its own."""
     config = Config(**SIZES | {"lr": 1e-3, "dtype": dtype} | settings)
-    return [float(loss) for loss in reference.train(config, permutation=99).losses]
+    return [float(loss) for loss in Reference(config).train(permutation=99).losses]
 
 
 def verdicts(store):

@@ -19,7 +19,8 @@ from twolayer.config import catalogue
 from twolayer.config.plan import Run
 from twolayer.errors import UserError
 from twolayer.verify import judging as verify
-from twolayer.verify import reference, tasks
+from twolayer.verify import tasks
+from twolayer.verify.reference import Reference
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,8 +42,9 @@ def case(name: str, cfg: Config, family: str) -> verify.Case:
 @functools.cache
 def verdict_on(train, cfg: Config, family: str, name: str = "numpy_manual") -> verify.Verdict:
     each = case(name, cfg, family)
-    requests = tasks.requests(each.config)
-    return verify.judge(each, [tasks.train_once(train, request) for request in requests])
+    requests = tasks.job(each.reference.config)["requests"]
+    results = [tasks.train_once(train, request) for request in requests]
+    return verify.judge(each, {"results": results, "borrowed": ""})
 
 
 def built_in(name: str, cfg: Config) -> verify.Verdict:
@@ -58,16 +60,18 @@ def built_in(name: str, cfg: Config) -> verify.Verdict:
 @pytest.mark.parametrize("depth", [None, 0, 1, 3])
 def test_gradients_against_finite_differences(bias: bool, depth: int | None) -> None:
     cfg = BASE.with_(bias=bias, init="uniform")
-    x, y, *weights = cfg.problem(middle=depth is not None)
-    net = reference.Net(bias, depth is not None)
+    net = Reference(cfg, "sgd" if depth is None else "dynamic")
+    x, y, *arrays = net.problem()
+    weights = dict(zip(net.weights(), arrays, strict=True))
+    layers = ["w1", *["middle"] * (depth or 0), "w2"]
 
     def loss() -> float:
-        return float(np.square(net.forward(x, weights, depth or 0)[0][-1] - y).sum())
+        return float(np.square(net.forward(x, weights, layers)[-1][2] - y).sum())
 
-    outputs, inputs = net.forward(x, weights, depth or 0)
-    gradients = net.backward(outputs, inputs, y, weights, depth or 0)
+    gradients = net.backward(net.forward(x, weights, layers), y, weights)
     rng = np.random.default_rng(0)
-    for weight, gradient in zip(weights, gradients, strict=True):
+    for name, weight in weights.items():
+        gradient = gradients.get(name)
         direction = rng.standard_normal(weight.shape)
         centre = weight.copy()
         weight += 1e-6 * direction
@@ -84,15 +88,16 @@ def test_torch_agrees_that_the_loss_has_these_gradients(bias: bool) -> None:
 
     cfg = BASE.with_(bias=bias, init="uniform", N=3, H=4, D_in=3, D_out=2)
     x, y, *weights = cfg.problem()
-    net = reference.Net(bias, middle=False)
+    net = Reference(cfg)
 
     class Loss(torch.autograd.Function):
         @staticmethod
         def forward(ctx, *tensors):
-            arrays = [tensor.detach().numpy() for tensor in tensors]
-            outputs, inputs = net.forward(x, arrays, 0)
-            ctx.gradients = net.backward(outputs, inputs, y, arrays, 0)
-            return torch.tensor(np.square(outputs[-1] - y).sum())
+            arrays = dict(zip(net.weights(), map(torch.Tensor.numpy, tensors), strict=True))
+            passes = net.forward(x, arrays, ["w1", "w2"])
+            gradients = net.backward(passes, y, arrays)
+            ctx.gradients = [gradients[name] for name in arrays]
+            return torch.tensor(np.square(passes[-1][2] - y).sum())
 
         @staticmethod
         def backward(ctx, grad):
@@ -104,7 +109,7 @@ def test_torch_agrees_that_the_loss_has_these_gradients(bias: bool) -> None:
 
 @pytest.mark.parametrize(("at_zero", "passed"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
 def test_slope_at_zero_is_what_was_asked_for(at_zero: float, passed: float) -> None:
-    net = reference.Net(bias=False, middle=False, at_zero=at_zero)
+    net = Reference(BASE, at_zero=at_zero)
     assert net.slope(np.array([-1.0, 0.0, 2.0])).tolist() == [0.0, passed, 1.0]
 
 
@@ -112,20 +117,19 @@ def test_slope_at_zero_is_what_was_asked_for(at_zero: float, passed: float) -> N
 @pytest.mark.parametrize("bias", [False, True])
 def test_permuted_runs_are_the_same_program(family: str, bias: bool) -> None:
     cfg = BASE.with_(bias=bias, init="uniform", momentum=0.0 if family == "adam" else 0.9)
-    straight = reference.train(cfg, family)
+    net = Reference(cfg, family)
+    straight = net.train()
     for seed in range(3):
-        permuted = reference.train(cfg, family, permutation=seed)
+        permuted = net.train(permutation=seed)
         np.testing.assert_allclose(permuted.losses, straight.losses, rtol=1e-11)
         for one, other in zip(permuted.weights, straight.weights, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 def test_permuted_runs_take_their_sums_in_another_order() -> None:
-    straight = reference.train(BASE)
-    assert any(
-        (reference.train(BASE, permutation=seed).losses != straight.losses).any()
-        for seed in range(3)
-    )
+    net = Reference(BASE)
+    straight = net.train().losses
+    assert any((net.train(permutation=seed).losses != straight).any() for seed in range(3))
 
 
 # --- the gate can fail
