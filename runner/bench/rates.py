@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import machine
 from ..config import frameworks
-from ..training.worker import Leash, Send
+from ..training.worker import Task
 from .blocks import BLOCK_US, barrier
 
 SIDE = {"cpu": 1024, "cuda": 8192, "mps": 4096}  # rows of the square matrices multiplied
@@ -18,11 +18,12 @@ BLOCKS = 3
 Calls = tuple[Callable[[], Any], Callable[[], Any]]  # a matrix product, and a copy
 
 
-def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+def measure_rates(task: Task) -> dict[str, Any]:
     """The best rates of some blocks: `matmul_gflops`, and `copy_gb_s` (read and written).
 
     With the framework of the job, or with NumPy if that is none of PROBES.
     """
+    job = task.job
     by = job["framework"] if job["framework"] in PROBES else "numpy"
     device, dtype = frameworks.resolve_device(job["config"]["device"], by), job["config"]["dtype"]
     kind, itemsize = device.partition(":")[0], np.dtype(dtype).itemsize

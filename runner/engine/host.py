@@ -25,7 +25,8 @@ import time
 import warnings
 from collections.abc import Iterator
 
-from ..training.pipes import send
+from ..training import worker
+from ..training.worker import send
 
 PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
 
@@ -36,7 +37,7 @@ def main() -> None:
     adopt_orphans()
     with leaving_with(control):
         imports = import_all(sys.argv[1:])
-    from ..training import tasks, worker  # noqa: F401 (what most forks need, imported once)
+    from ..training import tasks  # noqa: F401 (what most forks need, imported once)
 
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page that holds an object

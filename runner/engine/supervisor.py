@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import error_data
-from ..training.pipes import STOP, split, write_all
+from ..training.worker import split, write_all
 from .hosts import HostProcess, Hosts
 from .job import Job
 
@@ -122,7 +122,7 @@ class Supervised:
             clock = time.monotonic()
             if not self.stopping and (cancelled.is_set() or clock > self.deadline):
                 self.stopping = "interrupted" if cancelled.is_set() else "timeout"
-                write_all(self.commands, STOP + self.stopping.encode() + b"\n")
+                write_all(self.commands, f"{self.stopping}\n".encode())
                 kill_at = clock + GRACE_S
             if clock > kill_at:
                 self.let_go()

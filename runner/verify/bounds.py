@@ -46,8 +46,8 @@ class Case:
 
     def job(self) -> dict[str, Any]:
         """What to change in the job of a run, so that its process does these trainings."""
-        requests, device = tasks.requests(self.config), self.config.device
-        return {"task": "twolayer.verify.tasks:trainings", "requests": requests, "device": device}
+        requests = tasks.requests(self.config)
+        return {"task": "twolayer.verify.tasks:trainings", "requests": requests}
 
 
 @dataclass(frozen=True)
