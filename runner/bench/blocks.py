@@ -8,7 +8,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -18,9 +18,18 @@ import numpy as np
 from ..config import frameworks
 from ..config.settings import SIZES, Config
 from ..errors import error_data
-from ..training.contract import MOST_AHEAD, Call, ContractError, Train, count, numbers, out_of_step
+from ..training.contract import (
+    MOST_AHEAD,
+    Call,
+    ContractError,
+    Steps,
+    Train,
+    count,
+    numbers,
+    out_of_step,
+)
 from ..training.loop import as_floats
-from ..training.tasks import load
+from ..training.tasks import load_task
 from ..training.worker import Task, peak_bytes, status_bytes
 
 BLOCK_US = 20_000  # the least length of a block: the clock and an interrupt are nothing beside it
@@ -50,7 +59,7 @@ class BlockTimer:
     shares: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
 
-    def steps(self) -> Iterator[int]:
+    def steps(self) -> Steps:
         """The steps, counted from 0; as many as it takes."""
         self.began_ns = time.perf_counter_ns()
         gc.disable()
@@ -116,7 +125,7 @@ def usage_ns() -> np.ndarray:
 
 def measure_blocks(task: Task) -> dict[str, Any]:
     """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
-    job, (module, import_s, cfg) = task.job, load(task)
+    job, (module, import_s, cfg) = task.job, load_task(task)
 
     def timed(cfg: Config, blocks: int, warmup_s: float) -> dict[str, Any]:
         timer = BlockTimer(blocks, warmup_s, barrier(cfg.device))
@@ -146,7 +155,7 @@ def time_blocks(train: Train, cfg: Config, timer: BlockTimer) -> dict[str, Any]:
 
     Raises what training raises, and ContractError if it breaks the contract.
     """
-    call = Call(train, cfg, timer.steps)
+    call = Call(train, cfg, timer.steps())
     begun = time.perf_counter_ns()
     # As `twolayer run` does: a loss on the CPU is taken at once, another is not waited for.
     take: Callable[[Any], Any] = numbers if cfg.device == "cpu" else lambda loss: (loss,)
@@ -156,7 +165,7 @@ def time_blocks(train: Train, cfg: Config, timer: BlockTimer) -> dict[str, Any]:
         timer.yielded += count(loss)
     if timer.stopped:
         return {"outcome": timer.stopped}
-    call.check_pulled(timer.began_ns)
+    call.check_pulled()
     diverged = not all(map(math.isfinite, as_floats(taken)))
     if not timer.shares:
         if diverged:  # it looks at its losses itself

@@ -25,8 +25,7 @@ import time
 import warnings
 from collections.abc import Iterator
 
-from ..training import worker
-from ..training.worker import send
+from ..training.worker import send, work
 
 PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
 
@@ -45,7 +44,7 @@ def main() -> None:
     pipes = Host(control).serve()
     if pipes:  # only ever true in a forked child
         commands, events, log = pipes
-        worker.work(commands, events, log, imports)
+        work(commands, events, log, imports)
     os._exit(0)  # nothing here needs a framework's slow farewell
 
 

@@ -1,7 +1,4 @@
-"""The contract as executable rules: for `twolayer check`, and for anybody's tests.
-
-CONTRIBUTING shows how a test suite of your own calls them.
-"""
+"""The contract as executable rules: for `twolayer check`, and for any test suite (CONTRIBUTING)."""
 
 import sys
 from collections.abc import Callable
@@ -12,21 +9,28 @@ from typing import Any
 import numpy as np
 
 from ..config.settings import Config
-from .contract import ATTACHED, MOST_AHEAD, Arrays, Call, ContractError, Train, numbers
+from .contract import (
+    ATTACHED,
+    MOST_AHEAD,
+    Arrays,
+    Call,
+    ContractError,
+    Steps,
+    Train,
+    numbers,
+    out_of_step,
+)
 from .loop import Clock, as_floats, computed_dtype
 
 SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
-"""The problem that the rules train on, unless they are given another."""
-
 NOT_TRIED = "not tried"
 
 SWITCHES = (
     *("numpy:geterr", "torch:is_grad_enabled", "torch:get_default_dtype"),
     *("torch:get_num_threads", "tensorflow:executing_eagerly"),
 )
-
+# They seed the random generators that an implementation must not draw from.
 GENERATORS = ("random:seed", "numpy:random.seed", "torch:manual_seed", "tensorflow:random.set_seed")
-"""Seed the random generators that an implementation must not draw from."""
 
 
 def _of_loaded(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
@@ -50,17 +54,13 @@ class Trace:
         self.yielded: list[Any] = []  # the losses as they are at the end
         self.at_once: list[float] = []  # the losses as they were when yielded
         self.states = [global_state()]  # before the run, at each loss, and after it
-        self.call = Call(train, cfg, self.clock.steps, self._keep)
+        self.call = Call(train, cfg, self.clock.steps(), self.problems.append)
         for loss in self.call.losses():
             self.yielded.append(loss)
             self.at_once += numbers(loss)
             self.states.append(global_state())
             self.clock.yielded = len(self.at_once)
         self.states.append(global_state())
-
-    def _keep(self, arrays: Arrays) -> Arrays:
-        self.problems.append(arrays)
-        return arrays
 
     def bits(self) -> list[bytes]:
         """Losses and weights as bytes; what is not weights is left to the rule on weights."""
@@ -85,9 +85,11 @@ def _no_global_state(run: Trace) -> None:
 
 
 def _pulls_as_it_goes(run: Trace) -> None:
-    longer = run.cfg.with_(epochs=2 * MOST_AHEAD)
-    clock = Clock(longer.epochs, waits=True, most_ahead=MOST_AHEAD)
-    losses = Call(run.train, longer, clock.steps).losses()
+    def steps() -> Steps:
+        yield from range(MOST_AHEAD)
+        raise out_of_step(MOST_AHEAD, 0)
+
+    losses = Call(run.train, run.cfg.with_(epochs=2 * MOST_AHEAD), steps()).losses()
     next(losses, None)
     losses.close()
 
@@ -107,7 +109,7 @@ def _problem_unchanged(run: Trace) -> None:
         middle = len(arrays) > len(run.cfg.problem())
         fresh = run.cfg.problem(middle=middle)
         for index, (now, before) in enumerate(zip(arrays, fresh, strict=True)):
-            if now.shape != before.shape or now.tobytes() != before.tobytes():
+            if not np.array_equal(now, before):
                 raise ContractError(
                     f"it changes the arrays of cfg.problem() (number {index}); train on copies"
                 )
@@ -162,7 +164,7 @@ RULES = (
     Rule(
         "steps",
         "it pulls its steps from cfg.steps()",
-        lambda run: run.call.check_pulled(run.clock.pulled),
+        lambda run: run.call.check_pulled(),
     ),
     Rule("ahead", "it pulls a step only when it is about to do it", _pulls_as_it_goes),
     Rule(
@@ -180,23 +182,18 @@ RULES = (
 
 
 def check(train: Train, cfg: Config = SMALL) -> dict[str, str]:
-    """Try every rule; returns a sentence by the rule's name if it is broken, else nothing.
-
-    If it does not even run, the rule on generators says why, and no other is tried.
-    """
+    """Try every rule; by its name, a sentence that says how it is broken, or nothing."""
     try:
         run = Trace(train, cfg)
     except Exception as error:
         return dict.fromkeys(map(str, RULES), NOT_TRIED) | {"generator": _complaint(error)}
-    return {rule.name: _broken(rule, run) for rule in RULES}
-
-
-def _broken(rule: Rule, run: Trace) -> str:
-    try:
-        rule.judge(run)
-    except Exception as error:
-        return _complaint(error)
-    return ""
+    verdicts = dict.fromkeys(map(str, RULES), "")
+    for rule in RULES:
+        try:
+            rule.judge(run)
+        except Exception as error:
+            verdicts[rule.name] = _complaint(error)
+    return verdicts
 
 
 def _complaint(error: Exception) -> str:

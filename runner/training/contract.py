@@ -1,8 +1,4 @@
-"""The contract of an implementation in words: what breaks a rule raises the rule's sentence.
-
-Training, benchmarks and `check` use the same sentences, which name the line of the
-implementation that is to blame.
-"""
+"""The contract of an implementation in words: what breaks a rule raises the rule's sentence."""
 
 import ast
 import contextlib
@@ -20,9 +16,9 @@ from ..errors import UserError, listed
 
 Train = Callable[[Config], Iterator[Any]]
 Arrays = tuple[np.ndarray, ...]
+Steps = Generator[int, None, None]
 
-MOST_AHEAD = 10_000
-"""How many steps may be pulled before the losses of those before have come: a compiled chunk."""
+MOST_AHEAD = 10_000  # steps may be pulled before their losses have come: a compiled chunk
 
 ATTACHED = (
     "its losses are attached to their graph, which keeps every step in memory; yield loss.detach()"
@@ -81,34 +77,36 @@ def out_of_step(pulled: int, yielded: int, *, ended: bool = False) -> ContractEr
 
 
 class Call:
-    """One call of `train`, whose cfg.steps() is `steps`; cfg.problem() goes through `problem`."""
+    """One call of `train`, whose cfg.steps() is `steps`; `problem` may change what it draws."""
 
     def __init__(
         self,
         train: Train,
         cfg: Config,
-        steps: Callable[[], Iterator[int]],
-        problem: Callable[[Arrays], Arrays] = lambda arrays: arrays,
+        steps: Steps,
+        problem: Callable[[Arrays], None] = lambda arrays: None,
     ) -> None:
-        self.train, self.plain = train, cfg
+        self.train, self.plain, self.steps = train, cfg, steps
         self.cfg = copy(cfg)
         self.shapes: list[list[tuple[int, ...]]] = []  # of the weights, each time they were drawn
         self.returned: Any = None
-        begun = False
 
-        def once() -> Iterator[int]:
-            nonlocal begun
-            if begun:
+        def once() -> Steps:
+            if self.begun():
                 raise ContractError("cfg.steps() may be called only once")
-            begun = True
-            return steps()
+            return steps
 
         def draw(*, middle: bool = False) -> Arrays:
             arrays = cfg.problem(middle=middle)
             self.shapes.append([array.shape for array in arrays[2:]])
-            return problem(arrays)
+            problem(arrays)
+            return arrays
 
         vars(self.cfg).update(steps=once, problem=draw)  # these stand before the class's methods
+
+    def begun(self) -> bool:
+        """Whether a step was pulled."""
+        return inspect.getgeneratorstate(self.steps) != inspect.GEN_CREATED
 
     def losses(self) -> Generator[Any, None, None]:
         """What it yields; at the end, `returned` is set. Raises ContractError if it can't be."""
@@ -125,17 +123,16 @@ class Call:
             )
         self.returned = yield from generator
 
-    def check_pulled(self, pulled: int) -> None:
+    def check_pulled(self) -> None:
         """Raise ContractError if no step was pulled."""
-        if pulled:
+        if self.begun():
             return
-        where = "write `for _ in cfg.steps():` as the training loop"
-        for node in _nodes(self.train):
-            if isinstance(node, ast.For) and any(isinstance(n, ast.Yield) for n in ast.walk(node)):
-                place = f"where line {node.lineno} loops over {ast.unparse(node.iter)}"
-                where = f"in {_file(self.train)}, write `for _ in cfg.steps():` {place}"
-                break
-        raise ContractError(f"it never pulled a step from cfg.steps(); {where}")
+        where = "as the training loop"
+        for place, loop in reversed(_statements(self.train, ast.For)):
+            if any(isinstance(node, ast.Yield) for node in ast.walk(loop)):
+                where = f"where {place} loops over {ast.unparse(loop.iter)}"
+        message = "it never pulled a step from cfg.steps(); write `for _ in cfg.steps():`"
+        raise ContractError(f"{message} {where}")
 
     def check_counts(self, pulled: int, yielded: int, epochs: int) -> None:
         """Raise ContractError unless all steps were pulled and have a loss each."""
@@ -152,10 +149,9 @@ class Call:
         )
 
     def weights(self, loss: Any = None, *, required: bool = True) -> list[np.ndarray]:
-        """The weights returned, copied; `loss` is the last that was yielded.
+        """The weights returned, copied. Raises ContractError unless they are as handed out.
 
-        Raises ContractError unless they are real floating-point arrays as they were handed out.
-        If they aren't required, none may come back where none were.
+        `loss` is the last that was yielded. If none were handed out, none may be `required`.
         """
         if not required and self.returned is None and not self.shapes:
             return []
@@ -182,8 +178,8 @@ class Call:
 
     def _line_of(self, kind: type[ast.stmt]) -> str:
         """` (mine.py:7)`: where `train` has a statement of this kind, if it has just one."""
-        lines = [node.lineno for node in _nodes(self.train) if isinstance(node, kind)]
-        return f" ({_file(self.train)}:{lines[0]})" if len(lines) == 1 else ""
+        found = _statements(self.train, kind)
+        return f" ({found[0][0]})" if len(found) == 1 else ""
 
 
 def _fault(returned: Any) -> tuple[str, str] | None:
@@ -208,19 +204,16 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else f"a{'n' if name[0].lower() in 'aeiou' else ''} {name}"
 
 
-def _file(train: Train) -> str:
-    return Path(inspect.getsourcefile(train) or "").name
-
-
-def _nodes(train: Train) -> list[ast.AST]:
-    """The syntax of `train` outside inner functions and classes, at its lines in the file."""
+def _statements(train: Train, kind: type[ast.stmt]) -> list[tuple[str, Any]]:
+    """Those of a kind in `train`, outside inner functions and classes, with places: `mine.py:7`."""
     try:
         lines, first = inspect.getsourcelines(train)
         (function,) = ast.parse(textwrap.dedent("".join(lines))).body
     except (OSError, TypeError, ValueError, SyntaxError):
         return []
+    file = Path(inspect.getsourcefile(train) or "").name
     nodes = list(ast.iter_child_nodes(ast.increment_lineno(function, first - 1)))
     for node in nodes:  # grows as it goes
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             nodes += ast.iter_child_nodes(node)
-    return nodes
+    return [(f"{file}:{node.lineno}", node) for node in nodes if isinstance(node, kind)]

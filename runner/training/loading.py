@@ -20,7 +20,6 @@ from ..errors import UserError
 from .contract import ContractError
 
 SYSTEM = ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sys", "/usr")
-"""Folders whose files belong to no implementation, unless it is in one of them, too."""
 
 
 def load_module(job: dict[str, Any]) -> ModuleType:
@@ -47,10 +46,7 @@ def load_module(job: dict[str, Any]) -> ModuleType:
 
 
 class _Local:
-    """Finds local modules in their folders before anything installed of the same name.
-
-    `roots` are the folders by top-level name, `files` single modules.
-    """
+    """Finds modules in their `roots` or `files`, by name, before anything installed so called."""
 
     def __init__(self, roots: dict[str, str], files: dict[str, str]) -> None:
         self.roots, self.files = roots, files

@@ -1,14 +1,10 @@
-"""The training loop's other side: pull the losses, stamp the clock, stop on request.
-
-Nothing here knows of processes, files or terminals; `train` is any generator function
-that keeps the contract (see CONTRIBUTING).
-"""
+"""The training loop's other side: pull the losses, stamp the clock, stop on request."""
 
 import math
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -16,7 +12,7 @@ import numpy as np
 
 from ..config.settings import Config
 from ..errors import error_data
-from .contract import Arrays, Call, ContractError, Train, count, numbers, out_of_step
+from .contract import Arrays, Call, ContractError, Steps, Train, count, numbers
 from .worker import exception_data
 
 REPORT_EVERY_NS = 250_000_000
@@ -28,36 +24,29 @@ class Clock:
     A mark is (steps pulled before it, time): one a step for an ordinary loop, one a chunk
     for a loop that pulls several steps before it yields their losses; a loop that pulls all of
     them first has no second mark, and is not timed. Where the device works on after a call
-    returns (`waits` is false), only a pull that follows a wait for it is marked. `most_ahead`
-    steps may be pulled whose losses have not come.
+    returns (`waits` is false), only a pull that follows a wait for it is marked.
     """
 
-    def __init__(self, epochs: int, *, waits: bool, most_ahead: float = math.inf) -> None:
-        self.epochs, self.waits, self.most_ahead = epochs, waits, most_ahead
+    def __init__(self, epochs: int, *, waits: bool) -> None:
+        self.epochs, self.waits = epochs, waits
         self.due = True
         self.pulled = self.yielded = 0
         self.stopped = ""
         self.mark_steps, self.mark_ns = array("q"), array("q")
 
-    def steps(self) -> Iterator[int]:
+    def steps(self) -> Steps:
         """The epochs; ends early once `stopped` says why."""
         now = time.perf_counter_ns
         mark_step, mark_time = self.mark_steps.append, self.mark_ns.append
-        for step in range(self.epochs):
-            if self.pulled == self.yielded:
-                if self.due:
-                    mark_step(step)
-                    mark_time(now())
-                    self.due = self.waits
-            elif step - self.yielded >= self.most_ahead:
-                raise out_of_step(step, self.yielded)
-            if self.stopped:
+        for step in range(self.epochs + 1):
+            if self.due and self.pulled == self.yielded:
+                mark_step(step)
+                mark_time(now())
+                self.due = self.waits
+            if self.stopped or step == self.epochs:
                 return
             self.pulled = step + 1
             yield step
-        if self.waits and self.pulled == self.yielded:
-            mark_step(self.epochs)
-            mark_time(now())
 
     def times(self, begun: int, ended: int) -> dict[str, Any]:
         """The times of set-up and training; of a step, if one's loss came before the next pull."""
@@ -89,10 +78,10 @@ class Training:
         train: Train,
         cfg: Config,
         report: Callable[[int, float], None] = lambda *_: None,
-        problem: Callable[[Arrays], Arrays] = lambda arrays: arrays,
+        problem: Callable[[Arrays], None] = lambda arrays: None,
     ) -> None:
         self.clock = Clock(cfg.epochs, waits=cfg.device == "cpu")
-        self.call = Call(train, cfg, self.clock.steps, problem)
+        self.call = Call(train, cfg, self.clock.steps(), problem)
         self.report = report
         self.raw: list[Any] = []
         self.weights: list[np.ndarray] = []
@@ -145,7 +134,7 @@ class Training:
         """Raises ContractError if what `train` did is not what it must."""
         clock, call = self.clock, self.call
         try:
-            call.check_pulled(clock.pulled)
+            call.check_pulled()
             call.check_counts(clock.pulled, clock.yielded, clock.epochs)
             self.weights = call.weights(last, required=False)
             if self.weights:
@@ -155,11 +144,7 @@ class Training:
                 raise  # else it was stopped, or has diverged, which is the outcome
 
     def so_far(self, stopped: str = "") -> dict[str, Any]:
-        """What the run has come to by now, as fields of a record.
-
-        The outcome is `ok`, `diverged`, `failed`, `out_of_memory` or why it was stopped, which
-        `stopped` may tell. Losses end with the first that is not finite.
-        """
+        """What the run has come to by now, as fields of a record; `stopped` may be its outcome."""
         ended = self.ended or time.perf_counter_ns()
         try:
             losses = as_floats(list(self.raw))

@@ -18,7 +18,7 @@ from .loop import Training, in_json
 from .worker import Task, peak_bytes, status_bytes
 
 
-def load(task: Task) -> tuple[ModuleType, float, Config]:
+def load_task(task: Task) -> tuple[ModuleType, float, Config]:
     """The implementation of a job, the seconds of all its imports, and its settings here."""
     job, begun = task.job, time.perf_counter()
     module = load_module(job)
@@ -30,23 +30,24 @@ def load(task: Task) -> tuple[ModuleType, float, Config]:
 def train(task: Task) -> dict[str, Any]:
     """Train once; returns the part of the record that only this process knows."""
     framework, loaded = task.job["framework"], Loaded(task.job)
-    module, import_s, cfg = load(task)
+    module, import_s, cfg = load_task(task)
     known = {"import_s": import_s, "device": cfg.device, "start_bytes": status_bytes("VmRSS")}
     task.send("training", **known)
-
-    def report(epoch: int, loss: float) -> None:
-        task.send("progress", epoch=epoch, loss=in_json(loss))
 
     def whole(result: dict[str, Any]) -> dict[str, Any]:
         return result | known | {"peak_bytes": peak_bytes(), "gpu": gpu(cfg.device)}
 
+    def report(epoch: int, loss: float) -> None:
+        task.send("progress", epoch=epoch, loss=in_json(loss))
+
     training = Training(module.train, cfg, report)
     task.stoppable(training.clock, lambda reason: whole(training.so_far(reason)))
     result = whole(training.run())
+    blas = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
     return result | {
         "notes": list(notes_on(result, cfg.dtype, framework)),
         "threads": frameworks.threads_in_use(framework),
-        "blas": blas(),
+        "blas": ", ".join(sorted(blas)),
         "also_loaded": loaded.sha256(),
     }
 
@@ -61,21 +62,16 @@ def notes_on(result: dict[str, Any], dtype: str, framework: str) -> Iterator[str
         yield f"asked for {dtype}, computed in {computed}{hint}"
 
 
-def blas() -> str:
-    """Name and version of the BLAS libraries loaded here."""
-    names = {f"{p['internal_api']} {p['version']}" for p in threadpool_info() if p["version"]}
-    return ", ".join(sorted(names))
-
-
 def gpu(device: str) -> dict[str, str] | None:
     """Name and driver of the GPU trained on, if any."""
     if not device.startswith("cuda"):
         return None
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    number, fields = device.partition(":")[2] or "0", "--query-gpu=name,driver_version"
+    query = ["nvidia-smi", f"--id={number}", fields, "--format=csv,noheader"]
     try:
         out = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
-        name, driver = out.strip().splitlines()[int(device.partition(":")[2] or 0)].split(", ")
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        name, driver = out.strip().split(", ")
+    except (OSError, subprocess.SubprocessError, ValueError):
         name = driver = "?"
     return {"name": name, "driver": driver}
 

@@ -1,7 +1,4 @@
-"""The process forked for one job: its pipes, its output, its memory, and how it ends.
-
-A message on a pipe is an object of JSON on a line of its own.
-"""
+"""The process forked for one job: its pipes, its output, its memory, and how it ends."""
 
 import contextlib
 import faulthandler
@@ -21,13 +18,11 @@ from typing import Any
 
 from ..errors import UserError, error_data
 
-RESCUE_AFTER_S = 1.0
-"""How long after a request to stop the losses so far are sent, if training is stuck."""
+RESCUE_AFTER_S = 1.0  # from a request to stop until a training that is stuck sends what it has
 
 
 def send(fd: int, message: dict[str, Any]) -> None:
-    """Write one message to a pipe."""
-    # It begins a line of its own, since a killed writer leaves half of one.
+    """Write one message to a pipe: on a line of its own, since a killed writer leaves half one."""
     write_all(fd, b"\n" + json.dumps(message).encode() + b"\n")
 
 
@@ -39,15 +34,11 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def split(pending: bytes) -> tuple[list[dict[str, Any]], bytes]:
-    """The whole messages in `pending`, and what is left of an unfinished one.
-
-    What is no message is passed over: half a line of a killed writer, or what a run wrote to
-    a pipe that is not its own.
-    """
+    """The whole messages in `pending`, and what is left of an unfinished one."""
     *lines, rest = pending.split(b"\n")
     messages = []
     for line in filter(None, lines):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # a run can write to a pipe that is not its own
             message = json.loads(line)
             if isinstance(message, dict) and isinstance(message.get("event"), str):
                 messages.append(message)

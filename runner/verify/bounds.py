@@ -125,7 +125,7 @@ def one_step(case: Case, at_zero: float, *, zero_unit: bool = False) -> Movement
     config = case.config.with_(epochs=1, lr=1.0)
     arrays = config.problem(middle=case.family == "dynamic")
     if zero_unit:
-        arrays = tasks.silence_unit(arrays, bias=config.bias)
+        tasks.silence_unit(arrays, bias=config.bias)
     alter, scale = case.hypothesis.alter, case.hypothesis.scale
     done = reference.train(config, case.family, at_zero=at_zero, problem=arrays, alter=alter)
     start = list(arrays[2:])

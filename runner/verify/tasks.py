@@ -13,7 +13,7 @@ from ..config.rules import Value
 from ..config.settings import Config
 from ..training.contract import Train
 from ..training.loop import Training
-from ..training.tasks import borrowed, load
+from ..training.tasks import borrowed, load_task
 from ..training.worker import Task
 
 
@@ -34,7 +34,7 @@ def trainings(task: Task) -> dict[str, Any]:
 
     The time that the job may take is counted anew from the start of each training.
     """
-    module, _, cfg = load(task)
+    module, _, cfg = load_task(task)
     frameworks.set_tf32(task.job["framework"], allowed=task.job["tf32"])
     results = []
     for request in task.job["requests"]:
@@ -46,19 +46,19 @@ def trainings(task: Task) -> dict[str, Any]:
 def train_once(train: Train, request: dict[str, Any], **fixed: Value) -> dict[str, Any]:
     """Train as requested, but for the settings in `fixed`."""
     cfg = Config(**request["config"] | fixed)
-    silenced = partial(silence_unit, bias=cfg.bias) if request.get("zero_unit") else lambda a: a
-    training = Training(train, cfg, problem=silenced)
+    zero_unit = request.get("zero_unit")
+    alter = partial(silence_unit, bias=cfg.bias) if zero_unit else lambda arrays: None
+    training = Training(train, cfg, problem=alter)
     result = training.run()
     weights = _packed([] if training.error else training.weights)
     return result | {"weights": weights, "own_problem": not training.call.shapes}
 
 
-def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> tuple[np.ndarray, ...]:
-    """The same problem with the weights and the bias of the first hidden unit set to 0."""
+def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> None:
+    """Set the weights and the bias of a problem's first hidden unit to 0."""
     arrays[2][:, 0] = 0
     if bias:
         arrays[3][0] = 0
-    return arrays
 
 
 def _packed(arrays: Sequence[np.ndarray]) -> str:

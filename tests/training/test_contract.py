@@ -487,8 +487,8 @@ BREAKERS = {
     "never pulls": (
         never_pulls,
         "steps",
-        "it never pulled a step from cfg.steps(); in test_contract.py, write `for _ in "
-        f"cfg.steps():` where line {line(never_pulls, 2)} loops over range(cfg.epochs)",
+        "it never pulled a step from cfg.steps(); write `for _ in cfg.steps():` "
+        f"where test_contract.py:{line(never_pulls, 2)} loops over range(cfg.epochs)",
     ),
     "pulls all at once": (pulls_all_at_once, "ahead", AHEAD),
     "counts the steps first": (counts_the_steps_first, "ahead", AHEAD),
