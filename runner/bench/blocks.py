@@ -18,16 +18,8 @@ import numpy as np
 from ..config import frameworks
 from ..config.settings import SIZES, Config
 from ..errors import error_data
-from ..training.contract import (
-    MOST_AHEAD,
-    Call,
-    ContractError,
-    Steps,
-    Train,
-    count,
-    numbers,
-    out_of_step,
-)
+from ..training import contract
+from ..training.contract import Call, ContractError, Train, count
 from ..training.loop import as_floats
 from ..training.tasks import load_task
 from ..training.worker import Task, peak_bytes, status_bytes
@@ -59,7 +51,7 @@ class BlockTimer:
     shares: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
 
-    def steps(self) -> Steps:
+    def steps(self) -> contract.Steps:
         """The steps, counted from 0; as many as it takes."""
         self.began_ns = time.perf_counter_ns()
         gc.disable()
@@ -83,8 +75,8 @@ class BlockTimer:
             if step >= least:
                 if self.stopped or self.yielded == step:
                     break
-                if self.yielded > step or step - least + 1 >= MOST_AHEAD:
-                    raise out_of_step(step, self.yielded)
+                if self.yielded > step or step - least + 1 >= contract.MOST_AHEAD:
+                    raise contract.out_of_step(step, self.yielded)
             yield step
         self.barrier()
         us = (time.perf_counter_ns() - begun) / (step - first) / 1e3
@@ -133,9 +125,9 @@ def measure_blocks(task: Task) -> dict[str, Any]:
         return time_blocks(module.train, cfg, timer)
 
     start_bytes = status_bytes("VmRSS")
-    result = {"error": None} | timed(cfg, job["blocks"], job["warmup_s"])
-    result |= {"peak_bytes": peak_bytes() - start_bytes}
-    result |= {"import_s": import_s, "device": cfg.device}
+    known = {"error": None, "import_s": import_s, "device": cfg.device}
+    result = known | timed(cfg, job["blocks"], job["warmup_s"])
+    result["peak_bytes"] = peak_bytes() - start_bytes
     result["threads"] = frameworks.threads_in_use(job["framework"])
     if result["outcome"] == "diverged":
         message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
@@ -144,8 +136,7 @@ def measure_blocks(task: Task) -> dict[str, Any]:
         result["flops"] = own_flops(module, cfg)
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
             if job["dispatch"]:
-                smallest = cfg.with_(**dict.fromkeys(SIZES, 1))
-                small = timed(smallest, 3, min(1.0, job["warmup_s"]))
+                small = timed(cfg.with_(**dict.fromkeys(SIZES, 1)), 3, min(1.0, job["warmup_s"]))
                 result["dispatch_us"] = statistics.median(small["blocks_us"])
     return result
 
@@ -158,7 +149,7 @@ def time_blocks(train: Train, cfg: Config, timer: BlockTimer) -> dict[str, Any]:
     call = Call(train, cfg, timer.steps())
     begun = time.perf_counter_ns()
     # As `twolayer run` does: a loss on the CPU is taken at once, another is not waited for.
-    take: Callable[[Any], Any] = numbers if cfg.device == "cpu" else lambda loss: (loss,)
+    take: Callable[[Any], Any] = contract.numbers if cfg.device == "cpu" else lambda loss: (loss,)
     loss, taken = None, ()
     for loss in call.losses():
         taken = take(loss)

@@ -9,17 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..config.settings import Config
-from .contract import (
-    ATTACHED,
-    MOST_AHEAD,
-    Arrays,
-    Call,
-    ContractError,
-    Steps,
-    Train,
-    numbers,
-    out_of_step,
-)
+from . import contract
+from .contract import MOST_AHEAD, Arrays, Call, ContractError, Train, numbers
 from .loop import Clock, as_floats, computed_dtype
 
 SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
@@ -85,9 +76,9 @@ def _no_global_state(run: Trace) -> None:
 
 
 def _pulls_as_it_goes(run: Trace) -> None:
-    def steps() -> Steps:
+    def steps() -> contract.Steps:
         yield from range(MOST_AHEAD)
-        raise out_of_step(MOST_AHEAD, 0)
+        raise contract.out_of_step(MOST_AHEAD, 0)
 
     losses = Call(run.train, run.cfg.with_(epochs=2 * MOST_AHEAD), steps()).losses()
     next(losses, None)
@@ -101,7 +92,7 @@ def _fresh_losses(run: Trace) -> None:
 
 def _detached_losses(run: Trace) -> None:
     if any(getattr(loss, "requires_grad", False) for loss in run.yielded):
-        raise ContractError(ATTACHED)
+        raise ContractError(contract.ATTACHED)
 
 
 def _problem_unchanged(run: Trace) -> None:
@@ -161,11 +152,7 @@ class Rule:
 RULES = (
     Rule("global-state", "it leaves global state alone", _no_global_state),
     Rule("generator", "train(cfg) is a generator of losses", lambda run: None),  # it has run
-    Rule(
-        "steps",
-        "it pulls its steps from cfg.steps()",
-        lambda run: run.call.check_pulled(),
-    ),
+    Rule("steps", "it pulls its steps from cfg.steps()", lambda run: run.call.check_pulled()),
     Rule("ahead", "it pulls a step only when it is about to do it", _pulls_as_it_goes),
     Rule(
         "one-loss-per-step",

@@ -38,12 +38,7 @@ def numbers(loss: Any) -> list[float]:
     """What was yielded as floats, exactly: a number, or a 0-D or 1-D array of any framework."""
     if type(loss) is float:
         return [loss]
-    kind, reason, dimensions = type(loss).__name__, "", getattr(loss, "ndim", 0)
-    if dimensions > 1:
-        raise ContractError(
-            f"train(cfg) must yield numbers, got {kind} of shape {tuple(loss.shape)}; yield one "
-            f"number a step, like `loss.sum()`, or a 1-D array with a loss for each step pulled"
-        )
+    reason, dimensions = "", getattr(loss, "ndim", 0)
     try:
         values = loss.tolist() if hasattr(loss, "tolist") else np.asarray(loss).tolist()
         if type(values) is float:
@@ -53,6 +48,12 @@ def numbers(loss: Any) -> list[float]:
             return list(map(float, losses))
     except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
         reason = f": {error}"
+    kind = type(loss).__name__
+    if dimensions > 1:
+        raise ContractError(
+            f"train(cfg) must yield numbers, got {kind} of shape {tuple(loss.shape)}; yield one "
+            f"number a step, like `loss.sum()`, or a 1-D array with a loss for each step pulled"
+        )
     if dimensions:
         kind += f" of {loss.dtype}" if len(loss) else " of no losses"
     raise ContractError(f"train(cfg) must yield numbers, got {kind}{reason}; yield the loss itself")

@@ -2,14 +2,13 @@
 
 import contextlib
 import importlib
-import importlib.util
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import spec_from_file_location
+from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -31,7 +30,7 @@ def load_module(job: dict[str, Any]) -> ModuleType:
     source = job["source"]
     sys.argv = [source]
     name = job["module"] or Path(source).stem
-    while not job["module"] and (name in sys.modules or importlib.util.find_spec(name)):
+    while not job["module"] and (name in sys.modules or find_spec(name)):
         name += "_"  # a file torch.py is not torch
     sys.meta_path.insert(0, _Local(job["roots"], {} if job["module"] else {name: source}))
     if not job["installed"]:
@@ -72,11 +71,10 @@ class _FromSource(SourceFileLoader):
 
 
 class Loaded:
-    """The local files that a run loads although its source does not show it.
+    """The local files that a run loads although its source does not show it: modules and data.
 
-    Those are modules (by importlib, exec or a path set at run time) and data files. What is
-    installed or was made by the run itself is not local; nor is what is hidden or temporary,
-    unless the implementation is there, too.
+    What is installed or was made by the run itself is not local; nor is what is hidden or
+    temporary, unless the implementation is there, too.
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
@@ -91,8 +89,7 @@ class Loaded:
 
     def _note(self, event: str, args: tuple[Any, ...]) -> None:
         """Take note of a file that is opened to be read."""
-        writes = os.O_WRONLY | os.O_RDWR
-        if event == "open" and isinstance(args[0], str) and not args[2] & writes:
+        if event == "open" and isinstance(args[0], str) and not args[2] & os.O_ACCMODE:
             with contextlib.suppress(OSError):  # the working folder may be gone
                 self.opened.add(os.path.abspath(args[0]))
 

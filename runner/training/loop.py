@@ -101,7 +101,7 @@ class Training:
         return self.so_far()
 
     def _pull(self) -> Any:
-        """Pull every loss; returns the last."""
+        """Pull every loss; report one now and then, and stop if it is not finite. The last."""
         clock, keep, losses = self.clock, self.raw.extend, self.call.losses()
         # Losses kept as tensors sit between the buffers of a step, so that each step has to ask
         # the system for fresh memory. A device that works on alone is not waited for, though.
@@ -116,19 +116,15 @@ class Training:
             last = loss
             clock.yielded += count(loss)
             if now() > next_report:
-                self._look(loss)
+                value = as_floats([loss])[-1]  # waits for the device
+                clock.due = True
+                self.report(clock.yielded, value)
+                if not math.isfinite(value):
+                    clock.stopped = "diverged"
                 next_report = now() + REPORT_EVERY_NS
                 if clock.stopped and clock.pulled == clock.epochs:  # no step left to stop it by
                     losses.close()
         return last
-
-    def _look(self, loss: Any) -> None:
-        """Report the newest loss, and stop a run that has diverged."""
-        value = as_floats([loss])[-1]  # waits for the device
-        self.clock.due = True
-        self.report(self.clock.yielded, value)
-        if not math.isfinite(value):
-            self.clock.stopped = "diverged"
 
     def _take_weights(self, last: Any) -> None:
         """Raises ContractError if what `train` did is not what it must."""
@@ -150,29 +146,27 @@ class Training:
             losses = as_floats(list(self.raw))
         except ContractError as error:
             self.error, losses = self.error or error, []
-        finite = list(takewhile(math.isfinite, losses))
-        outcome, reason = (stopped, None) if stopped else self._ending(losses, finite)
+        done = len(list(takewhile(math.isfinite, losses)))
+        outcome, reason = (stopped, None) if stopped else self._ending(losses, done)
         return {
             "outcome": outcome,
             "error": reason,
-            "epochs_done": len(finite),
-            "final_loss": finite[-1] if finite else None,
-            "losses": list(map(in_json, losses[: len(finite) + 1])),
+            "epochs_done": done,
+            "final_loss": losses[done - 1] if done else None,
+            "losses": list(map(in_json, losses[: done + 1])),
             "computed_dtype": self.computed_dtype,
             **self.clock.times(self.begun, ended),
         }
 
-    def _ending(
-        self, losses: list[float], finite: list[float]
-    ) -> tuple[str, dict[str, Any] | None]:
-        """Outcome and error of a run with these losses, of which the first are finite."""
+    def _ending(self, losses: list[float], done: int) -> tuple[str, Any]:
+        """Outcome and error of a run with these losses, whose first `done` are finite."""
         if self.error is not None:
             outcome = "out_of_memory" if out_of_memory(self.error) else "failed"
             return outcome, exception_data(self.error)
-        if len(losses) == len(finite):
+        if len(losses) == done:
             return self.clock.stopped or "ok", None
-        last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
-        message = f"loss is {losses[len(finite)]} at epoch {len(finite)}; {last}"
+        last = f"the last finite loss is {losses[done - 1]:.6g}" if done else "no loss was finite"
+        message = f"loss is {losses[done]} at epoch {done}; {last}"
         return "diverged", error_data("Diverged", message)
 
 

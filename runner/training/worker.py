@@ -161,9 +161,8 @@ def _users_part(error: BaseException) -> TracebackType | None:
 def status_bytes(field: str) -> int:
     """A memory field of /proc/self/status in bytes; 0 where there is none."""
     with contextlib.suppress(OSError), open("/proc/self/status") as status:
-        for line in status:
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) * 1024
+        sizes = (line.split()[1] for line in status if line.startswith(field))
+        return int(next(sizes, 0)) * 1024
     return 0
 
 
