@@ -38,17 +38,17 @@ def numbers(loss: Any) -> list[float]:
     """What was yielded as floats, exactly: a number, or a 0-D or 1-D array of any framework."""
     if type(loss) is float:
         return [loss]
-    reason, dimensions = "", getattr(loss, "ndim", 0)
+    reason = ""
     try:
         values = loss.tolist() if hasattr(loss, "tolist") else np.asarray(loss).tolist()
         if type(values) is float:
             return [values]
-        losses = values if dimensions else [values]
+        losses = values if getattr(loss, "ndim", 0) else [values]
         if losses and all(hasattr(value, "__float__") for value in losses):
             return list(map(float, losses))
     except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
         reason = f": {error}"
-    kind = type(loss).__name__
+    kind, dimensions = type(loss).__name__, getattr(loss, "ndim", 0)
     if dimensions > 1:
         raise ContractError(
             f"train(cfg) must yield numbers, got {kind} of shape {tuple(loss.shape)}; yield one "

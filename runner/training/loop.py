@@ -112,9 +112,9 @@ class Training:
         for loss in losses:
             if loss is last and hasattr(loss, "__array__") and not isinstance(loss, np.generic):
                 raise ContractError("train(cfg) must yield a fresh loss each step, not one object")
-            keep(take(loss))
-            last = loss
-            clock.yielded += count(loss)
+            last, taken = loss, take(loss)
+            keep(taken)
+            clock.yielded += len(taken) if clock.waits else count(loss)
             if now() > next_report:
                 value = as_floats([loss])[-1]  # waits for the device
                 clock.due = True
