@@ -129,7 +129,7 @@ class Call:
         if self.begun():
             return
         where = "as the training loop"
-        for place, loop in reversed(_statements(self.train, ast.For)):
+        for place, loop in reversed(_parts(self.train, ast.For)):
             if any(isinstance(node, ast.Yield) for node in ast.walk(loop)):
                 where = f"where {place} loops over {ast.unparse(loop.iter)}"
         message = "it never pulled a step from cfg.steps(); write `for _ in cfg.steps():`"
@@ -179,7 +179,7 @@ class Call:
 
     def _line_of(self, kind: type[ast.stmt]) -> str:
         """` (mine.py:7)`: where `train` has a statement of this kind, if it has just one."""
-        found = _statements(self.train, kind)
+        found = _parts(self.train, kind)
         return f" ({found[0][0]})" if len(found) == 1 else ""
 
 
@@ -205,7 +205,7 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else f"a{'n' if name[0].lower() in 'aeiou' else ''} {name}"
 
 
-def _statements(train: Train, kind: type[ast.stmt]) -> list[tuple[str, Any]]:
+def _parts(train: Train, kind: type[ast.stmt]) -> list[tuple[str, Any]]:
     """Those of a kind in `train`, outside inner functions and classes, with places: `mine.py:7`."""
     try:
         lines, first = inspect.getsourcelines(train)
