@@ -8,7 +8,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -20,10 +20,10 @@ from ..config import frameworks
 from ..config.settings import SIZES, Config
 from ..errors import error_data
 from ..training import contract
-from ..training.contract import ContractError, Train
-from ..training.loading import load_module
-from ..training.loop import as_floats, hooked, host_value
-from ..training.worker import Leash, Send, peak_bytes, status_bytes
+from ..training.contract import Call, ContractError, Train, count
+from ..training.loop import as_floats
+from ..training.tasks import load_task
+from ..training.worker import Task, peak_bytes, status_bytes
 
 BLOCK_US = 20_000  # the least length of a block: the clock and an interrupt are nothing beside it
 SETTLED = 3  # warm-up ends when so many blocks in a row were no faster than the best before them
@@ -50,10 +50,8 @@ class BlockTimer:
     stopped: str = ""
     timed: dict[str, Any] = field(default_factory=dict)  # fields of a Round; empty until the end
 
-    def steps(self) -> Iterator[int]:
+    def steps(self) -> contract.Steps:
         """The steps, counted from 0; as many as it takes."""
-        if self.began_ns:
-            raise ContractError("cfg.steps() may be called only once")
         self.began_ns = time.perf_counter_ns()
         gc.disable()
         try:
@@ -141,58 +139,53 @@ def barrier(device: str) -> Callable[[], None]:
 # --- steps of training
 
 
-def measure_blocks(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+def measure_blocks(task: Task) -> dict[str, Any]:
     """Time blocks of steps, then, if asked, of the same code with every size 1 (see `Round`)."""
-    begun = time.perf_counter()
-    module = load_module(job)
-    import_s = time.perf_counter() - begun + sum(imports.get(m, 0.0) for m in job["preload"])
-    device = frameworks.resolve_device(job["config"]["device"], job["framework"])
-    values = job["config"] | {"device": device, "threads": job["threads"]}
+    job, (module, import_s, cfg) = task.job, load_task(task)
 
-    def timed(sizes: dict[str, int], blocks: int, warmup_s: float) -> dict[str, Any]:
-        timer = BlockTimer(blocks, warmup_s, barrier(device))
-        leash.hold(timer, lambda reason: {"outcome": reason, "error": None})
-        return time_blocks(module.train, values | sizes, timer)
+    def timed(cfg: Config, blocks: int, warmup_s: float) -> dict[str, Any]:
+        timer = BlockTimer(blocks, warmup_s, barrier(cfg.device))
+        task.stoppable(timer, lambda reason: {"outcome": reason, "error": None})
+        return time_blocks(module.train, cfg, timer)
 
     start_bytes = status_bytes("VmRSS")
-    result = {"error": None} | timed({}, job["blocks"], job["warmup_s"])
-    result |= {"peak_bytes": peak_bytes() - start_bytes, "import_s": import_s, "device": device}
+    known = {"error": None, "import_s": import_s, "device": cfg.device}
+    result = known | timed(cfg, job["blocks"], job["warmup_s"])
+    result["peak_bytes"] = peak_bytes() - start_bytes
     result["threads"] = frameworks.threads_in_use(job["framework"])
     if result["outcome"] == "diverged":
         message = "the loss is no longer finite, so what was timed is no training; try a lower lr"
         result["error"] = error_data("Diverged", message)
     elif result["outcome"] == "ok":
-        result["flops"] = own_flops(module, Config(**values))
+        result["flops"] = own_flops(module, cfg)
         with contextlib.suppress(Exception):  # one that can't do with so little has no dispatch
             if job["dispatch"]:
-                small = timed(dict.fromkeys(SIZES, 1), 3, min(1.0, job["warmup_s"]))
+                small = timed(cfg.with_(**dict.fromkeys(SIZES, 1)), 3, min(1.0, job["warmup_s"]))
                 result["dispatch_us"] = statistics.median(small["blocks_us"])
     return result
 
 
-def time_blocks(train: Train, values: dict[str, Any], timer: BlockTimer) -> dict[str, Any]:
-    """Train with these settings for as long as the blocks take; returns fields of a Round."""
-    cfg, shapes = hooked(Config(**values), timer.steps)
+def time_blocks(train: Train, cfg: Config, timer: BlockTimer) -> dict[str, Any]:
+    """Train for as long as the blocks take; returns fields of a Round.
+
+    Raises what training raises, and ContractError if it breaks the contract.
+    """
+    call = Call(train, cfg, timer.steps())
     begun = time.perf_counter_ns()
-    loss = last = None
-    generator = contract.begin(train, cfg)
-    while True:
-        try:
-            loss = next(generator)
-        except StopIteration as end:
-            returned = end.value
-            break
-        # As `twolayer run` does: a loss on the CPU is taken at once, another is not waited for.
-        last = host_value(loss) if cfg.device == "cpu" else loss
-        timer.yielded += contract.count(loss)
+    # As `twolayer run` does: a loss on the CPU is taken at once, another is not waited for.
+    take: Callable[[Any], Any] = contract.numbers if cfg.device == "cpu" else lambda loss: (loss,)
+    loss, taken = None, ()
+    for loss in call.losses():
+        taken = take(loss)
+        timer.yielded += count(loss)
     if timer.stopped:
         return {"outcome": timer.stopped}
-    contract.check_pulled(train, timer.began_ns)
-    diverged = timer.yielded > 0 and not all(map(math.isfinite, as_floats([last])))
+    call.check_pulled()
+    diverged = not all(map(math.isfinite, as_floats(taken)))
     if not timer.timed and not diverged:  # else it looks at its losses itself
-        raise contract.ended_early(train, f"only {timer.yielded}")
-    if timer.timed and (returned is not None or shapes):
-        contract.take_weights(train, cfg, shapes, returned, loss)
+        raise call.ended_early(f"only {timer.yielded}")
+    if timer.timed:
+        call.weights(loss, required=False)
     outcome, setup_s = "diverged" if diverged else "ok", (timer.began_ns - begun) / 1e9
     return {"outcome": outcome, "setup_s": setup_s, **timer.timed}
 
@@ -213,8 +206,9 @@ def own_flops(module: Any, cfg: Config) -> float | None:
 Calls = tuple[Callable[[], Any], Callable[[], Any]]  # a matrix product, and a copy
 
 
-def measure_rates(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+def measure_rates(task: Task) -> dict[str, Any]:
     """The machine's best rates, as fields of Rates, by the job's framework or else by NumPy."""
+    job = task.job
     by = job["framework"] if job["framework"] in PROBES else "numpy"
     device, dtype = frameworks.resolve_device(job["config"]["device"], by), job["config"]["dtype"]
     kind, itemsize = device.partition(":")[0], np.dtype(dtype).itemsize

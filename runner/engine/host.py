@@ -24,8 +24,7 @@ import threading
 import time
 import warnings
 
-from ..training import worker
-from ..training.pipes import send
+from ..training.worker import send, work
 
 
 def main() -> None:
@@ -123,7 +122,7 @@ class Host:
         if pid == 0:
             os.setpgid(0, 0)
             self.leave()
-            worker.work(commands, events, log, self.imports)
+            work(commands, events, log, self.imports)
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)  # here as well: a kill may come before the child gets to it
         os.close(log)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..config.plan import Run, host_key, hosts_needed
 from ..errors import error_data
-from ..training.pipes import STOP, split, write_all
+from ..training.worker import split, write_all
 from .hosts import HostProcess, Hosts
 
 GRACE_S = 2.0  # how long a run that was asked to stop may take to do so before it is killed
@@ -116,7 +116,7 @@ class Supervised:
             clock = time.monotonic()
             if not self.stopping and (cancelled.is_set() or clock > self.deadline):
                 self.stopping = "interrupted" if cancelled.is_set() else "timeout"
-                write_all(self.commands.fileno(), STOP + self.stopping.encode() + b"\n")
+                write_all(self.commands.fileno(), f"{self.stopping}\n".encode())
                 kill_at = clock + GRACE_S
             if clock > kill_at:
                 self.commands.close()

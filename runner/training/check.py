@@ -1,16 +1,7 @@
-"""The contract as executable rules, for our implementations and for anybody's.
-
-In a test suite of your own::
-
-    @pytest.mark.parametrize("rule", twolayer.training.check.RULES, ids=str)
-    def test_contract(rule):
-        rule(train)
-
-`twolayer check ./mine.py` runs the same rules from the command line.
-"""
+"""The contract as executable rules: for `twolayer check`, and for any test suite (CONTRIBUTING)."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
@@ -19,21 +10,29 @@ import numpy as np
 
 from ..config.settings import Config
 from . import contract
-from .contract import ContractError, Train
-from .loop import Arrays, Clock, as_floats, computed_dtype, hooked
+from .contract import MOST_AHEAD, Arrays, Call, ContractError, Train, numbers
+from .loop import Clock, as_floats, computed_dtype
 
 SMALL = Config(N=5, H=4, D_in=6, D_out=3, lr=1e-3, epochs=6, dtype="float64")
-"""The problem that the rules train on, unless they are given another."""
-
 NOT_TRIED = "not tried"
 
 SWITCHES = (
     *("numpy:geterr", "torch:is_grad_enabled", "torch:get_default_dtype"),
     *("torch:get_num_threads", "tensorflow:executing_eagerly"),
 )
-
+# They seed the random generators that an implementation must not draw from.
 GENERATORS = ("random:seed", "numpy:random.seed", "torch:manual_seed", "tensorflow:random.set_seed")
-"""Seed the random generators that an implementation must not draw from."""
+
+
+def _of_loaded(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
+    """Those of the functions whose packages are loaded."""
+    loaded = (name for name in names if name.partition(":")[0] in sys.modules)
+    return {name.replace(":", "."): resolve_name(name) for name in loaded}
+
+
+def global_state() -> dict[str, Any]:
+    """The switches of loaded frameworks that an implementation could leave flipped."""
+    return {f"{name}()": function() for name, function in _of_loaded(SWITCHES).items()}
 
 
 class Trace:
@@ -46,58 +45,29 @@ class Trace:
         self.yielded: list[Any] = []  # the losses as they are at the end
         self.at_once: list[float] = []  # the losses as they were when yielded
         self.states = [global_state()]  # before the run, at each loss, and after it
-        self.returned: Any = None
-        watched, self.shapes = hooked(cfg, self.clock.steps, self._keep)
-        for loss in self._losses(watched):
+        self.call = Call(train, cfg, self.clock.steps(), self.problems.append)
+        for loss in self.call.losses():
             self.yielded.append(loss)
-            self.at_once += contract.numbers(loss)
+            self.at_once += numbers(loss)
             self.states.append(global_state())
             self.clock.yielded = len(self.at_once)
         self.states.append(global_state())
 
-    def _keep(self, arrays: Arrays) -> Arrays:
-        self.problems.append(arrays)
-        return arrays
-
-    def _losses(self, cfg: Config) -> Iterator[Any]:
-        self.returned = yield from contract.begin(self.train, cfg)
-
-    @property
-    def weights(self) -> list[np.ndarray]:
-        """The weights returned. Raises ContractError if they are not as they came."""
-        return contract.take_weights(self.train, self.cfg, self.shapes, self.returned)
-
     def bits(self) -> list[bytes]:
         """Losses and weights as bytes; what is not weights is left to the rule on weights."""
         try:
-            weights = self.weights
+            weights = self.call.weights()
         except ContractError:
             weights = []
-        return [_as_bytes(self.at_once), *(weight.tobytes() for weight in weights)]
-
-
-def _as_bytes(losses: list[float]) -> bytes:
-    return np.asarray(losses, dtype=float).tobytes()
-
-
-def global_state() -> dict[str, Any]:
-    """The switches of loaded frameworks that an implementation could leave flipped."""
-    return {f"{name}()": function() for name, function in _of_loaded(*SWITCHES).items()}
-
-
-def _of_loaded(*names: str) -> dict[str, Callable[..., Any]]:
-    """Those of the functions whose packages are loaded."""
-    loaded = (name for name in names if name.partition(":")[0] in sys.modules)
-    return {name.replace(":", "."): resolve_name(name) for name in loaded}
+        return [array.tobytes() for array in (np.array(self.at_once), *weights)]
 
 
 # Each rule judges a run; some do others besides.
 
 
 def _no_global_state(run: Trace) -> None:
-    before = run.states[0]
     for state in run.states:
-        for name, value in before.items():
+        for name, value in run.states[0].items():
             if state.get(name) != value:
                 raise ContractError(
                     f"it leaves global state changed: {name} is {state.get(name)}, was {value}; "
@@ -106,15 +76,17 @@ def _no_global_state(run: Trace) -> None:
 
 
 def _pulls_as_it_goes(run: Trace) -> None:
-    longer = run.cfg.with_(epochs=2 * contract.MOST_AHEAD)
-    clock = Clock(longer.epochs, waits=True, most_ahead=contract.MOST_AHEAD)
-    generator = contract.begin(run.train, hooked(longer, clock.steps)[0])
-    next(generator, None)
-    generator.close()
+    def steps() -> contract.Steps:
+        yield from range(MOST_AHEAD)
+        raise contract.out_of_step(MOST_AHEAD, 0)
+
+    losses = Call(run.train, run.cfg.with_(epochs=2 * MOST_AHEAD), steps()).losses()
+    next(losses, None)
+    losses.close()
 
 
 def _fresh_losses(run: Trace) -> None:
-    if _as_bytes(as_floats(run.yielded)) != _as_bytes(run.at_once):
+    if not np.array_equal(as_floats(run.yielded), run.at_once, equal_nan=True):
         raise ContractError("it yields a reused buffer: earlier losses change later; yield a copy")
 
 
@@ -128,26 +100,26 @@ def _problem_unchanged(run: Trace) -> None:
         middle = len(arrays) > len(run.cfg.problem())
         fresh = run.cfg.problem(middle=middle)
         for index, (now, before) in enumerate(zip(arrays, fresh, strict=True)):
-            if now.shape != before.shape or now.tobytes() != before.tobytes():
+            if not np.array_equal(now, before):
                 raise ContractError(
                     f"it changes the arrays of cfg.problem() (number {index}); train on copies"
                 )
 
 
 def _same_seed_same_bits(run: Trace) -> None:
-    runs = []
+    bits = []
     for seed in (1, 2):
-        for set_seed in _of_loaded(*GENERATORS).values():
+        for set_seed in _of_loaded(GENERATORS).values():
             set_seed(seed)
-        runs.append(Trace(run.train, run.cfg).bits())
-    if runs[0] != runs[1]:
+        bits.append(Trace(run.train, run.cfg).bits())
+    if bits[0] != bits[1]:
         raise ContractError(
             "two runs with the same seed differ; draw randomness only from cfg.seed"
         )
 
 
 def _returns_weights(run: Trace) -> None:
-    if other := computed_dtype(run.cfg.dtype, run.weights, None):
+    if other := computed_dtype(run.cfg.dtype, run.call.weights(), None):
         raise ContractError(f"its weights are {other} where {run.cfg.dtype} was asked for")
 
 
@@ -180,18 +152,12 @@ class Rule:
 RULES = (
     Rule("global-state", "it leaves global state alone", _no_global_state),
     Rule("generator", "train(cfg) is a generator of losses", lambda run: None),  # it has run
-    Rule(
-        "steps",
-        "it pulls its steps from cfg.steps()",
-        lambda run: contract.check_pulled(run.train, run.clock.pulled),
-    ),
+    Rule("steps", "it pulls its steps from cfg.steps()", lambda run: run.call.check_pulled()),
     Rule("ahead", "it pulls a step only when it is about to do it", _pulls_as_it_goes),
     Rule(
         "one-loss-per-step",
         "it yields one loss per step",
-        lambda run: contract.check_counts(
-            run.train, run.clock.pulled, run.clock.yielded, run.clock.epochs
-        ),
+        lambda run: run.call.check_counts(run.clock.pulled, run.clock.yielded, run.clock.epochs),
     ),
     Rule("fresh", "each loss is a value of its own", _fresh_losses),
     Rule("detached", "no loss is attached to its graph", _detached_losses),
@@ -203,23 +169,18 @@ RULES = (
 
 
 def check(train: Train, cfg: Config = SMALL) -> dict[str, str]:
-    """Try every rule; returns a sentence by the rule's name if it is broken, else nothing.
-
-    If it does not even run, the rule on generators says why, and no other is tried.
-    """
+    """Try every rule; by its name, a sentence that says how it is broken, or nothing."""
     try:
         run = Trace(train, cfg)
     except Exception as error:
         return dict.fromkeys(map(str, RULES), NOT_TRIED) | {"generator": _complaint(error)}
-    return {rule.name: _broken(rule, run) for rule in RULES}
-
-
-def _broken(rule: Rule, run: Trace) -> str:
-    try:
-        rule.judge(run)
-    except Exception as error:
-        return _complaint(error)
-    return ""
+    verdicts = dict.fromkeys(map(str, RULES), "")
+    for rule in RULES:
+        try:
+            rule.judge(run)
+        except Exception as error:
+            verdicts[rule.name] = _complaint(error)
+    return verdicts
 
 
 def _complaint(error: Exception) -> str:

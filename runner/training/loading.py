@@ -2,37 +2,35 @@
 
 import contextlib
 import importlib
-import importlib.util
 import os
-import site
 import sys
-import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import spec_from_file_location
+from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from ..config.catalogue import BUILT_IN
-from ..config.sources import file_sha256, relative
+from ..config.sources import INSTALLED, file_sha256, relative
 from ..errors import UserError
 from .contract import ContractError
+
+SYSTEM = ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sys", "/usr")
 
 
 def load_module(job: dict[str, Any]) -> ModuleType:
     """Import the implementation of a job; raises what its import raises.
 
     Its local modules come from where its source says that they are; after those, a file finds
-    what else is beside it. It sees no arguments but its own name. Raises ContractError if it has
-    no function `train`.
+    what else is beside it. It sees no arguments but its own name.
     """
     source = job["source"]
     sys.argv = [source]
     name = job["module"] or Path(source).stem
-    while not job["module"] and (name in sys.modules or importlib.util.find_spec(name)):
+    while not job["module"] and (name in sys.modules or find_spec(name)):
         name += "_"  # a file torch.py is not torch
     sys.meta_path.insert(0, _Local(job["roots"], {} if job["module"] else {name: source}))
     if not job["installed"]:
@@ -47,10 +45,7 @@ def load_module(job: dict[str, Any]) -> ModuleType:
 
 
 class _Local:
-    """Finds local modules in their folders before anything installed of the same name.
-
-    `roots` are the folders by top-level name, `files` single modules.
-    """
+    """Finds modules in their `roots` or `files`, by name, before anything installed so called."""
 
     def __init__(self, roots: dict[str, str], files: dict[str, str]) -> None:
         self.roots, self.files = roots, files
@@ -76,11 +71,10 @@ class _FromSource(SourceFileLoader):
 
 
 class Loaded:
-    """The local files that a run loads although its source does not show it.
+    """The local files that a run loads although its source does not show it: modules and data.
 
-    Those are modules (by importlib, exec or a path set at run time) and data files. What is
-    installed or was made by the run itself is not local; nor is what is hidden or temporary,
-    unless the implementation is there, too.
+    What is installed or was made by the run itself is not local; nor is what is hidden or
+    temporary, unless the implementation is there, too.
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
@@ -91,54 +85,37 @@ class Loaded:
         self.opened: set[str] = set()
         self.begun = time.time()
         if not job["built_in"]:  # those are known, and a hook takes time
-            sys.addaudithook(self.note)
+            sys.addaudithook(self._note)
 
-    def note(self, event: str, args: tuple[Any, ...]) -> None:
+    def _note(self, event: str, args: tuple[Any, ...]) -> None:
         """Take note of a file that is opened to be read."""
-        if event == "open":
-            path, _, flags = args
-            if isinstance(path, str) and not flags & (os.O_WRONLY | os.O_RDWR):
-                with contextlib.suppress(OSError):  # the working folder may be gone
-                    self.opened.add(os.path.abspath(path))
+        if event == "open" and isinstance(args[0], str) and not args[2] & os.O_ACCMODE:
+            with contextlib.suppress(OSError):  # the working folder may be gone
+                self.opened.add(os.path.abspath(args[0]))
 
     def sha256(self) -> dict[str, str]:
-        """The hash of each file, by its path from the implementation's folder.
-
-        A file that is not in the implementation's tree has its whole path for a name.
-        """
-        modules = (sys.modules[name] for name in set(sys.modules) - self.modules)
-        files = {getattr(module, "__dict__", {}).get("__file__") for module in modules}
-        paths = {os.path.realpath(p) for p in {*self.opened, *files} if isinstance(p, str)}
+        """The hash of each file, by its path: from the implementation's folder, if in its tree."""
+        modules = [sys.modules[name] for name in set(sys.modules) - self.modules]
+        files = [getattr(module, "__dict__", {}).get("__file__") for module in modules]
+        paths = {os.path.realpath(p) for p in (*self.opened, *files) if isinstance(p, str)}
         hashes = {}
         for path in sorted(paths - self.known):
+            inside = path.startswith(self.tree)
             with contextlib.suppress(OSError):  # it may be gone by now
-                if self.is_local(path):
-                    inside = path.startswith(self.tree)
+                if self._is_local(path, inside):
                     hashes[relative(path, self.folder) if inside else path] = file_sha256(path)
         return hashes
 
-    def is_local(self, path: str) -> bool:
+    def _is_local(self, path: str, inside: bool) -> bool:
         """Whether a file is neither hidden, installed, temporary nor newer than the run."""
-        inside = path.startswith(self.tree)
+        ours = [sys.modules[name] for name in ("twolayer", BUILT_IN) if name in sys.modules]
+        foreign = [sys.prefix, sys.base_prefix, *(os.path.dirname(str(m.__file__)) for m in ours)]
+        if not inside:
+            foreign += [*SYSTEM, tempfile.gettempdir()]
         parts = path.removeprefix(self.tree).split(os.sep)
-        if "__pycache__" in parts or any(part.startswith(".") for part in parts):
-            return False
-        folders = (os.path.join(os.path.realpath(folder), "") for folder in _foreign(inside))
-        if path.startswith(tuple(folders)):
-            return False
-        return os.path.isfile(path) and os.stat(path).st_mtime < self.begun
-
-
-def _foreign(inside: bool) -> Iterator[str]:
-    """The folders of Python, of installed packages and of twolayer.
-
-    Outside the implementation's own tree, also those of the system and of temporary files.
-    """
-    ours = (module for name, module in sys.modules.items() if name in ("twolayer", BUILT_IN))
-    yield from (os.path.dirname(str(module.__file__)) for module in ours)
-    yield from (sys.prefix, sys.base_prefix, site.getusersitepackages())
-    yield from sysconfig.get_paths().values()
-    if not inside:
-        yield from ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sys", "/usr")
-        with contextlib.suppress(OSError):  # there may be none
-            yield tempfile.gettempdir()
+        return (
+            not any(part.startswith(".") or part in (*INSTALLED, "__pycache__") for part in parts)
+            and not any(Path(path).is_relative_to(os.path.realpath(folder)) for folder in foreign)
+            and os.path.isfile(path)
+            and os.stat(path).st_mtime < self.begun
+        )

@@ -1,15 +1,10 @@
-"""The training loop's other side: pull the losses, stamp the clock, stop on request.
-
-Nothing here knows of processes, files or terminals; `train` is any generator function
-that keeps the contract (see CONTRIBUTING).
-"""
+"""The training loop's other side: pull the losses, stamp the clock, stop on request."""
 
 import math
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from copy import copy
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -17,34 +12,10 @@ import numpy as np
 
 from ..config.settings import Config
 from ..errors import error_data
-from . import contract
-from .contract import ContractError, Shapes, Train, numbers
-from .pipes import exception_data
+from .contract import Arrays, Call, ContractError, Steps, Train, count, numbers
+from .worker import exception_data
 
 REPORT_EVERY_NS = 250_000_000
-
-Arrays = tuple[np.ndarray, ...]
-
-
-def hooked(
-    cfg: Config,
-    steps: Callable[[], Iterator[int]],
-    problem: Callable[[Arrays], Arrays] | None = None,
-) -> tuple[Config, list[Shapes]]:
-    """The settings as `train` gets them: their steps are `steps`, and `problem` may alter theirs.
-
-    Returns with them a list that grows by the shapes of the weights each time they are drawn.
-    """
-    shapes: list[Shapes] = []
-    copied = copy(cfg)
-
-    def draw(*, middle: bool = False) -> Arrays:
-        arrays = cfg.problem(middle=middle)
-        shapes.append([array.shape for array in arrays[2:]])
-        return problem(arrays) if problem else arrays
-
-    vars(copied).update(steps=steps, problem=draw)  # these stand before the methods of the class
-    return copied, shapes
 
 
 class Clock:
@@ -53,45 +24,50 @@ class Clock:
     A mark is (steps pulled before it, time): one a step for an ordinary loop, one a chunk
     for a loop that pulls several steps before it yields their losses; a loop that pulls all of
     them first has no second mark, and is not timed. Where the device works on after a call
-    returns (`waits` is false), only a pull that follows a wait for it is marked. `most_ahead`
-    steps may be pulled whose losses have not come.
+    returns (`waits` is false), only a pull that follows a wait for it is marked.
     """
 
-    def __init__(self, epochs: int, *, waits: bool, most_ahead: float = math.inf) -> None:
-        self.epochs, self.waits, self.most_ahead = epochs, waits, most_ahead
+    def __init__(self, epochs: int, *, waits: bool) -> None:
+        self.epochs, self.waits = epochs, waits
         self.due = True
         self.pulled = self.yielded = 0
         self.stopped = ""
-        self.mark_steps = array("q")
-        self.mark_ns = array("q")
-        self.started = False
+        self.mark_steps, self.mark_ns = array("q"), array("q")
 
-    def steps(self) -> Iterator[int]:
-        """The epochs; ends early once `stopped` says why. Raises if pulled by two loops."""
-        if self.started:
-            raise ContractError("cfg.steps() may be called only once")
-        self.started = True
+    def steps(self) -> Steps:
+        """The epochs; ends early once `stopped` says why."""
         now = time.perf_counter_ns
         mark_step, mark_time = self.mark_steps.append, self.mark_ns.append
-        for step in range(self.epochs):
-            if self.pulled == self.yielded:
-                if self.due:
-                    mark_step(step)
-                    mark_time(now())
-                    self.due = self.waits
-            elif step - self.yielded >= self.most_ahead:
-                raise contract.out_of_step(step, self.yielded)
-            if self.stopped:
+        for step in range(self.epochs + 1):
+            if self.due and self.pulled == self.yielded:
+                mark_step(step)
+                mark_time(now())
+                self.due = self.waits
+            if self.stopped or step == self.epochs:
                 return
             self.pulled = step + 1
             yield step
-        if self.waits and self.pulled == self.yielded:
-            mark_step(self.epochs)
-            mark_time(now())
+
+    def times(self, begun: int, ended: int) -> dict[str, Any]:
+        """The times of set-up and training; of a step, if one's loss came before the next pull."""
+        marks = self.mark_ns[:]
+        steps = self.mark_steps[: len(marks)]  # another thread may be at it
+        if marks and not self.waits and self.pulled > steps[-1]:
+            steps.append(self.pulled)
+            marks.append(ended)
+        first, step_us = marks[0] if marks else ended, None
+        if len(marks) > 1:
+            percentiles = np.percentile(np.diff(marks) / np.diff(steps) / 1e3, [50, 10, 90])
+            step_us = dict(zip(("median", "p10", "p90"), percentiles.tolist(), strict=True))
+        return {
+            "setup_s": (first - begun) / 1e9,
+            "train_s": (ended - first) / 1e9 if marks else None,
+            "step_us": step_us,
+        }
 
 
 class Training:
-    """One run of a `train`; `so_far` may be called by another thread.
+    """One run of `train`; `so_far` may be called by another thread.
 
     `report(epochs_done, loss)` is called about four times a second. `weights` holds the final
     ones, once there are any; `error`, what was raised.
@@ -99,12 +75,13 @@ class Training:
 
     def __init__(
         self,
+        train: Train,
         cfg: Config,
         report: Callable[[int, float], None] = lambda *_: None,
-        problem: Callable[[Arrays], Arrays] | None = None,
+        problem: Callable[[Arrays], None] = lambda arrays: None,
     ) -> None:
         self.clock = Clock(cfg.epochs, waits=cfg.device == "cpu")
-        self.cfg, self.shapes = hooked(cfg, self.clock.steps, problem)
+        self.call = Call(train, cfg, self.clock.steps(), problem)
         self.report = report
         self.raw: list[Any] = []
         self.weights: list[np.ndarray] = []
@@ -113,123 +90,89 @@ class Training:
         self.begun = time.perf_counter_ns()
         self.ended = 0
 
-    def run(self, train: Train) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Run it to its end, to its divergence or until its clock is stopped; returns `so_far`."""
         try:
-            last, returned = self.pull(contract.begin(train, self.cfg))
+            last = self._pull()
             self.ended = time.perf_counter_ns()
-            self.take_weights(train, last, returned)
+            self._take_weights(last)
         except BaseException as error:  # even KeyboardInterrupt: here it is the code's own
             self.error = error
         return self.so_far()
 
-    def pull(self, generator: Any) -> tuple[Any, Any]:
-        """Pull every loss; returns the last, and what the generator returned."""
-        clock, keep = self.clock, self.raw.append
+    def _pull(self) -> Any:
+        """Pull every loss; report one now and then, and stop if it is not finite. The last."""
+        clock, keep, losses = self.clock, self.raw.extend, self.call.losses()
         # Losses kept as tensors sit between the buffers of a step, so that each step has to ask
         # the system for fresh memory. A device that works on alone is not waited for, though.
-        take = host_value if clock.waits else lambda loss: loss
+        take: Callable[[Any], Sequence[Any]] = numbers if clock.waits else lambda loss: (loss,)
         now = time.perf_counter_ns
         next_report = now() + REPORT_EVERY_NS
         last = None
-        while True:
-            try:
-                loss = next(generator)
-            except StopIteration as end:
-                return last, end.value
+        for loss in losses:
             if loss is last and hasattr(loss, "__array__") and not isinstance(loss, np.generic):
                 raise ContractError("train(cfg) must yield a fresh loss each step, not one object")
-            keep(take(loss))
-            last = loss
-            clock.yielded += contract.count(loss)
+            last, taken = loss, take(loss)
+            keep(taken)
+            clock.yielded += len(taken) if clock.waits else count(loss)
             if now() > next_report:
-                self.look(loss)
+                value = as_floats([loss])[-1]  # waits for the device
+                clock.due = True
+                self.report(clock.yielded, value)
+                if not math.isfinite(value):
+                    clock.stopped = "diverged"
                 next_report = now() + REPORT_EVERY_NS
                 if clock.stopped and clock.pulled == clock.epochs:  # no step left to stop it by
-                    generator.close()
-                    return last, None
+                    losses.close()
+        return last
 
-    def look(self, loss: Any) -> None:
-        """Report the newest loss, and stop a run that has diverged."""
-        value = as_floats([loss])[-1]  # waits for the device
-        self.clock.due = True
-        self.report(self.clock.yielded, value)
-        if not math.isfinite(value):
-            self.clock.stopped = "diverged"
-
-    def take_weights(self, train: Train, last: Any, returned: Any) -> None:
+    def _take_weights(self, last: Any) -> None:
         """Raises ContractError if what `train` did is not what it must."""
-        clock, cfg = self.clock, self.cfg
+        clock, call = self.clock, self.call
         try:
-            contract.check_pulled(train, clock.pulled)
-            contract.check_counts(train, clock.pulled, clock.yielded, clock.epochs)
-            if returned is not None or self.shapes:
-                self.weights = contract.take_weights(train, cfg, self.shapes, returned, last)
-                self.computed_dtype = computed_dtype(cfg.dtype, returned, last)
+            call.check_pulled()
+            call.check_counts(clock.pulled, clock.yielded, clock.epochs)
+            self.weights = call.weights(last, required=False)
+            if self.weights:
+                self.computed_dtype = computed_dtype(call.cfg.dtype, call.returned, last)
         except ContractError:
             if not clock.stopped and all(map(math.isfinite, as_floats(self.raw[-1:]))):
                 raise  # else it was stopped, or has diverged, which is the outcome
 
     def so_far(self, stopped: str = "") -> dict[str, Any]:
-        """What the run has come to by now, as fields of a record.
-
-        The outcome is `ok`, `diverged`, `failed`, `out_of_memory` or why it was stopped, which
-        `stopped` may tell. Losses end with the first that is not finite.
-        """
+        """What the run has come to by now, as fields of a record; `stopped` may be its outcome."""
         ended = self.ended or time.perf_counter_ns()
         try:
             losses = as_floats(list(self.raw))
         except ContractError as error:
             self.error, losses = self.error or error, []
-        finite = list(takewhile(math.isfinite, losses))
-        outcome, reason = (stopped, None) if stopped else self.ending(losses, finite)
+        done = len(list(takewhile(math.isfinite, losses)))
+        outcome, reason = (stopped, None) if stopped else self._ending(losses, done)
         return {
             "outcome": outcome,
             "error": reason,
-            "epochs_done": len(finite),
-            "final_loss": finite[-1] if finite else None,
-            "losses": list(map(in_json, losses[: len(finite) + 1])),
+            "epochs_done": done,
+            "final_loss": losses[done - 1] if done else None,
+            "losses": list(map(in_json, losses[: done + 1])),
             "computed_dtype": self.computed_dtype,
-            **self.times(ended),
+            **self.clock.times(self.begun, ended),
         }
 
-    def ending(self, losses: list[float], finite: list[float]) -> tuple[str, dict[str, Any] | None]:
-        """Outcome and error of a run with these losses, of which the first are finite."""
+    def _ending(self, losses: list[float], done: int) -> tuple[str, Any]:
+        """Outcome and error of a run with these losses, whose first `done` are finite."""
         if self.error is not None:
             outcome = "out_of_memory" if out_of_memory(self.error) else "failed"
             return outcome, exception_data(self.error)
-        if len(losses) == len(finite):
+        if len(losses) == done:
             return self.clock.stopped or "ok", None
-        last = f"the last finite loss is {finite[-1]:.6g}" if finite else "no loss was finite"
-        message = f"loss is {losses[len(finite)]} at epoch {len(finite)}; {last}"
+        last = f"the last finite loss is {losses[done - 1]:.6g}" if done else "no loss was finite"
+        message = f"loss is {losses[done]} at epoch {done}; {last}"
         return "diverged", error_data("Diverged", message)
-
-    def times(self, ended: int) -> dict[str, Any]:
-        """The times of set-up and training; of a step, if one's loss came before the next pull."""
-        clock, marks = self.clock, self.clock.mark_ns[:]
-        steps = clock.mark_steps[: len(marks)]
-        if marks and not clock.waits and clock.pulled > steps[-1]:
-            steps.append(clock.pulled)
-            marks.append(ended)
-        first = marks[0] if marks else ended
-        return {
-            "setup_s": (first - self.begun) / 1e9,
-            "train_s": (ended - first) / 1e9 if marks else None,
-            "step_us": step_times_us(steps, marks),
-        }
 
 
 def in_json(loss: float) -> float | str:
     """A loss for JSON, which has no word for nan and inf."""
     return loss if math.isfinite(loss) else str(loss)
-
-
-def host_value(loss: Any) -> Any:
-    """A single loss as a Python number, or ContractError; an array of losses as it is."""
-    if getattr(loss, "ndim", 0) == 1:
-        return loss
-    value = loss.tolist() if hasattr(loss, "tolist") else loss
-    return value if type(value) is float else numbers(loss)[0]
 
 
 def as_floats(raw: Sequence[Any]) -> list[float]:
@@ -238,19 +181,7 @@ def as_floats(raw: Sequence[Any]) -> list[float]:
     if torch and raw and all(isinstance(r, torch.Tensor) and r.ndim == 0 for r in raw):
         # One copy for all: on a GPU each .item() would wait for the device.
         return numbers(torch.stack([r.detach() for r in raw]).cpu())
-    floats: list[float] = []
-    for loss in raw:
-        floats += (loss,) if type(loss) is float else numbers(loss)
-    return floats
-
-
-def step_times_us(steps: Sequence[int], times_ns: Sequence[int]) -> dict[str, float] | None:
-    """Median, 10th and 90th percentile of the time of a step in µs, from the clock's marks."""
-    if len(times_ns) < 2:
-        return None
-    times_us = np.diff(np.asarray(times_ns)) / np.diff(np.asarray(steps)) / 1e3
-    p10, median, p90 = np.percentile(times_us, [10, 50, 90])
-    return {"median": float(median), "p10": float(p10), "p90": float(p90)}
+    return [number for loss in raw for number in numbers(loss)]
 
 
 def computed_dtype(requested: str, weights: Sequence[np.ndarray], loss: Any) -> str | None:

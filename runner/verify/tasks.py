@@ -12,10 +12,9 @@ from ..config import frameworks
 from ..config.rules import Value
 from ..config.settings import Config
 from ..training.contract import Train
-from ..training.loading import load_module
 from ..training.loop import Training
-from ..training.tasks import borrowed
-from ..training.worker import Leash, Send
+from ..training.tasks import borrowed, load_task
+from ..training.worker import Task
 
 
 def job(cfg: Config) -> dict[str, Any]:
@@ -28,41 +27,39 @@ def job(cfg: Config) -> dict[str, Any]:
     step = exact.with_(epochs=1, lr=1.0).values()
     plain = [{"config": values} for values in (exact.values(), single.values(), step)]
     requests = [*plain, {"config": step, "zero_unit": True}]
-    task, device = "twolayer.verify.tasks:trainings", cfg.device
-    return {"task": task, "requests": requests, "device": device}
+    return {"task": "twolayer.verify.tasks:trainings", "requests": requests}
 
 
-def trainings(job: dict[str, Any], imports: dict[str, float], leash: Leash, send: Send) -> Any:
+def trainings(task: Task) -> dict[str, Any]:
     """Train once for each of the job's requests; returns what came of it.
 
     The time that the job may take is counted anew from the start of each training.
     """
-    train = load_module(job).train
-    frameworks.set_tf32(job["framework"], allowed=job["tf32"])
-    device = frameworks.resolve_device(job["device"], job["framework"])
+    module, _, cfg = load_task(task)
+    frameworks.set_tf32(task.job["framework"], allowed=task.job["tf32"])
     results = []
-    for request in job["requests"]:
-        send({"event": "anew"})
-        results.append(train_once(train, request, device=device, threads=job["threads"]))
-    return {"outcome": "ok", "error": None, "results": results, "borrowed": borrowed(job)}
+    for request in task.job["requests"]:
+        task.send("anew")
+        results.append(train_once(module.train, request, device=cfg.device, threads=cfg.threads))
+    return {"outcome": "ok", "error": None, "results": results, "borrowed": borrowed(task.job)}
 
 
 def train_once(train: Train, request: dict[str, Any], **fixed: Value) -> dict[str, Any]:
     """Train as requested, but for the settings in `fixed`."""
     cfg = Config(**request["config"] | fixed)
-    silenced = partial(silence_unit, bias=cfg.bias) if request.get("zero_unit") else None
-    training = Training(cfg, problem=silenced)
-    result = training.run(train)
+    zero_unit = request.get("zero_unit")
+    alter = partial(silence_unit, bias=cfg.bias) if zero_unit else lambda arrays: None
+    training = Training(train, cfg, problem=alter)
+    result = training.run()
     weights = _packed([] if training.error else training.weights)
-    return result | {"weights": weights, "own_problem": not training.shapes}
+    return result | {"weights": weights, "own_problem": not training.call.shapes}
 
 
-def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> tuple[np.ndarray, ...]:
-    """The same problem with the weights and the bias of the first hidden unit set to 0."""
+def silence_unit(arrays: tuple[np.ndarray, ...], *, bias: bool) -> None:
+    """Set the weights and the bias of a problem's first hidden unit to 0."""
     arrays[2][:, 0] = 0
     if bias:
         arrays[3][0] = 0
-    return arrays
 
 
 def _packed(arrays: Sequence[np.ndarray]) -> str:

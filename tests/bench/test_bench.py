@@ -20,7 +20,7 @@ from twolayer.bench.tables import remarks
 from twolayer.config.settings import Config
 from twolayer.errors import UserError
 from twolayer.impls import autograd
-from twolayer.training.loop import ContractError
+from twolayer.training.contract import ContractError
 
 ALONE = ("--threads", "1", "--impl", "numpy_manual")
 THREE = (*planted("numpy_manual", "plain_floats", "chunks"), "--threads", "1")
@@ -172,7 +172,7 @@ def timer(blocks=2):
     return BlockTimer(blocks, warmup_s=0.1, barrier=lambda: None)
 
 
-VALUES = Config(N=2, H=2, D_in=2, D_out=2, threads=1).values()
+CONFIG = Config(N=2, H=2, D_in=2, D_out=2, threads=1)
 
 
 def test_the_garbage_collector_is_quiet_in_a_block_and_back_afterwards():
@@ -185,7 +185,7 @@ def test_the_garbage_collector_is_quiet_in_a_block_and_back_afterwards():
             seen.add(gc.isenabled())
             yield 1.0
 
-    assert time_blocks(train, VALUES, timer())["outcome"] == "ok"
+    assert time_blocks(train, CONFIG, timer())["outcome"] == "ok"
     assert seen == {False}
     assert gc.isenabled()
 
@@ -198,7 +198,7 @@ def test_blocks_are_long_and_the_first_step_is_not_in_them():
             time.sleep(0.05 if step == 0 else 0.0005)
             yield 1.0
 
-    found = time_blocks(train, VALUES, timer(blocks=3))
+    found = time_blocks(train, CONFIG, timer(blocks=3))
     assert found["first_us"] > 50_000
     assert len(found["blocks_us"]) == 3
     assert max(found["blocks_us"]) < 50_000
@@ -220,7 +220,7 @@ def test_a_loop_that_takes_steps_in_chunks_is_cut_between_them(size):
             pulled.append(len(chunk))
             yield np.ones(len(chunk))
 
-    found = time_blocks(train, VALUES, timer())
+    found = time_blocks(train, CONFIG, timer())
     assert len(found["blocks_us"]) == 2
     assert set(pulled) == {size}
 
@@ -233,7 +233,7 @@ def test_training_that_stops_by_itself_is_not_timed():
             yield 1.0
 
     with pytest.raises(ContractError, match="it ended after only 3 steps"):
-        time_blocks(train, VALUES, timer())
+        time_blocks(train, CONFIG, timer())
 
 
 def test_training_that_stops_where_its_loss_is_no_number_has_diverged():
@@ -243,7 +243,7 @@ def test_training_that_stops_where_its_loss_is_no_number_has_diverged():
             if step == 3:
                 return
 
-    assert time_blocks(train, VALUES, timer())["outcome"] == "diverged"
+    assert time_blocks(train, CONFIG, timer())["outcome"] == "diverged"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_training_out_of_step_with_its_losses_is_refused(losses, said):
             yield from losses
 
     with pytest.raises(ContractError, match=said):
-        time_blocks(train, VALUES, timer())
+        time_blocks(train, CONFIG, timer())
 
 
 # --- what is concluded

@@ -395,8 +395,8 @@ def test_a_literal_may_be_yielded_again(tmp_path, yields, outcome, reason):
 
 BROKEN = {
     "range_loop": (
-        "it never pulled a step from cfg.steps(); in range_loop.py, "
-        "write `for _ in cfg.steps():` where line 5 loops over range(cfg.epochs)"
+        "it never pulled a step from cfg.steps(); write `for _ in cfg.steps():` "
+        "where range_loop.py:5 loops over range(cfg.epochs)"
     ),
     "returns_list": (
         "train(cfg) must yield its losses, it returned a list (returns_list.py:5); "

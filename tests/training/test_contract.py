@@ -80,7 +80,7 @@ def agree(name, cfg):
     run = Trace(implementation(name), cfg)
     losses, weights = reference(cfg)
     np.testing.assert_allclose(run.at_once, losses, rtol=1e-9)
-    for ours, theirs in zip(run.weights, weights, strict=True):
+    for ours, theirs in zip(run.call.weights(), weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-9)
 
 
@@ -153,9 +153,9 @@ def test_the_loss_falls(name, dtype):
 def test_the_weights_come_back_trained_in_their_type(name, dtype):
     """As NumPy arrays, changed, and of the precision that was asked for."""
     run = Trace(implementation(name), small(dtype=dtype))
-    assert {str(weight.dtype) for weight in run.weights} == {dtype}
+    assert {str(weight.dtype) for weight in run.call.weights()} == {dtype}
     start = small(dtype=dtype).problem()[2:]
-    assert not np.array_equal(run.weights[0], start[0])
+    assert not np.array_equal(run.call.weights()[0], start[0])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -487,8 +487,8 @@ BREAKERS = {
     "never pulls": (
         never_pulls,
         "steps",
-        "it never pulled a step from cfg.steps(); in test_contract.py, write `for _ in "
-        f"cfg.steps():` where line {line(never_pulls, 2)} loops over range(cfg.epochs)",
+        "it never pulled a step from cfg.steps(); write `for _ in cfg.steps():` "
+        f"where test_contract.py:{line(never_pulls, 2)} loops over range(cfg.epochs)",
     ),
     "pulls all at once": (pulls_all_at_once, "ahead", AHEAD),
     "counts the steps first": (counts_the_steps_first, "ahead", AHEAD),
@@ -718,8 +718,8 @@ def test_what_was_computed_in_is_what_weights_and_losses_say(change, asked, comp
         weights = yield from yielding(loss)(cfg)
         return [weight.astype(to) for weight in weights]
 
-    training = Training(small(dtype=asked))
-    result = training.run(train)
+    training = Training(train, small(dtype=asked))
+    result = training.run()
     assert (result["outcome"], result["computed_dtype"]) == ("ok", computed)
     assert all(weight.dtype.kind == "f" for weight in training.weights)
 
