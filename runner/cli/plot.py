@@ -42,7 +42,7 @@ def plot(
     from ..report import data
     from ..report import plot as plots
 
-    plots.check_file(out, "--out")
+    plots.check_figure(out, f"--out {out}")
     figure = plots.SIZES[size]
     if width is not None:
         figure = replace(figure, width=plots.length(width, "--width"))

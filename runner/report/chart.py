@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..config import catalogue
 from ..results.rows import grouped
@@ -94,6 +95,17 @@ class Series:
     high: list[float] = field(default_factory=list)
     ending: str = ""
 
+    @cached_property
+    def points(self) -> list[tuple[float, float]]:
+        """Where it is known."""
+        return [(x, y) for x, y in zip(self.x, self.y, strict=True) if y is not None]
+
+    @cached_property
+    def bars(self) -> dict[float, tuple[float, float]]:
+        """The ends of the intervals at its points, by x."""
+        ends = zip(self.x, self.y, self.low, self.high, strict=False)
+        return {x: (low, high) for x, y, low, high in ends if y is not None}
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -107,10 +119,9 @@ class Grid:
 
 @dataclass(frozen=True)
 class Axis:
-    """One upright axis of a parallel chart: where each run lies on it, from 0 to 1, and ticks."""
+    """One upright axis of a parallel chart, and its ticks, from 0 to 1."""
 
     label: str
-    positions: list[float | None]
     ticks: list[tuple[float, str]]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import UserError
 from .chart import DASHES, MARKERS, Chart, Grid, Series
-from .scales import Scale, across, around, brief, drawable, up
+from .scales import Scale, around, axes, brief
 
 INK, MUTED, RULE, BAND, PAPER = "#1a1d21", "#5a636d", "#e3e6ea", "#f5f6f8", "#ffffff"
 DARK = {INK: "#e7eaee", MUTED: "#9ba5b0", RULE: "#2c323a", BAND: "#1c2127", PAPER: "#14171b"}
@@ -175,7 +175,7 @@ def _tooltip(**titles: str) -> Spec:
 
 
 def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
-    size, series = frame.type_size, chart.series
+    size, series, reference = frame.type_size, chart.series, chart.reference
     x_scale, y_scale = _scales(chart)
     sizes = sorted({x for each in series for x in each.x}) if chart.log_x else []
     few = len(sizes) <= SIZES and all(value.is_integer() for value in sizes)
@@ -183,28 +183,26 @@ def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
     above |= {"titleX": -2 * size, "titleY": -0.8 * size}
     x = {"x": _quantity("x", x_scale, chart.x_label, sizes if few else ())}
     y = {"y": _quantity("y", y_scale, chart.y_label, **above)}
-    if chart.reference is not None:
-        band = _data("y low", [(chart.reference, y_scale.low)])
+    if reference is not None:
+        band = _data("y low", [(reference, y_scale.low)])
         yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
         yield _layer("rule", band, y, color=MUTED)
     # dashes on top, so that what they lie on shows in their gaps
-    order = [i for i, each in enumerate(series) if drawable(each, chart.log_y)]
+    order = [i for i, each in enumerate(series) if each.points]
     order.sort(key=lambda i: series[i].look.dash > 0)
-    points = [
-        row
-        for place, i in enumerate(order)
-        for row in _points(series[i], i, y_scale, place / len(order), size)
-    ]
+    points, ends = [], []
+    for place, i in enumerate(order):
+        points += _points(series[i], i, y_scale.high, place / len(order), size)
+        ends += _data("x y", _crossed_end(series[i], y_scale), i)
     colour, dash, shape = (_looks(series, size, n) for n in ("color", "strokeDash", "shape"))
-    place = x | y | colour
-    yield _layer("line", points, place | dash, strokeWidth=size / 7, clip=True)
-    bars = place | {"y": y["y"] | {"field": "low"}, "y2": {"field": "high"}}
+    at = x | y | colour
+    yield _layer("line", points, at | dash, strokeWidth=size / 7, clip=True)
+    bars = at | {"y": y["y"] | {"field": "low"}, "y2": {"field": "high"}}
     yield _layer("rule", points, bars, "isValid(datum.low)", strokeWidth=size / 8)
     marked: Spec = {"stroke": PAPER, "strokeWidth": size / 28}
-    sized = {"size": AS_IS | {"field": "size"}}
-    yield _layer("point", points, place | shape | sized, "isValid(datum.size)", **marked)
-    ends = [row for i in order for row in _data("x y", _crossed_end(series[i], y_scale), i)]
-    yield _crosses(ends, place, size)
+    sized = at | shape | {"size": AS_IS | {"field": "size"}}
+    yield _layer("point", points, sized, "isValid(datum.size)", **marked)
+    yield _crosses(ends, at, size)
     if frame.page:
         pointed = x | y | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
         yield _layer("point", points, pointed, "datum.text", size=14 * size, opacity=0)
@@ -217,44 +215,49 @@ def _scales(chart: Chart) -> tuple[Scale, Scale]:
     Sizes have a marker each, which needs room; of epochs, 999 needs it for a tick at 1000.
     """
     leaves = any("diverged" in each.ending for each in chart.series)
-    x = across(chart.series, chart.log_x).beyond(0.015 if chart.log_x else 0, 0.005)
-    y = up(chart.series, chart.log_y).beyond(0.04, 0 if leaves else 0.04)
+    x, y = axes(chart.series, chart.log_x, chart.log_y)
+    x, y = x.beyond(0.015 if chart.log_x else 0, 0.005), y.beyond(0.04, 0 if leaves else 0.04)
     if chart.reference is not None:
         y = Scale(min(y.low, 0.8 * chart.reference), max(y.high, 1.25 * chart.reference), y.log)
     return x, y
 
 
-def _points(each: Series, number: int, scale: Scale, phase: float, size: float) -> Rows:
+def _points(each: Series, number: int, top: float, phase: float, size: float) -> Rows:
     """A curve's points. Those with a size have a marker, those with a text can be pointed at.
 
     Markers are at every point, smaller from curve to curve, if they are few; else staggered.
     """
-    heights = dict(drawable(each, scale.log))
-    seen = [x for x, y in heights.items() if y <= scale.high]
+    seen = [x for x, y in each.points if y <= top]
     area = size**2 / 4.5
     if len(seen) <= FEW:
         sizes = dict.fromkeys(seen, area * (1 - 0.6 * phase))
     else:
         sizes = {seen[int((i + phase) * len(seen) / MARKS)]: area for i in range(MARKS)}
-    texts = {x: f"{heights[x]:.5g}" for x in seen[:: len(each.x) // POINTED + 1]}
-    bars = zip(each.x, each.low, each.high, strict=False)
-    ends = {x: (low, high) for x, low, high in bars if x in heights}
+    pointed = {*seen[:: len(each.x) // POINTED + 1]}
     name = f"{each.name}: {each.ending}" if each.ending else each.name
     rows = [
-        (name, x, heights.get(x), *ends.get(x, (None, None)), sizes.get(x), texts.get(x))
-        for x in each.x
+        (
+            name,
+            x,
+            y,
+            *each.bars.get(x, (None, None)),
+            sizes.get(x),
+            f"{y:.5g}" if x in pointed else None,
+        )
+        for x, y in zip(each.x, each.y, strict=True)
     ]
     return _data("name x y low high size text", rows, number)
 
 
 def _crossed_end(each: Series, scale: Scale) -> list[tuple[float, float]]:
     """Of a curve that is not ok, where it goes out at the top; its end if it doesn't."""
-    points = drawable(each, scale.log)
-    for (x, y), (next_x, next_y) in pairwise(points if each.ending else ()):
+    if not each.ending:
+        return []
+    for (x, y), (next_x, next_y) in pairwise(each.points):
         if y <= scale.high < next_y:
             part = (1 - scale.place(y)) / (scale.place(next_y) - scale.place(y))
             return [(x + part * (next_x - x), scale.high)]
-    return points[-1:] if each.ending else []
+    return each.points[-1:]
 
 
 # --- names at the ends of curves
@@ -301,7 +304,7 @@ def _names_beside(chart: Chart, x_scale: Scale, y_scale: Scale, frame: Frame) ->
     if size < SHRUNK * frame.type_size:
         raise UserError(TOO_SMALL)
     top = [(x_scale.low, y_scale.high)]
-    points = [(drawable(each, y_scale.log) or top)[-1] for each in chart.series]
+    points = [(each.points or top)[-1] for each in chart.series]
     ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
     middles = place_labels(ends, [size * each / frame.height for each in ems])
     labels: Rows = []
