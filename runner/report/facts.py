@@ -24,8 +24,7 @@ MOST_COMMANDS = 20
 WORK = (*SIZES, "bias", "dtype", "device", "threads", "epochs_done")
 """What runs must have in common for their step times to be ranked."""
 
-WIDTH = 88
-"""Of the lines of a command."""
+WIDTH = 88  # of the lines of a command
 
 NOT_INSTALLED = ("python", "twolayer", "blas")
 """Of the versions in a record, those that pip is not asked for."""

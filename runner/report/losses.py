@@ -17,8 +17,7 @@ from ..verify.stored import HIGHEST, LOWEST, TOO_LONG, Judged
 from .chart import Chart, Look, Series, looks
 from .material import Material
 
-BINS = 200
-"""A curve is thinned to at most four points for each of so many stretches."""
+BINS = 200  # a curve is thinned to at most four points for each of so many stretches
 
 VERDICTS = (
     *("run", "reference", "type", "epochs judged", "deviation", "bound", "over bound"),

@@ -14,8 +14,7 @@ from ..results.rows import Row, by_impl, current, differing, grouped, read, row,
 from ..results.store import Store
 from ..verify.stored import Judged, judge
 
-MOST_CURVES = 12
-"""More can't be told apart."""
+MOST_CURVES = 12  # more can't be told apart
 
 WORDS = (("best",), ("best", "worst"), ("best", "middle", "worst"))
 """What is shown of an implementation with many runs, where there is room for 1, 2 or 3."""

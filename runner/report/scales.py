@@ -9,8 +9,7 @@ from typing import Any
 from ..results.rows import shown
 from .chart import Series
 
-HEADROOM = 0.15
-"""How far above the others a diverging curve is followed, as a part of the axis."""
+HEADROOM = 0.15  # how far above the others a diverging curve is followed, as a part of the axis
 
 PLAIN = 5
 """Numbers of up to so many characters, or digits and a point, are written without an exponent."""

@@ -13,11 +13,8 @@ from .chart import Axis, Chart, Grid, Look, Series, looks
 from .material import Material
 from .scales import around, brief, distinct_texts, wide
 
-FILLED = 0.5
-"""A heat map needs at least this part of its cells; else it is parallel coordinates."""
-
-TOP = 0.88
-"""Where the final losses end on their axis, if above them are runs that have none."""
+FILLED = 0.5  # a heat map needs at least this part of its cells; else it is parallel coordinates
+TOP = 0.88  # where the final losses end on their axis, if above them are runs that have none
 
 MOST_TICKS = 7
 

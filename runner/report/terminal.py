@@ -22,8 +22,7 @@ COLOURS = (36, 33, 35, 32, 94, 91)
 """ANSI colours, which every terminal shows legibly on its background."""
 
 END = "×"  # noqa: RUF001
-AROUND = 8
-"""The lines beside those of the curves and of the legend, one of them the prompt's."""
+AROUND = 8  # the lines beside those of the curves and of the legend, one of them the prompt's
 
 MIN_COLUMNS, MIN_ROWS, MAX_ROWS = 20, 10, 24
 

@@ -59,8 +59,7 @@ def _ratios(bench: Bench, cells: Sequence[tuple[Cell, Interval]]) -> Chart:
     return replace(_intervals(title, table, times, note), reference=1.0)
 
 
-Times = list[tuple[str, Look, Interval]]
-"""Names with their looks and times, the shortest first."""
+Times = list[tuple[str, Look, Interval]]  # names with their looks and times, the shortest first
 
 
 def _intervals(x_label: str, table: Table, times: Times, note: str) -> Chart:
