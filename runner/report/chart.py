@@ -26,8 +26,7 @@ stands out from its background as text has to, at least 4.5 to 1.
 OTHERS: tuple[Shades, ...] = (
     (("#806200", "#e9c33a"), ("#4a3900", "#f5e3a1")),
     (("#6a51c8", "#b3a2ff"), ("#3b2c80", "#dcd4ff")),
-)
-"""Those of other frameworks, in the order in which they come."""
+)  # of other frameworks, in the order in which they come
 
 DASHES = ((1, 0), (5, 1.5), (4, 1.2, 1, 1.2), (1.2, 1.2), (7, 1.2, 1, 1.2, 1, 1.2))
 """In widths of the line."""
@@ -41,8 +40,7 @@ MARKERS = (
     "M0,1.1L1.15,-.9H-1.15Z",
     "M-1.1,0L.9,-1.15V1.15Z",
     "M1.1,0L-.9,-1.15V1.15Z",
-)
-"""SVG paths around 0,0."""
+)  # SVG paths around 0,0
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,11 @@ from ..tables import Table
 from .material import Material
 from .times import comparable, compared
 
-MOST_LOGS = 20
-MOST_COMMANDS = 20
+MOST_LOGS = MOST_COMMANDS = 20
+WIDTH = 88  # of the lines of a command
+NOT_INSTALLED = ("python", "twolayer", "blas")  # in a record, but pip is not asked for them
 WORK = (*SIZES, "bias", "dtype", "device", "threads", "epochs_done")
 """What runs must have in common for their step times to be ranked."""
-
-WIDTH = 88  # of the lines of a command
-
-NOT_INSTALLED = ("python", "twolayer", "blas")
-"""Of the versions in a record, those that pip is not asked for."""
 
 
 # --- the verdict
@@ -139,18 +135,16 @@ def environment(material: Material) -> Table:
     """The machine, versions and sources; where runs differ, each value with its number of runs."""
     facts = [_facts(record) for record in _places(material)]
     names = dict.fromkeys(name for each in facts for name in each)
-    rows = [[name, _values([each.get(name) for each in facts])] for name in names]
+    rows = [[name, _values(each.get(name) for each in facts)] for name in names]
     return Table(("", "value"), [row for row in rows if row[1]], frozenset({0, 1}))
 
 
 def _places(material: Material) -> list[Record]:
     """Records that say where it ran; of a bench without runs, one made up from it."""
-    bench = material.bench
-    if material.runs or not bench:
-        return [*material.runs]
-    record = Record("", "ok", {}, started_at=bench.started_at, threads=bench.threads)
-    record.machine, record.versions, record.git = bench.machine, bench.versions, bench.git
-    return [record]
+    if material.runs or not material.bench:
+        return material.runs
+    names = ("started_at", "threads", "machine", "versions", "git")
+    return [Record("", "ok", {}, **{name: getattr(material.bench, name) for name in names})]
 
 
 def _facts(record: Record) -> dict[str, object]:
@@ -188,8 +182,7 @@ def commands(material: Material) -> str:
     calls = list(dict.fromkeys(_call(material, run) for run in runs))
     if (more := len(calls) - MOST_COMMANDS) > 0:
         calls[MOST_COMMANDS:] = [f"# and {more:,} more commands"]
-    if material.bench and material.bench.command:
-        calls.append(material.bench.command)
+    calls += [material.bench.command] if material.bench and material.bench.command else []
     report = shlex.join(["twolayer", "report", material.name])
     return "\n".join([*_install(_places(material)), *calls, report])
 

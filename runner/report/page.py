@@ -57,27 +57,20 @@ def page(material: Material) -> str:
     from jinja2 import Environment, StrictUndefined
 
     drawn = charts(material)
-    order = sorted(drawn, key=lambda key: key != "sweep")
-    sections = [(key, drawn[key], _specs(drawn[key])) for key in order]
+    order = sorted(drawn.items(), key=lambda item: item[0] != "sweep")
+    sections = [(key, chart, _specs(chart)) for key, chart in order]
     figures = [vl_convert.vegalite_to_vega(spec) for *_, specs in sections for spec in specs]
     dark = DARK | {s.look.light: s.look.dark for each in drawn.values() for s in each.series}
     scripts = [_vega(), _resource("js")]
-    mood, sentences = facts.verdict(material)
-    troubles, troubled = facts.troubles(material)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.filters["prose"] = _prose
     html = environment.from_string(_resource("html")).render(
         material=material,
-        mood=mood,
-        sentences=sentences,
+        facts=facts,
         sections=sections,
         figures={"figures": figures, "dark": dark},
         runs=_runs_table(material),
-        troubles=troubles,
-        troubled=troubled,
-        environment=facts.environment(material),
-        commands=facts.commands(material),
         scripts=scripts,
         hashes=[f"'sha256-{base64.b64encode(_digest(script)).decode()}'" for script in scripts],
         style=_resource("css"),

@@ -10,9 +10,7 @@ from ..results.rows import shown
 from .chart import Series
 
 HEADROOM = 0.15  # how far above the others a diverging curve is followed, as a part of the axis
-
-PLAIN = 5
-"""Numbers of up to so many characters, or digits and a point, are written without an exponent."""
+PLAIN = 5  # numbers of up to so many characters are written without an exponent
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ TOO_SMALL = "the figure is too small for its labels; give a larger --size, --wid
 NUMBER = (
     "replace(datum.value && abs(log(abs(datum.value)) / LN10) > 3.99"
     " ? format(datum.value, '~e') : format(datum.value, '~r'), '+', '')"
-)
-"""What ticks say: `0.01`, `1e-5`."""
+)  # what ticks say: `0.01`, `1e-5`
 
 AS_IS = {"type": "quantitative", "scale": None}
 CHANNELS = ("color", "strokeDash", "shape")

@@ -43,7 +43,10 @@ def _over_one(material: Material, axis: str) -> Chart:
     numeric, title = _numeric(material, axis), f"Final loss against {axis}"
     down, across = (axis, "impl") if numeric else ("impl", axis)
     over = pivot(material.rows, down, across, "final_loss")
-    note, look = _averaged(over.over), looks(material.impls)
+    look, note = looks(material.impls), "Runs that ended as ok."
+    if over.over:
+        note = f"The mean over {listed(over.over)} of runs that ended as ok; a bar from the lowest "
+        note += "to the highest."
     groups = grouped(material.rows, lambda row: (row["impl"], row[axis]))
     finals = {place: ok_values(rows, "final_loss") for place, rows in groups.items()}
     if not numeric:
@@ -71,13 +74,6 @@ def _means(name: str, look: Look, losses: Mapping[float, Sequence[float]]) -> Se
     y = [fmean(losses[at]) if losses[at] else None for at in x]
     low, high = ([end(losses[at], default=0.0) for at in x] for end in (min, max))
     return Series(name, look, x, y, low, high)
-
-
-def _averaged(over: Sequence[str]) -> str:
-    if not over:
-        return "Runs that ended as ok."
-    mean = f"The mean over {listed(over)} of runs that ended as ok"
-    return f"{mean}; a bar from the lowest to the highest."
 
 
 def _heat(material: Material, down: str, across: str) -> Chart:

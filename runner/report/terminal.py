@@ -18,12 +18,9 @@ from ..tables import Table
 from .chart import Chart, Series
 from .scales import Scale, axes
 
-COLOURS = (36, 33, 35, 32, 94, 91)
-"""ANSI colours, which every terminal shows legibly on its background."""
-
+COLOURS = (36, 33, 35, 32, 94, 91)  # of ANSI, legible on the background of every terminal
 END = "×"  # noqa: RUF001
 AROUND = 8  # the lines beside those of the curves and of the legend, one of them the prompt's
-
 MIN_COLUMNS, MIN_ROWS, MAX_ROWS = 20, 10, 24
 
 Path = list[tuple[int, int]]
