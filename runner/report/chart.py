@@ -28,9 +28,8 @@ OTHERS: tuple[Shades, ...] = (
     (("#6a51c8", "#b3a2ff"), ("#3b2c80", "#dcd4ff")),
 )  # of other frameworks, in the order in which they come
 
-DASHES = ((1, 0), (5, 1.5), (4, 1.2, 1, 1.2), (1.2, 1.2), (7, 1.2, 1, 1.2, 1, 1.2))
-"""In widths of the line."""
-
+SOLID = (1.0, 0.0)
+DASHES = (SOLID, (5, 1.5), (4, 1.2, 1, 1.2), (1.2, 1.2), (7, 1.2, 1, 1.2, 1, 1.2))  # in line widths
 MARKERS = (
     "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0Z",
     "M-.9,-.9H.9V.9H-.9Z",
@@ -45,16 +44,12 @@ MARKERS = (
 
 @dataclass(frozen=True)
 class Look:
-    """How a series is drawn: the colour tells the framework, dash and marker the variant.
+    """How a series is drawn: the colour tells the framework, dash and marker the variant."""
 
-    `light` and `dark` are #rrggbb colours for a light and a dark background; `dash` and `marker`
-    are indices into DASHES and MARKERS.
-    """
-
-    light: str
+    light: str  # #rrggbb, for a light background
     dark: str
-    dash: int
-    marker: int
+    dash: tuple[float, ...]  # one of DASHES
+    marker: str  # one of MARKERS
 
 
 def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
@@ -73,8 +68,8 @@ def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
         taken = {place for other, place in places.items() if frameworks[other] == framework}
         place = places.setdefault(name, min({*range(len(taken) + 1)} - taken))
         shades = HUES.get(framework) or OTHERS[unknown.index(framework) % len(OTHERS)]
-        colours = shades[place % len(shades)]
-        drawn[name] = Look(*colours, place % len(DASHES), place % len(MARKERS))
+        dash, marker = DASHES[place % len(DASHES)], MARKERS[place % len(MARKERS)]
+        drawn[name] = Look(*shades[place % len(shades)], dash, marker)
     return drawn
 
 

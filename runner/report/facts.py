@@ -42,12 +42,10 @@ def verdict(material: Material) -> tuple[str, list[str]]:
 def _outcomes(material: Material) -> str:
     count, bench = len(material.runs), material.bench
     if not count and bench:
+        cells = _count(len(bench.at(bench.sizes[0])), "implementation")
         rounds = _count(max((len(cell.good) for cell in bench.cells), default=0), "round")
         failed = sorted({cell.label for cell in bench.cells if cell.failure})
-        lost = f" Failed: {listed(failed)}." if failed else ""
-        return (
-            f"A bench: {_count(len(bench.at(bench.sizes[0])), 'implementation')}, {rounds}.{lost}"
-        )
+        return f"A bench: {cells}, {rounds}.{f' Failed: {listed(failed)}.' if failed else ''}"
     outcomes = Counter(run.outcome.replace("_", " ") for run in material.runs)
     if set(outcomes) == {"ok"}:
         return f"{_count(count, 'run')}, {'ok' if count == 1 else 'all ok'}."
@@ -60,16 +58,15 @@ def _count(number: int, noun: str) -> str:
 
 
 def _parity(material: Material) -> str:
-    judged = {name: each.outside for name, each in material.judged.items() if each.gate}
-    if outside := [name for name, is_outside in judged.items() if is_outside]:
-        inside = f"{len(judged) - len(outside)} of {len(judged)} judged inside the band of rounding"
+    judged, runs = sum(bool(each.gate) for each in material.judged.values()), len(material.runs)
+    if outside := [name for name, each in material.judged.items() if each.outside]:
+        inside = f"{judged - len(outside)} of {judged} judged inside the band of rounding"
         more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
         return f"{inside}; outside: {listed(outside[:5])}{more}."
     if not judged:
         return ""
-    complete = len(judged) == len(material.runs)
-    count = "All" if complete else f"{len(judged)} of {len(material.runs):,}"
-    every = " all" if len(judged) > 1 and not complete else ""
+    count, every = ("All", "") if judged == runs else (f"{judged} of {runs:,}", " all")
+    every = every if judged > 1 else ""
     return f"{count} judged against the reference,{every} inside the band of rounding."
 
 

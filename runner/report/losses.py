@@ -14,7 +14,7 @@ from ..results.record import Record
 from ..results.store import whole
 from ..tables import Table, number
 from ..verify.stored import HIGHEST, LOWEST, TOO_LONG, Judged
-from .chart import Chart, Look, Series, looks
+from .chart import Chart, Look, Series
 from .material import Material
 
 BINS = 200  # a curve is thinned to at most four points for each of so many stretches
@@ -31,21 +31,16 @@ def loss_chart(material: Material) -> Chart | None:
     runs = {name: record for name, run in drawn.items() if (record := whole(run)).losses}
     if not runs:
         return None
-    look = _looks(material)
     # where one has a coarse `log_every`, the table would show too little of its curve
     columns = [
         replace(record, impl=material.title(name), config={"log_every": "auto"})
         for name, record in runs.items()
     ]
-    series = [_curve(name, record, look[name]) for name, record in runs.items()]
+    series = [_curve(name, record, material.looks[name]) for name, record in runs.items()]
     if zeros := [name for name, record in runs.items() if 0.0 in record.losses]:
         note = f"{note} A loss of exactly 0 has no logarithm and is not drawn: {listed(zeros)}."
     table = tables.losses(columns)
     return Chart("lines", "Loss", table, "epoch", "loss", series, note.strip(), log_y=True)
-
-
-def _looks(material: Material) -> dict[str, Look]:
-    return looks({name: run.framework for name, run in material.selection[0].items()})
 
 
 def _curve(name: str, record: Record, look: Look) -> Series:
@@ -72,12 +67,12 @@ def _thinned(values: np.ndarray, drawable: np.ndarray) -> Sequence[int]:
 
 def parity(material: Material) -> Chart | None:
     """Deviations over their bounds; None if no run could be judged."""
-    look, series = _looks(material), []
+    series = []
     for name, verdict in material.judged.items():
         if gate := verdict.gate:
             ending = f"departs at epoch {gate.departs}" if verdict.outside else ""
             x, y = map(list, zip(*verdict.points(), strict=True))
-            series.append(Series(name, look[name], x, [*y], ending=ending))
+            series.append(Series(name, material.looks[name], x, [*y], ending=ending))
     if not series:
         return None
     rows = [_verdict_row(material, name, each) for name, each in material.judged.items()]

@@ -13,6 +13,7 @@ from ..results.record import Record
 from ..results.rows import Row, by_impl, current, differing, grouped, read, row, shown
 from ..results.store import Store
 from ..verify.stored import Judged, judge
+from .chart import Look, looks
 
 MOST_CURVES = 12  # more can't be told apart
 
@@ -108,6 +109,10 @@ class Material:
         """What a drawn run is called in tables, where there is room for its settings."""
         run = self.selection[0][name]
         return name if name == self.label(run) else f"{name}: {self.settings(run)}"
+
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        return looks({name: run.framework for name, run in self.selection[0].items()})
 
     @cached_property
     def judged(self) -> dict[str, Judged]:

@@ -23,7 +23,7 @@ from ..results.record import FAILURES
 from ..results.store import Store, whole
 from ..tables import Table
 from . import facts
-from .chart import DASHES, MARKERS, Chart
+from .chart import Chart
 from .data import charts
 from .material import Material, gather
 from .plot import check_file, check_installed
@@ -75,8 +75,6 @@ def page(material: Material) -> str:
         hashes=[f"'sha256-{base64.b64encode(_digest(script)).decode()}'" for script in scripts],
         style=_resource("css"),
         version=__version__,
-        dashes=[" ".join(f"{2 * part:g}" for part in dash) for dash in DASHES],
-        markers=MARKERS,
         failures=FAILURES,
     )
     return str(html)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .chart import DASHES, MARKERS, Chart, Grid, Series
+from .chart import SOLID, Chart, Grid, Series
 from .scales import Scale, around, axes, brief
 
 INK, MUTED, RULE, BAND, PAPER = "#1a1d21", "#5a636d", "#e3e6ea", "#f5f6f8", "#ffffff"
@@ -132,8 +132,8 @@ def _looks(series: Sequence[Series], size: float, *channels: str, legend: Any = 
     looks = [each.look for each in series]
     ranges: dict[str, list[Any]] = {
         "color": [look.light for look in looks],
-        "strokeDash": [[size / 7 * part for part in DASHES[look.dash]] for look in looks],
-        "shape": [MARKERS[look.marker] for look in looks],
+        "strokeDash": [[size / 7 * part for part in look.dash] for look in looks],
+        "shape": [look.marker for look in looks],
     }
     field = {"field": "series", "type": "nominal", "legend": legend}
     scale = {"domain": list(range(len(series)))}
@@ -186,7 +186,7 @@ def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
         yield _layer("rule", band, y, color=MUTED)
     # dashes on top, so that what they lie on shows in their gaps
     order = [i for i, each in enumerate(series) if each.points]
-    order.sort(key=lambda i: series[i].look.dash > 0)
+    order.sort(key=lambda i: series[i].look.dash != SOLID)
     points, ends = [], []
     for place, i in enumerate(order):
         points += _points(series[i], i, y_scale.high, place / len(order), size)

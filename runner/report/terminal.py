@@ -42,7 +42,7 @@ def text(chart: Chart, width: int, height: int, *, colour: bool = False) -> str:
     labels = _labels(y, height)
     gutter = max(map(len, labels.values()))
     columns = max(width - gutter - 2, MIN_COLUMNS)
-    curves = grouped(shown, lambda each: (*_path(each, x, y, height, columns), each.ending))
+    curves = grouped(shown, lambda each: (*_trace(each, x, y, height, columns), each.ending))
     if len(curves) > len(ascii_letters):
         raise UserError(
             f"{len(curves)} different curves can't be told apart here; "
@@ -63,7 +63,7 @@ def text(chart: Chart, width: int, height: int, *, colour: bool = False) -> str:
     return "\n".join([*lines, "", _painted(marks, legend, colour)])
 
 
-def _path(curve: Series, x: Scale, y: Scale, height: int, columns: int) -> Path:
+def _trace(curve: Series, x: Scale, y: Scale, height: int, columns: int) -> Path:
     """The curve where the middle of each column is.
 
     A curve that leaves over the top, as some that diverge do, ends there.

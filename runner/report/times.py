@@ -56,13 +56,13 @@ def _ratios(bench: Bench, cells: Sequence[tuple[Cell, Interval]]) -> Chart:
     title += f" at {bench.axis} = {size}" if bench.axis else ""
     look = looks({cell.label: cell.framework for cell, _ in cells})
     times = [(cell.label, look[cell.label], ratio) for cell, ratio in cells]
-    return replace(_intervals(title, table, times, note), reference=1.0)
+    return replace(_interval_chart(title, table, times, note), reference=1.0)
 
 
 Times = list[tuple[str, Look, Interval]]  # names with their looks and times, the shortest first
 
 
-def _intervals(x_label: str, table: Table, times: Times, note: str) -> Chart:
+def _interval_chart(x_label: str, table: Table, times: Times, note: str) -> Chart:
     series = [Series(name, look, [0.0], [t.value], [t.low], [t.high]) for name, look, t in times]
     log = wide(end for *_, t in times for end in (t.low, t.high))
     return Chart("intervals", "Time of a step", table, x_label, "", series, note, log_x=log)
@@ -89,7 +89,7 @@ def _from_runs(material: Material, runs: Sequence[Record]) -> Chart:
     note += f" `twolayer bench --name {material.name}` measures ratios, with how certain they are."
     if shared := sum(bool(run.neighbours) for run in material.runs):
         note += f" Left out: {shared} run{'s' * (shared > 1)} that shared the machine."
-    return _intervals("µs per step", Table(header, cells, frozenset({0})), times, note)
+    return _interval_chart("µs per step", Table(header, cells, frozenset({0})), times, note)
 
 
 def scale(material: Material) -> Chart | None:
@@ -99,7 +99,7 @@ def scale(material: Material) -> Chart | None:
         return _scaled_bench(bench)
     axes = [name for name in material.varied if name not in ("seed", "lr")]
     runs = comparable(material)
-    if len(axes) == 1 and axes[0] in SIZES and len({run.config[axes[0]] for run in runs}) > 1:
+    if len(axes) == 1 and axes[0] in SIZES and len({run.config.get(axes[0]) for run in runs}) > 1:
         return _scaled_runs(material, axes[0], runs)
     return None
 
@@ -132,15 +132,12 @@ def _scaled_bench(bench: Bench) -> Chart:
 
 def _scaled_runs(material: Material, axis: str, runs: Sequence[Record]) -> Chart:
     look, over = looks(material.impls), pivot(list(map(row, runs)), axis, "impl", "step_us")
-    means = {place: cell.mean for place, cell in over.cells.items()}
-    series = []
+    series, columns = [], []
     for impl in over.across:
-        own = {float(size): us for (size, name), us in means.items() if name == impl}
-        series.append(Series(impl, look[impl], [*own], [*own.values()]))
-    cells = [
-        [str(size), *(shown("step_us", means.get((size, impl))) for impl in over.across)]
-        for size in over.down
-    ]
+        own = {size: cell.mean for (size, name), cell in over.cells.items() if name == impl}
+        series.append(Series(impl, look[impl], [*map(float, own)], [*own.values()]))
+        columns.append([shown("step_us", own.get(size)) for size in over.down])
+    cells = [*zip(map(str, over.down), *columns, strict=True)]
     note = (
         "The median step of each run, without an interval: "
         f"`twolayer bench --name {material.name} --scale {axis}=…` gives one, and a fit."
