@@ -116,11 +116,8 @@ def troubles(material: Material) -> tuple[list[tuple[str, Record, list[str]]], T
     """Runs that are not ok: labels and the lines that tell most of some, and a table of all."""
     bad = [run for run in material.runs if run.outcome != "ok"]
     bad.sort(key=lambda run: run.outcome == "diverged")
-    told = []
-    for run in bad[:MOST_LOGS]:
-        _, *lines = record_tables.failures([whole(run)]).splitlines()
-        if lines:
-            told.append((material.label(run), run, [line[4:] for line in lines]))
+    logs = [(run, record_tables.failures([whole(run)]).splitlines()[1:]) for run in bad[:MOST_LOGS]]
+    told = [(material.label(r), r, [line[4:] for line in lines]) for r, lines in logs if lines]
     rows = [[material.label(r), r.outcome, r.reason] for r in bad]
     return told, Table(("run", "outcome", "reason"), rows, frozenset({0, 1, 2})) if bad else None
 

@@ -32,10 +32,8 @@ def loss_chart(material: Material) -> Chart | None:
     if not runs:
         return None
     # where one has a coarse `log_every`, the table would show too little of its curve
-    columns = [
-        replace(record, impl=material.title(name), config={"log_every": "auto"})
-        for name, record in runs.items()
-    ]
+    auto = {"log_every": "auto"}
+    columns = [replace(each, impl=material.title(n), config=auto) for n, each in runs.items()]
     series = [_curve(name, record, material.looks[name]) for name, record in runs.items()]
     if zeros := [name for name, record in runs.items() if 0.0 in record.losses]:
         note = f"{note} A loss of exactly 0 has no logarithm and is not drawn: {listed(zeros)}."

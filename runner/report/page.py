@@ -118,12 +118,12 @@ def _vega() -> str:
 
 def _specs(chart: Chart) -> list[Spec]:
     """The figures of a chart, whose width is that of the window."""
-    heights = {
-        "intervals": ROW * len(chart.series),
-        "heat": CELL * max((len(grid.rows) for grid in chart.grids), default=0),
-    }
-    lines = max(HEIGHT, LABEL * sum(2 + bool(s.ending) for s in chart.series))
-    frame = Frame(600, heights.get(chart.kind, lines), TYPE_SIZE, page=True)
+    height = max(HEIGHT, LABEL * sum(2 + bool(each.ending) for each in chart.series))
+    if chart.kind == "intervals":
+        height = ROW * len(chart.series)
+    elif chart.kind == "heat":
+        height = CELL * max(len(grid.rows) for grid in chart.grids)
+    frame = Frame(600, height, TYPE_SIZE, page=True)
     fit = {"autosize": {"type": "fit-x", "contains": "padding"}}
     return [standalone(view | fit, frame) for view in views(chart, frame)]
 

@@ -217,18 +217,12 @@ def _points(each: Series, number: int, top: float, phase: float, size: float) ->
         sizes = dict.fromkeys(seen, area * (1 - 0.6 * phase))
     else:
         sizes = {seen[int((i + phase) * len(seen) / MARKS)]: area for i in range(MARKS)}
-    pointed = {*seen[:: len(each.x) // POINTED + 1]}
+    heights, none = dict(each.points), (None, None)
+    texts = {x: f"{heights[x]:.5g}" for x in seen[:: len(each.x) // POINTED + 1]}
     name = f"{each.name}: {each.ending}" if each.ending else each.name
     rows = [
-        (
-            name,
-            x,
-            y,
-            *each.bars.get(x, (None, None)),
-            sizes.get(x),
-            f"{y:.5g}" if x in pointed else None,
-        )
-        for x, y in zip(each.x, each.y, strict=True)
+        (name, x, heights.get(x), *each.bars.get(x, none), sizes.get(x), texts.get(x))
+        for x in each.x
     ]
     return _data("name x y low high size text", rows, number)
 

@@ -91,15 +91,13 @@ def _heat(material: Material, down: str, across: str) -> Chart:
             lines.append([impl, shown(down, r), shown(across, c), *values])
         grids.append(Grid(impl, [*row.values()], [*column.values()], cells))
     header = ("implementation", down, across, "final loss", "sd", "runs", "others")
-    return Chart(
-        *("heat", f"Final loss against {down} and {across}"),
-        table=Table(header, lines, frozenset({0, 6})),
-        x_label=across,
-        y_label=down,
-        note="The mean over runs that ended as ok. A cross marks where none did.",
-        log_y=wide(value for grid in grids for _, _, value, _ in grid.cells),
-        grids=grids,
+    title, table = (
+        f"Final loss against {down} and {across}",
+        Table(header, lines, frozenset({0, 6})),
     )
+    note = "The mean over runs that ended as ok. A cross marks where none did."
+    log = wide(value for grid in grids for _, _, value, _ in grid.cells)
+    return Chart("heat", title, table, across, down, note=note, log_y=log, grids=grids)
 
 
 def _parallel(material: Material, names: Sequence[str]) -> Chart:
