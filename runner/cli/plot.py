@@ -33,7 +33,7 @@ def plot(
     from ..report import data
     from ..report import plot as plots
 
-    plots.check_file(out, "--out")
+    plots.check_figure(out, f"--out {out}")
     given = {"width": width, "height": height}.items()
     lengths = {name: plots.length(text, f"--{name}") for name, text in given if text is not None}
     figure = replace(plots.SIZES[size], **lengths)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..config import catalogue
 from ..results.rows import grouped
@@ -25,12 +26,10 @@ stands out from its background as text has to, at least 4.5 to 1.
 OTHERS: tuple[Shades, ...] = (
     (("#806200", "#e9c33a"), ("#4a3900", "#f5e3a1")),
     (("#6a51c8", "#b3a2ff"), ("#3b2c80", "#dcd4ff")),
-)
-"""Those of other frameworks, in the order in which they come."""
+)  # of other frameworks, in the order in which they come
 
-DASHES = ((1, 0), (5, 1.5), (4, 1.2, 1, 1.2), (1.2, 1.2), (7, 1.2, 1, 1.2, 1, 1.2))
-"""In widths of the line."""
-
+SOLID = (1.0, 0.0)
+DASHES = (SOLID, (5, 1.5), (4, 1.2, 1, 1.2), (1.2, 1.2), (7, 1.2, 1, 1.2, 1, 1.2))  # in line widths
 MARKERS = (
     "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0Z",
     "M-.9,-.9H.9V.9H-.9Z",
@@ -40,22 +39,17 @@ MARKERS = (
     "M0,1.1L1.15,-.9H-1.15Z",
     "M-1.1,0L.9,-1.15V1.15Z",
     "M1.1,0L-.9,-1.15V1.15Z",
-)
-"""SVG paths around 0,0."""
+)  # SVG paths around 0,0
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a series is drawn: the colour tells the framework, dash and marker the variant.
+    """How a series is drawn: the colour tells the framework, dash and marker the variant."""
 
-    `light` and `dark` are #rrggbb colours for a light and a dark background; `dash` and `marker`
-    are indices into DASHES and MARKERS.
-    """
-
-    light: str
+    light: str  # #rrggbb, for a light background
     dark: str
-    dash: int
-    marker: int
+    dash: tuple[float, ...]  # one of DASHES
+    marker: str  # one of MARKERS
 
 
 def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
@@ -74,8 +68,8 @@ def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
         taken = {place for other, place in places.items() if frameworks[other] == framework}
         place = places.setdefault(name, min({*range(len(taken) + 1)} - taken))
         shades = HUES.get(framework) or OTHERS[unknown.index(framework) % len(OTHERS)]
-        colours = shades[place % len(shades)]
-        drawn[name] = Look(*colours, place % len(DASHES), place % len(MARKERS))
+        dash, marker = DASHES[place % len(DASHES)], MARKERS[place % len(MARKERS)]
+        drawn[name] = Look(*shades[place % len(shades)], dash, marker)
     return drawn
 
 
@@ -94,6 +88,17 @@ class Series:
     high: list[float] = field(default_factory=list)
     ending: str = ""
 
+    @cached_property
+    def points(self) -> list[tuple[float, float]]:
+        """Where it is known."""
+        return [(x, y) for x, y in zip(self.x, self.y, strict=True) if y is not None]
+
+    @cached_property
+    def bars(self) -> dict[float, tuple[float, float]]:
+        """The ends of the intervals at its points, by x."""
+        ends = zip(self.x, self.y, self.low, self.high, strict=False)
+        return {x: (low, high) for x, y, low, high in ends if y is not None}
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -107,10 +112,9 @@ class Grid:
 
 @dataclass(frozen=True)
 class Axis:
-    """One upright axis of a parallel chart: where each run lies on it, from 0 to 1, and ticks."""
+    """One upright axis of a parallel chart, and its ticks, from 0 to 1."""
 
     label: str
-    positions: list[float | None]
     ticks: list[tuple[float, str]]
 
 

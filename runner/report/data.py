@@ -1,12 +1,11 @@
 """The charts that there may be: which an experiment has, and what makes those it lacks."""
 
 from ..bench.measurement import Bench
-from ..errors import UserError, listed, nearest
+from ..errors import UserError, listed
 from ..results.store import Store
 from .chart import Chart
-from .losses import loss_chart
+from .losses import loss_chart, parity
 from .material import Material, gather
-from .parity import parity
 from .sweeps import sweep_chart
 from .times import scale, steps
 
@@ -26,13 +25,7 @@ def charts(material: Material) -> dict[str, Chart]:
 
 
 def chart(key: str, store: Store, bench: Bench | None) -> Chart:
-    """One chart of an experiment.
-
-    Raises UserError if there is no such chart, or if the experiment lacks what it needs.
-    """
-    if key not in CHARTS:
-        hint = nearest(key, CHARTS) or f"; there are {listed(CHARTS)}"
-        raise UserError(f"{key}: is not a chart{hint}")
+    """One of CHARTS of an experiment. Raises UserError if that lacks what it needs."""
     material = gather(store, bench)
     draw, makes = CHARTS[key]
     if drawn := draw(material):

@@ -13,21 +13,12 @@ from ..results.record import Record
 from ..results.rows import Row, by_impl, current, differing, grouped, row, shown
 from ..results.store import Store
 from ..verify.stored import Judged, judge
+from .chart import Look, looks
 
-MOST_CURVES = 12
-"""More can't be told apart."""
+MOST_CURVES = 12  # more can't be told apart
 
 WORDS = (("best",), ("best", "worst"), ("best", "middle", "worst"))
 """What is shown of an implementation with many runs, where there is room for 1, 2 or 3."""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A run that is drawn: what it is called at its curve, and in tables, where there is room."""
-
-    run: Record
-    name: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -57,27 +48,6 @@ class Material:
         return [row(run) for run in self.runs]
 
     @cached_property
-    def labels(self) -> dict[str, str]:
-        """What each run is called, by its folder: `sgd`, or `sgd lr=1e-05` among several."""
-        names = {
-            run.folder.name: f"{printable(run.impl)} {self.settings(run)}".strip()
-            for run in self.runs
-        }
-        counts = Counter(names.values())
-        return {
-            folder: label if counts[label] == 1 else f"{label} ({folder})"
-            for folder, label in names.items()
-        }
-
-    def label(self, run: Record) -> str:
-        return self.labels[run.folder.name]
-
-    def settings(self, run: Record) -> str:
-        """Those in which a run differs from others of its implementation: `lr=1e-05 seed=2`."""
-        own = row(run)
-        return " ".join(f"{n}={shown(n, own[n])}" for n in self._varying[run.impl])
-
-    @cached_property
     def _varying(self) -> dict[str, list[str]]:
         """The settings that differ among the runs of each implementation."""
         return {impl: differing(rows) for impl, rows in by_impl(self.rows).items()}
@@ -92,35 +62,63 @@ class Material:
         """The implementations and their frameworks."""
         return {run.impl: run.framework for run in self.runs}
 
+    # --- what runs are called
+
+    def settings(self, run: Record) -> str:
+        """Those in which a run differs from others of its implementation: `lr=1e-05 seed=2`."""
+        own = row(run)
+        return " ".join(f"{n}={shown(n, own[n])}" for n in self._varying[run.impl])
+
     @cached_property
-    def selection(self) -> tuple[list[Chosen], str]:
-        """The runs to draw, and a note if that is not all."""
+    def labels(self) -> dict[str, str]:
+        """What each run is called, by its folder: `sgd`, or `sgd lr=1e-05` among several."""
+        names = [f"{printable(run.impl)} {self.settings(run)}".strip() for run in self.runs]
+        counts, folders = Counter(names), [run.folder.name for run in self.runs]
+        pairs = zip(folders, names, strict=True)
+        return {f: name if counts[name] == 1 else f"{name} ({f})" for f, name in pairs}
+
+    def label(self, run: Record) -> str:
+        return self.labels[run.folder.name]
+
+    # --- runs to draw
+
+    @cached_property
+    def selection(self) -> tuple[dict[str, Record], str]:
+        """The runs to draw by the names of their curves, and a note if that is not all."""
         if len(self.runs) <= MOST_CURVES:
-            return self._picked(self.runs, ()), ""
+            return {self.label(run): run for run in self.runs}, ""
         groups = grouped(self.runs, lambda run: run.impl).values()
         words = WORDS[min(3, max(1, MOST_CURVES // len(groups))) - 1]
-        chosen = [each for own in groups for each in self._picked(own, words)]
+        picked = [named for own in groups for named in self._picked(own, words)]
         of = "each implementation"
         if len(groups) > MOST_CURVES:
-            chosen = sorted(chosen, key=lambda each: _by_loss(each.run))[:MOST_CURVES]
+            picked = sorted(picked, key=lambda named: _by_loss(named[1]))[:MOST_CURVES]
             of = f"the {MOST_CURVES} best of {len(groups)} implementations"
-        note = f"{len(chosen)} of {len(self.runs)} runs: the {listed(words)} of {of}"
-        return chosen, f"{note}, by final loss; diverged ones come last."
+        note = f"{len(picked)} of {len(self.runs)} runs: the {listed(words)} of {of}"
+        return dict(picked), f"{note}, by final loss; diverged ones come last."
 
-    def _picked(self, runs: Sequence[Record], words: Sequence[str]) -> list[Chosen]:
+    def _picked(self, runs: Sequence[Record], words: Sequence[str]) -> list[tuple[str, Record]]:
         """Those of an implementation's runs that the words name; all if there are no more."""
-        if not words or len(runs) <= len(words):
-            return [Chosen(run, name := self.label(run), name) for run in runs]
+        if len(runs) <= len(words):
+            return [(self.label(run), run) for run in runs]
         ranked = sorted(runs, key=_by_loss)
         places = {"best": 0, "middle": (len(ranked) - 1) // 2, "worst": -1}
-        named = [(f"{printable(runs[0].impl)} {word}", ranked[places[word]]) for word in words]
-        return [Chosen(run, name, f"{name}: {self.settings(run)}") for name, run in named]
+        return [(f"{printable(runs[0].impl)} {word}", ranked[places[word]]) for word in words]
+
+    def title(self, name: str) -> str:
+        """What a drawn run is called in tables, where there is room for its settings."""
+        run = self.selection[0][name]
+        return name if name == self.label(run) else f"{name}: {self.settings(run)}"
 
     @cached_property
-    def judged(self) -> list[tuple[Chosen, Judged]]:
+    def looks(self) -> dict[str, Look]:
+        return looks({name: run.framework for name, run in self.selection[0].items()})
+
+    @cached_property
+    def judged(self) -> dict[str, Judged]:
         """The drawn runs, each judged or with the reason why not; this takes a while."""
-        chosen, _ = self.selection
-        return list(zip(chosen, judge([each.run for each in chosen]), strict=True))
+        drawn, _ = self.selection
+        return dict(zip(drawn, judge([*drawn.values()]), strict=True))
 
 
 def gather(store: Store, bench: Bench | None) -> Material:
@@ -133,11 +131,10 @@ def gather(store: Store, bench: Bench | None) -> Material:
     return Material(store, runs, len(attempts) - len(runs), skipped, bench)
 
 
-def _sortable(record: Record) -> list[tuple[bool, float, str]]:
+def _sortable(run: Record) -> list[tuple[bool, float | str]]:
     """Settings in a form that sorts: numbers by their size, before words."""
     return [
-        (False, float(value), "") if isinstance(value, int | float) else (True, 0.0, str(value))
-        for value in record.config.values()
+        (False, v) if isinstance(v, int | float) else (True, str(v)) for v in run.config.values()
     ]
 
 

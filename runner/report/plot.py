@@ -8,18 +8,12 @@ from pathlib import Path
 from ..errors import UserError, listed
 from ..files import write
 from .chart import Chart
-from .scales import drawable
 from .spec import TOO_SMALL, Frame, Spec, standalone, views
 
 SUFFIXES = (".png", ".svg", ".pdf")
-INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}
-"""Units of lengths in inches; pt is TeX's, as in what \\the\\columnwidth prints."""
-
-PANEL = 2.3
-"""The least width of a panel of a heat map, in inches."""
-
-FEWEST = 4, 1.5
-"""A plot is at least this many times as wide and as high as its type."""
+INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}  # pt as in \the\columnwidth
+PANEL = 2.3  # the least width of a panel of a heat map, in inches
+FEWEST = 4, 1.5  # a plot is at least this many times as wide and as high as its type
 
 
 @dataclass(frozen=True)
@@ -44,18 +38,30 @@ def length(text: str, option: str) -> float:
     return inches
 
 
-def check_file(path: Path, option: str) -> None:
+def check_figure(path: Path, name: str) -> None:
     """Find out before the work whether a figure can be written there. Raises UserError if not."""
     if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{option} {path}: must end in {listed(SUFFIXES, 'or')}")
+        raise UserError(f"{name}: must end in {listed(SUFFIXES, 'or')}")
+    check_file(path, name)
+    check_installed("plot", name, "vl_convert")
+
+
+def check_file(path: Path, name: object) -> None:
+    """The same of any file, whatever it is called. Raises UserError."""
     if path.is_dir():
-        raise UserError(f"{option} {path}: is a folder; give a file in it")
-    if path.exists() and not path.is_file():
-        raise UserError(f"{option} {path}: is not a regular file")
+        raise UserError(f"{name}: is a folder; give a file in it")
+    if path.exists() and not path.is_file():  # /dev/null would be a file from then on
+        raise UserError(f"{name}: is not a regular file")
     if not path.parent.is_dir():
-        raise UserError(f"{option} {path}: there is no folder {path.parent}; make it first")
-    if find_spec("vl_convert") is None:
-        raise UserError(f"{option} {path}: needs vl-convert; pip install 'twolayer[plot]'")
+        raise UserError(f"{name}: there is no folder {path.parent}; make it first")
+
+
+def check_installed(extra: str, name: str, *modules: str) -> None:
+    """Raise UserError where one of the modules, which come with an extra, is not installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            package = module.replace("_", "-")
+            raise UserError(f"{name}: needs {package}; pip install 'twolayer[{extra}]'")
 
 
 def save_figure(chart: Chart, path: Path, size: Size) -> tuple[float, float]:
@@ -64,20 +70,21 @@ def save_figure(chart: Chart, path: Path, size: Size) -> tuple[float, float]:
     What is at the path is replaced, by a whole file or not at all. Raises UserError if it can't
     be written, or if the labels leave no room for the chart.
     """
-    if chart.kind == "lines" and not any(drawable(each, chart.log_y) for each in chart.series):
+    if chart.kind == "lines" and not any(each.points for each in chart.series):
         raise UserError(f"{chart.title}: there is no value to draw")
-    height = size.height or _height(chart, size)
-    content = _rendered(_fitted(chart, size, height), path.suffix.lower(), size)
+    across = max(1, min(len(chart.grids), int(size.width // PANEL)))
+    down = max(1, -(-len(chart.grids) // across))
+    height = size.height or _height(chart, size, down)
+    content = _rendered(_fitted(chart, size, height, across, down), path.suffix.lower(), size)
     write(path, content, f"--out {path}")
     return size.width, height
 
 
-def _height(chart: Chart, size: Size) -> float:
-    """What the content needs, in inches."""
+def _height(chart: Chart, size: Size, down: int) -> float:
+    """What the content needs, in inches, with so many grids one below the other."""
     line = 1.3 * size.type_size / 72
     if chart.kind == "heat":
         rows = max(len(grid.rows) for grid in chart.grids)
-        down = -(-len(chart.grids) // _across(chart, size))
         return max(down * (1.9 * rows + 5) * line, 0.3 * size.width)
     if chart.kind == "intervals":
         return (1.25 * len(chart.series) + 4.5) * line
@@ -85,33 +92,24 @@ def _height(chart: Chart, size: Size) -> float:
     return max(0.68 * min(size.width, 5.0), (lines + 4) * line)
 
 
-def _across(chart: Chart, size: Size) -> int:
-    """How many panels stand side by side."""
-    return max(1, min(len(chart.grids), int(size.width // PANEL)))
-
-
-def _fitted(chart: Chart, size: Size, height: float) -> Spec:
+def _fitted(chart: Chart, size: Size, height: float, across: int, down: int) -> Spec:
     """The chart at that size: what is beside the plot is measured, and the plot gets the rest."""
     import vl_convert
 
-    across = _across(chart, size)
-    down = max(1, -(-len(chart.grids) // across))
     width, height = 72 * size.width, 72 * height
     frame = Frame(0.6 * width / across, 0.8 * height / down, size.type_size)
     for _ in range(3):
         parts = views(chart, frame)
-        spec = standalone(
-            parts[0] if len(parts) == 1 else {"concat": parts, "columns": across}, frame
-        )
+        whole = parts[0] if len(parts) == 1 else {"concat": parts, "columns": across}
+        spec = standalone(whole, frame)
         measured = vl_convert.vegalite_to_scenegraph(spec)
         wider, higher = width - measured["width"], height - measured["height"]
         if max(abs(wider), abs(higher)) < 0.1:
             break
-        frame = replace(
-            frame, width=frame.width + wider / across, height=frame.height + higher / down
-        )
-        if frame.width < FEWEST[0] * size.type_size or frame.height < FEWEST[1] * size.type_size:
+        plot = frame.width + wider / across, frame.height + higher / down
+        if any(a < least * size.type_size for a, least in zip(plot, FEWEST, strict=True)):
             raise UserError(TOO_SMALL)
+        frame = replace(frame, width=plot[0], height=plot[1])
     return spec
 
 

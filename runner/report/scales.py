@@ -3,16 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from ..results.rows import shown
 from .chart import Series
 
-HEADROOM = 0.15
-"""How far above the others a diverging curve is followed, as a part of the axis."""
-
-PLAIN = 5
-"""Numbers of up to so many characters, or digits and a point, are written without an exponent."""
+HEADROOM = 0.15  # how far above the others a diverging curve is followed, as a part of the axis
+PLAIN = 5  # numbers of up to so many characters are written without an exponent
 
 
 @dataclass(frozen=True)
@@ -60,54 +58,29 @@ def wide(values: Iterable[float | None]) -> bool:
     return bool(numbers) and min(numbers) > 0 and max(numbers) / min(numbers) >= 10
 
 
-def drawable(series: Series, log_y: bool) -> list[tuple[float, float]]:
-    """The points of a curve that have a place: finite and, for a logarithm, above 0."""
-    points = zip(series.x, series.y, strict=True)
-    return [(x, y) for x, y in points if y is not None and _has_place(y, log_y)]
-
-
-def _has_place(value: float, log: bool) -> bool:
-    return math.isfinite(value) and (value > 0 or not log)
-
-
 def around(values: Iterable[float | None], log: bool) -> Scale:
     """The scale from the lowest to the highest; a little around it if they are the same."""
-    finite = [float(v) for v in values if v is not None and _has_place(v, log)]
-    low, high = (min(finite), max(finite)) if finite else (1.0, 10.0)
+    numbers = [float(v) for v in values if v is not None and (v > 0 or not log)]
+    low, high = min(numbers, default=1.0), max(numbers, default=10.0)
     if low < high:
         return Scale(low, high, log)
     return Scale(low / 2, high * 2, log) if log else Scale(low - 0.5, high + 0.5)
 
 
-def across(all_series: Sequence[Series], log_x: bool) -> Scale:
-    """The x axis that all of them fit on."""
-    return around((x for each in all_series for x in each.x), log_x)
-
-
-def up(all_series: Sequence[Series], log_y: bool) -> Scale:
-    """The y axis: all of the curves, but only the beginning of the way to infinity of some.
+def axes(series: Sequence[Series], log_x: bool, log_y: bool) -> tuple[Scale, Scale]:
+    """What the curves fit on, but only the beginning of the way to infinity of some.
 
     A curve that diverges reaches 1e38 or 1e308 and would leave the others a line at the bottom.
     """
-    whole = around((y for each in all_series for y in _heights(each, log_y)), log_y)
-    calm = [
-        y
-        for each in all_series
-        for y in _heights(each, log_y)[: 1 if "diverged" in each.ending else None]
-    ]
-    high = around(calm, log_y).high
+    heights = [[*(y for _, y in each.points), *chain(*each.bars.values())] for each in series]
+    x, whole = around((x for each in series for x in each.x), log_x), around(chain(*heights), log_y)
     if not log_y:
-        return whole
+        return x, whole
+    ends = [1 if "diverged" in each.ending else None for each in series]
+    calm = chain(*(own[:end] for own, end in zip(heights, ends, strict=True)))
+    high = around(calm, log_y).high
     top = high * 10 ** max(1.0, HEADROOM * math.log10(high / whole.low))
-    return Scale(whole.low, min(whole.high, top), log_y)
-
-
-def _heights(series: Series, log_y: bool) -> list[float]:
-    """Where a curve and the ends of its intervals are, in the order of x."""
-    points = drawable(series, log_y)
-    there = {x for x, _ in points}
-    ends = zip(series.x, series.low, series.high, strict=False)
-    return [y for _, y in points] + [v for x, *pair in ends if x in there for v in pair]
+    return x, Scale(whole.low, min(whole.high, top), log_y)
 
 
 def distinct_texts(name: str, values: Sequence[Any]) -> list[str]:

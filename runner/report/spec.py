@@ -14,41 +14,30 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .chart import DASHES, MARKERS, Chart, Grid, Series
-from .scales import Scale, across, around, brief, drawable, up
+from .chart import SOLID, Chart, Grid, Series
+from .scales import Scale, around, axes, brief
 
 INK, MUTED, RULE, BAND, PAPER = "#1a1d21", "#5a636d", "#e3e6ea", "#f5f6f8", "#ffffff"
 DARK = {INK: "#e7eaee", MUTED: "#9ba5b0", RULE: "#2c323a", BAND: "#1c2127", PAPER: "#14171b"}
 """What colours become on a dark background, those of series apart."""
 
-CROSS = "M-1,-1L1,1M-1,1L1,-1"
-"""Marks the end of a curve that did not end as ok, and a cell without a value."""
-
-FEW, MARKS, POINTED = 12, 6, 120
-"""Up to FEW points of a curve all have markers; of more, about MARKS have. At most POINTED show
-their values when pointed at."""
-
-NARROW = 22
-"""The most characters in a line of a label that can be broken."""
-
-SHRUNK = 0.6
-"""The smallest labels of curves over the size of the type."""
-
-SIZES = 8
-"""The most sizes of a problem that are ticks themselves."""
-
-BRIGHT = 0.42
-"""From here on in cividis, black stands out more than white."""
+CROSS = "M-1,-1L1,1M-1,1L1,-1"  # the end of a curve that is not ok, and a cell without a value
+FEW, MARKS = 12, 6  # up to FEW points of a curve all have markers; of more, about MARKS have
+POINTED = 120  # at most so many points of a curve show their values when pointed at
+NARROW = 22  # the most characters in a line of a label that can be broken
+SHRUNK = 0.6  # the smallest labels of curves over the size of the type
+SIZES = 8  # the most sizes of a problem that are ticks themselves
+BRIGHT = 0.42  # from here on in cividis, black stands out more than white
 
 TOO_SMALL = "the figure is too small for its labels; give a larger --size, --width or --height"
 
 NUMBER = (
     "replace(datum.value && abs(log(abs(datum.value)) / LN10) > 3.99"
     " ? format(datum.value, '~e') : format(datum.value, '~r'), '+', '')"
-)
-"""What ticks say: `0.01`, `1e-5`."""
+)  # what ticks say: `0.01`, `1e-5`
 
 AS_IS = {"type": "quantitative", "scale": None}
+CHANNELS = ("color", "strokeDash", "shape")
 
 Spec = dict[str, Any]
 Rows = list[dict[str, object]]
@@ -79,12 +68,12 @@ class Frame:
 def views(chart: Chart, frame: Frame) -> list[Spec]:
     """The parts of a chart: one, or one for each grid of a heat map."""
     if chart.kind == "heat":
-        parts = [(_grid(chart, grid, frame), grid.name) for grid in chart.grids]
+        parts = [(grid.name, _grid(chart, grid, frame)) for grid in chart.grids]
     else:
         draw = {"lines": _lines, "intervals": _intervals, "parallel": _threads}[chart.kind]
-        parts = [(draw(chart, frame), "")]
+        parts = [("", draw(chart, frame))]
     size = {"width": frame.width, "height": frame.height}
-    return [size | {"title": title or None, "layer": [*layers]} for layers, title in parts]
+    return [size | {"title": title or None, "layer": [*layers]} for title, layers in parts]
 
 
 def standalone(view: Spec, frame: Frame) -> Spec:
@@ -143,8 +132,8 @@ def _looks(series: Sequence[Series], size: float, *channels: str, legend: Any = 
     looks = [each.look for each in series]
     ranges: dict[str, list[Any]] = {
         "color": [look.light for look in looks],
-        "strokeDash": [[size / 7 * part for part in DASHES[look.dash]] for look in looks],
-        "shape": [MARKERS[look.marker] for look in looks],
+        "strokeDash": [[size / 7 * part for part in look.dash] for look in looks],
+        "shape": [look.marker for look in looks],
     }
     field = {"field": "series", "type": "nominal", "legend": legend}
     scale = {"domain": list(range(len(series)))}
@@ -175,73 +164,64 @@ def _tooltip(**titles: str) -> Spec:
 
 
 def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
-    size, series = frame.type_size, chart.series
-    x_scale, y_scale = _scales(chart)
+    size, series, reference = frame.type_size, chart.series, chart.reference
+    # a little more than the curves, but not where some leave over the top; sizes have a marker
+    # each, which needs room; of epochs, 999 needs it for a tick at 1000
+    leaves = any("diverged" in each.ending for each in series)
+    x_scale, y_scale = axes(series, chart.log_x, chart.log_y)
+    x_scale = x_scale.beyond(0.015 if chart.log_x else 0, 0.005)
+    y_scale = y_scale.beyond(0.04, 0 if leaves else 0.04)
+    if reference is not None:
+        low, high = min(y_scale.low, 0.8 * reference), max(y_scale.high, 1.25 * reference)
+        y_scale = Scale(low, high, y_scale.log)
     sizes = sorted({x for each in series for x in each.x}) if chart.log_x else []
     few = len(sizes) <= SIZES and all(value.is_integer() for value in sizes)
     above: Spec = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom"}
     above |= {"titleX": -2 * size, "titleY": -0.8 * size}
     x = {"x": _quantity("x", x_scale, chart.x_label, sizes if few else ())}
     y = {"y": _quantity("y", y_scale, chart.y_label, **above)}
-    if chart.reference is not None:
-        band = _data("y low", [(chart.reference, y_scale.low)])
+    if reference is not None:
+        band = _data("y low", [(reference, y_scale.low)])
         yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
         yield _layer("rule", band, y, color=MUTED)
     # dashes on top, so that what they lie on shows in their gaps
-    order = [i for i, each in enumerate(series) if drawable(each, chart.log_y)]
-    order.sort(key=lambda i: series[i].look.dash > 0)
-    points = [
-        row
-        for place, i in enumerate(order)
-        for row in _points(series[i], i, y_scale, place / len(order), size)
-    ]
-    colour, dash, shape = (_looks(series, size, n) for n in ("color", "strokeDash", "shape"))
-    place = x | y | colour
-    yield _layer("line", points, place | dash, strokeWidth=size / 7, clip=True)
-    bars = place | {"y": y["y"] | {"field": "low"}, "y2": {"field": "high"}}
+    order = [i for i, each in enumerate(series) if each.points]
+    order.sort(key=lambda i: series[i].look.dash != SOLID)
+    points, ends = [], []
+    for place, i in enumerate(order):
+        points += _points(series[i], i, y_scale.high, place / len(order), size)
+        ends += _data("x y", _crossed_end(series[i], y_scale), i)
+    colour, dash, shape = (_looks(series, size, channel) for channel in CHANNELS)
+    at = x | y | colour
+    yield _layer("line", points, at | dash, strokeWidth=size / 7, clip=True)
+    bars = at | {"y": y["y"] | {"field": "low"}, "y2": {"field": "high"}}
     yield _layer("rule", points, bars, "isValid(datum.low)", strokeWidth=size / 8)
     marked: Spec = {"stroke": PAPER, "strokeWidth": size / 28}
-    sized = {"size": AS_IS | {"field": "size"}}
-    yield _layer("point", points, place | shape | sized, "isValid(datum.size)", **marked)
-    ends = [row for i in order for row in _data("x y", _crossed_end(series[i], y_scale), i)]
-    yield _crosses(ends, place, size)
+    sized = at | shape | {"size": AS_IS | {"field": "size"}}
+    yield _layer("point", points, sized, "isValid(datum.size)", **marked)
+    yield _crosses(ends, at, size)
     if frame.page:
         pointed = x | y | _tooltip(name="title", x=chart.x_label, text=chart.y_label)
         yield _layer("point", points, pointed, "datum.text", size=14 * size, opacity=0)
     yield from _end_labels(chart, x_scale, y_scale, x | y, frame)
 
 
-def _scales(chart: Chart) -> tuple[Scale, Scale]:
-    """The axes: a little more than the curves, but not where some leave over the top.
-
-    Sizes have a marker each, which needs room; of epochs, 999 needs it for a tick at 1000.
-    """
-    leaves = any("diverged" in each.ending for each in chart.series)
-    x = across(chart.series, chart.log_x).beyond(0.015 if chart.log_x else 0, 0.005)
-    y = up(chart.series, chart.log_y).beyond(0.04, 0 if leaves else 0.04)
-    if chart.reference is not None:
-        y = Scale(min(y.low, 0.8 * chart.reference), max(y.high, 1.25 * chart.reference), y.log)
-    return x, y
-
-
-def _points(each: Series, number: int, scale: Scale, phase: float, size: float) -> Rows:
+def _points(each: Series, number: int, top: float, phase: float, size: float) -> Rows:
     """A curve's points. Those with a size have a marker, those with a text can be pointed at.
 
     Markers are at every point, smaller from curve to curve, if they are few; else staggered.
     """
-    heights = dict(drawable(each, scale.log))
-    seen = [x for x, y in heights.items() if y <= scale.high]
+    seen = [x for x, y in each.points if y <= top]
     area = size**2 / 4.5
     if len(seen) <= FEW:
         sizes = dict.fromkeys(seen, area * (1 - 0.6 * phase))
     else:
         sizes = {seen[int((i + phase) * len(seen) / MARKS)]: area for i in range(MARKS)}
+    heights, none = dict(each.points), (None, None)
     texts = {x: f"{heights[x]:.5g}" for x in seen[:: len(each.x) // POINTED + 1]}
-    bars = zip(each.x, each.low, each.high, strict=False)
-    ends = {x: (low, high) for x, low, high in bars if x in heights}
     name = f"{each.name}: {each.ending}" if each.ending else each.name
     rows = [
-        (name, x, heights.get(x), *ends.get(x, (None, None)), sizes.get(x), texts.get(x))
+        (name, x, heights.get(x), *each.bars.get(x, none), sizes.get(x), texts.get(x))
         for x in each.x
     ]
     return _data("name x y low high size text", rows, number)
@@ -249,12 +229,13 @@ def _points(each: Series, number: int, scale: Scale, phase: float, size: float) 
 
 def _crossed_end(each: Series, scale: Scale) -> list[tuple[float, float]]:
     """Of a curve that is not ok, where it goes out at the top; its end if it doesn't."""
-    points = drawable(each, scale.log)
-    for (x, y), (next_x, next_y) in pairwise(points if each.ending else ()):
+    if not each.ending:
+        return []
+    for (x, y), (next_x, next_y) in pairwise(each.points):
         if y <= scale.high < next_y:
             part = (1 - scale.place(y)) / (scale.place(next_y) - scale.place(y))
             return [(x + part * (next_x - x), scale.high)]
-    return points[-1:] if each.ending else []
+    return each.points[-1:]
 
 
 # --- names at the ends of curves
@@ -265,43 +246,16 @@ def _end_labels(
 ) -> Iterator[Spec]:
     """Names right of the plot, each joined to the end of its curve if that is at the edge.
 
-    In figures, which have no keys, also how it ended and a sample of its line.
+    In figures, which have no keys, also how it ended and a sample of its line. A curve without
+    a point has its name at the top. Raises UserError where there is no room.
     """
-    size, labels = _names_beside(chart, x_scale, y_scale, frame)
-
-    def right(place: float, to: str = "x") -> Spec:
-        return {to: {"value": {"expr": f"width + {size * place}"}}}
-
-    at = {"value": {"expr": "height * datum.at"}}
-    names = ("color", "strokeDash", "shape")
-    colour, dash, shape = (_looks(chart.series, size, name) for name in names)
-    join = place | colour | right(1, "x2") | {"y2": at}
-    yield _layer("rule", labels, join, "datum.joined", strokeWidth=size / 16)
-    row = colour | {"y": at}
-    if not frame.page:
-        sample = row | dash | right(1) | right(3.2, "x2")
-        yield _layer("rule", labels, sample, strokeWidth=size / 7)
-        yield _layer("point", labels, row | shape | right(2.1), size=size**2 / 4.5)
-        yield _crosses(labels, row | right(3.2), size, "datum.ended")
-    text = row | right(1.3 if frame.page else 3.8) | {"text": {"field": "text"}}
-    style: Spec = {"align": "left", "baseline": "middle", "fontSize": size}
-    style |= {"lineHeight": 1.15 * size}
-    style |= {"dy": {"expr": f"(1 - length(datum.text)) * {1.15 * size / 2}"}}
-    yield _layer("text", labels, text, **style, **frame.limit("limit", 0.4))
-
-
-def _names_beside(chart: Chart, x_scale: Scale, y_scale: Scale, frame: Frame) -> tuple[float, Rows]:
-    """The size of names, and their texts and places, from the top, beside the ends of curves.
-
-    A curve without a point has its name at the top. Raises UserError where there is no room.
-    """
-    texts = [_wrapped(s.name) + _wrapped("" if frame.page else s.ending) for s in chart.series]
+    wrap = textwrap.TextWrapper(NARROW, break_long_words=False, break_on_hyphens=False).wrap
+    texts = [wrap(s.name) + wrap("" if frame.page else s.ending) for s in chart.series]
     ems = [1.15 * len(text) + 0.1 for text in texts]
     size = min(frame.type_size, frame.height / sum(ems))
     if size < SHRUNK * frame.type_size:
         raise UserError(TOO_SMALL)
-    top = [(x_scale.low, y_scale.high)]
-    points = [(drawable(each, y_scale.log) or top)[-1] for each in chart.series]
+    points = [(s.points or [(x_scale.low, y_scale.high)])[-1] for s in chart.series]
     ends = [min(max(y_scale.place(y), 0.0), 1.0) for _, y in points]
     middles = place_labels(ends, [size * each / frame.height for each in ems])
     labels: Rows = []
@@ -309,11 +263,25 @@ def _names_beside(chart: Chart, x_scale: Scale, y_scale: Scale, frame: Frame) ->
         flags = x_scale.place(x) > 0.98, bool(chart.series[i].ending)
         row = x, y_scale.value(ends[i]), 1 - middles[i], texts[i], *flags
         labels += _data("x y at text joined ended", [row], i)
-    return size, labels
 
+    def right(place: float, to: str = "x") -> Spec:
+        return {to: {"value": {"expr": f"width + {size * place}"}}}
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, NARROW, break_long_words=False, break_on_hyphens=False)
+    at = {"value": {"expr": "height * datum.at"}}
+    colour, dash, shape = (_looks(chart.series, size, channel) for channel in CHANNELS)
+    join = place | colour | right(1, "x2") | {"y2": at}
+    yield _layer("rule", labels, join, "datum.joined", strokeWidth=size / 16)
+    row_of = colour | {"y": at}
+    if not frame.page:
+        sample = row_of | dash | right(1) | right(3.2, "x2")
+        yield _layer("rule", labels, sample, strokeWidth=size / 7)
+        yield _layer("point", labels, row_of | shape | right(2.1), size=size**2 / 4.5)
+        yield _crosses(labels, row_of | right(3.2), size, "datum.ended")
+    text = row_of | right(1.3 if frame.page else 3.8) | {"text": {"field": "text"}}
+    height = 1.15 * size
+    style: Spec = {"align": "left", "baseline": "middle", "fontSize": size, "lineHeight": height}
+    style |= {"dy": {"expr": f"(1 - length(datum.text)) * {height / 2}"}}
+    yield _layer("text", labels, text, **style, **frame.limit("limit", 0.4))
 
 
 def place_labels(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
@@ -343,25 +311,21 @@ def _intervals(chart: Chart, frame: Frame) -> Iterator[Spec]:
     size, series = frame.type_size, chart.series
     ends = [value for each in series for value in (*each.low, *each.y, *each.high)]
     scale = around([*ends, chart.reference], chart.log_x).beyond(0.05, 0.05)
-
-    def along(field: str) -> Spec:
-        return {"x": _quantity(field, scale, chart.x_label)}
-
+    low, middle = ({"x": _quantity(field, scale, chart.x_label)} for field in ("low", "x"))
     if chart.reference is not None:
-        reference = _data("x", [(chart.reference,)])
-        yield _layer("rule", reference, along("x"), color=MUTED)
+        yield _layer("rule", _data("x", [(chart.reference,)]), middle, color=MUTED)
     rows: Rows = []
     for number, each in enumerate(series):
-        value, low, high = each.y[0], each.low[0], each.high[0]
-        text = f"{value:.4g} ({low:.4g} to {high:.4g})"
-        rows += _data("name x low high text", [(each.name, value, low, high, text)], number)
+        row = each.name, each.y[0], each.low[0], each.high[0]
+        text = "{:.4g} ({:.4g} to {:.4g})".format(*row[1:])
+        rows += _data("name x low high text", [(*row, text)], number)
     names = {"title": None, "ticks": False, "domain": False} | frame.limit("labelLimit", 0.55)
     place = {"y": {"field": "name", "type": "nominal", "sort": None, "axis": names}}
     place |= _tooltip(name="title", text="value")
-    line = along("low") | {"x2": {"field": "high"}} | _looks(series, size, "color")
-    yield _layer("rule", rows, place | line, strokeWidth=size / 6)
-    middle = along("x") | _looks(series, size, "color", "shape")
-    yield _layer("point", rows, place | middle, size=size**2 / 2.5)
+    line = place | low | {"x2": {"field": "high"}} | _looks(series, size, "color")
+    yield _layer("rule", rows, line, strokeWidth=size / 6)
+    marker = place | middle | _looks(series, size, "color", "shape")
+    yield _layer("point", rows, marker, size=size**2 / 2.5)
 
 
 # --- heat maps
@@ -371,12 +335,12 @@ def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
     """Cells with their values where these have room; a cross where no run came to a value."""
     values = [v for each in chart.grids for _, _, v, _ in each.cells if v is not None]
     scale = around(values, chart.log_y)
-    cells = [
-        (row, column, text, value, brief(value), scale.place(value) < BRIGHT)
-        for row, column, value, text in grid.cells
-        if value is not None
-    ]
-    lost = [(row, column, text) for row, column, value, text in grid.cells if value is None]
+    cells, lost = [], []
+    for row, column, value, text in grid.cells:
+        if value is None:
+            lost.append((row, column, text))
+        else:
+            cells.append((row, column, text, value, brief(value), scale.place(value) < BRIGHT))
     size, character = frame.type_size, 0.6 * frame.type_size * len(grid.columns)
     turned = {"Angle": (-90, 0), "Align": ("right", "center"), "Baseline": ("middle", "top")}
     widest = character * max(map(len, grid.columns))
@@ -393,8 +357,7 @@ def _grid(chart: Chart, grid: Grid, frame: Frame) -> Iterator[Spec]:
     yield _crosses(_data("row column text", lost), place, size, color=MUTED)
     ink = {"condition": {"test": "datum.dark", "value": "white"}, "value": "black"}
     written = place | {"text": {"field": "brief"}, "color": ink}
-    longest = max((len(brief(value)) for value in values), default=0)
-    fits = frame.if_narrow(character * longest, 0, 1)
+    fits = frame.if_narrow(character * max((len(brief(v)) for v in values), default=0), 0, 1)
     yield _layer("text", rows, written, fontSize=0.9 * size, opacity=fits)
 
 
@@ -430,11 +393,6 @@ def _threads(chart: Chart, frame: Frame) -> Iterator[Spec]:
     yield _layer("rule", uprights, x | y | {"y2": {"field": "top"}}, color=INK)
     yield _layer("text", uprights, text | {"y": {"value": -size / 2}}, baseline="bottom")
     beside: Spec = {"align": "right", "dx": -size / 3, "fontSize": 0.9 * size}
-    halo: Spec = {
-        "stroke": PAPER,
-        "strokeWidth": size / 2,
-        "strokeJoin": "round",
-        "strokeOpacity": 0.85,
-    }
-    yield _layer("text", ticks, text | y, **beside, **halo)
+    halo: Spec = {"stroke": PAPER, "strokeWidth": size / 2, "strokeJoin": "round"}
+    yield _layer("text", ticks, text | y, **beside, **halo, strokeOpacity=0.85)
     yield _layer("text", ticks, text | y, **beside)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
 from ..errors import listed
 from ..results import rows as results
@@ -14,11 +13,8 @@ from .chart import Axis, Chart, Grid, Look, Series, looks
 from .material import Material
 from .scales import around, brief, distinct_texts, wide
 
-FILLED = 0.5
-"""A heat map needs at least this part of its cells; else it is parallel coordinates."""
-
-TOP = 0.88
-"""Where the final losses end on their axis, if above them are runs that have none."""
+FILLED = 0.5  # a heat map needs at least this part of its cells; else it is parallel coordinates
+TOP = 0.88  # where the final losses end on their axis, if above them are runs that have none
 
 MOST_TICKS = 7
 
@@ -42,54 +38,42 @@ def _numeric(material: Material, name: str) -> bool:
     return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
-Finals = dict[tuple[str, Any], list[float]]
-"""Final losses by implementation and the value of the setting, in the order of the runs."""
-
-
 def _over_one(material: Material, axis: str) -> Chart:
-    look, title = looks(material.impls), f"Final loss against {axis}"
+    """The mean over runs that ended as ok, from the lowest to the highest of them."""
+    numeric, title = _numeric(material, axis), f"Final loss against {axis}"
+    down, across = (axis, "impl") if numeric else ("impl", axis)
+    over = pivot(material.rows, down, across, "final_loss")
+    look, note = looks(material.impls), "Runs that ended as ok."
+    if over.over:
+        note = f"The mean over {listed(over.over)} of runs that ended as ok; a bar from the lowest "
+        note += "to the highest."
     groups = grouped(material.rows, lambda row: (row["impl"], row[axis]))
     finals = {place: ok_values(rows, "final_loss") for place, rows in groups.items()}
-    if not _numeric(material, axis):
-        over = pivot(material.rows, "impl", axis, "final_loss")
-        dots, note = _dots(look, finals, axis), _averaged(over.over)
+    if not numeric:
+        dots = [
+            _means(f"{impl} {shown(axis, value)}", look[impl], {0.0: losses})
+            for (impl, value), losses in finals.items()
+            if losses
+        ]
         log = wide(value for each in dots for value in each.low)
         return Chart("intervals", title, over.table, "final loss", "", dots, note, log_x=log)
-    over = pivot(material.rows, axis, "impl", "final_loss")
-    lines = [_line(impl, look[impl], finals, axis) for impl in material.impls]
-    lines = [each for each in lines if any(y is not None for y in each.y)]
-    note = f"{_averaged(over.over)} Where no run is ok there is no point."
+    lines = []
+    for impl in material.impls:
+        own = {float(value): losses for (name, value), losses in finals.items() if name == impl}
+        if any(own.values()):
+            lost = [f"none ok at {axis}={brief(x)}" for x in sorted(own) if not own[x]]
+            lines.append(replace(_means(impl, look[impl], own), ending="".join(lost[:1])))
+    note += " Where no run is ok there is no point."
+    logs = wide(x for _, x in finals), wide(y for each in lines for y in each.y)
     chart = Chart("lines", title, over.table, axis, "final loss", lines, note)
-    logs = wide(value for _, value in finals), wide(y for each in lines for y in each.y)
     return replace(chart, log_x=logs[0], log_y=logs[1])
 
 
-def _dots(look: Mapping[str, Look], finals: Finals, axis: str) -> list[Series]:
-    return [
-        Series(f"{i} {shown(axis, v)}", look[i], [0.0], [fmean(own)], [min(own)], [max(own)])
-        for (i, v), own in finals.items()
-        if own
-    ]
-
-
-def _line(impl: str, look: Look, finals: Finals, axis: str) -> Series:
-    """The mean over runs that ended as ok, from the lowest to the highest of them."""
-    own = sorted((value, losses) for (name, value), losses in finals.items() if name == impl)
-    lost = next((brief(float(value)) for value, losses in own if not losses), "")
-    return Series(
-        *(impl, look, [float(value) for value, _ in own]),
-        y=[fmean(losses) if losses else None for _, losses in own],
-        low=[min(losses, default=0.0) for _, losses in own],
-        high=[max(losses, default=0.0) for _, losses in own],
-        ending=f"none ok at {axis}={lost}" if lost else "",
-    )
-
-
-def _averaged(over: Sequence[str]) -> str:
-    if not over:
-        return "Runs that ended as ok."
-    mean = f"The mean over {listed(over)} of runs that ended as ok"
-    return f"{mean}; a bar from the lowest to the highest."
+def _means(name: str, look: Look, losses: Mapping[float, Sequence[float]]) -> Series:
+    x = sorted(losses)
+    y = [fmean(losses[at]) if losses[at] else None for at in x]
+    low, high = ([end(losses[at], default=0.0) for at in x] for end in (min, max))
+    return Series(name, look, x, y, low, high)
 
 
 def _heat(material: Material, down: str, across: str) -> Chart:
@@ -107,57 +91,53 @@ def _heat(material: Material, down: str, across: str) -> Chart:
             lines.append([impl, shown(down, r), shown(across, c), *values])
         grids.append(Grid(impl, [*row.values()], [*column.values()], cells))
     header = ("implementation", down, across, "final loss", "sd", "runs", "others")
-    return Chart(
-        *("heat", f"Final loss against {down} and {across}"),
-        table=Table(header, lines, frozenset({0, 6})),
-        x_label=across,
-        y_label=down,
-        note="The mean over runs that ended as ok. A cross marks where none did.",
-        log_y=wide(value for grid in grids for _, _, value, _ in grid.cells),
-        grids=grids,
+    title, table = (
+        f"Final loss against {down} and {across}",
+        Table(header, lines, frozenset({0, 6})),
     )
+    note = "The mean over runs that ended as ok. A cross marks where none did."
+    log = wide(value for grid in grids for _, _, value, _ in grid.cells)
+    return Chart("heat", title, table, across, down, note=note, log_y=log, grids=grids)
 
 
 def _parallel(material: Material, names: Sequence[str]) -> Chart:
     """A line for each run across an axis for each setting, the last for its final loss."""
     rows = material.rows
-    axes = [*(_setting_axis(material, name) for name in names), _loss_axis(rows)]
-    places = [float(place) for place in range(len(axes))]
+    heights, axes = zip(
+        *(_setting_axis(material, name) for name in names), _loss_axis(rows), strict=True
+    )
     series = []
     for impl, look in looks(material.impls).items():
-        own = [i for i, row in enumerate(rows) if row["impl"] == impl]
-        x = [*places, places[-1]] * len(own)
-        y = [height for i in own for height in (*(axis.positions[i] for axis in axes), None)]
-        series.append(Series(impl, look, x, y))
+        own = [y for row, *y in zip(rows, *heights, strict=True) if row["impl"] == impl]
+        x = [*map(float, range(len(axes))), len(axes) - 1.0] * len(own)
+        series.append(Series(impl, look, x, [y for run in own for y in (*run, None)]))
     table = results.table(rows, results.default_columns(rows))
     note = "A line is a run: follow it from its settings to its final loss."
     title = "Final loss against all settings"
-    return Chart("parallel", title, table, series=series, axes=axes, note=note)
+    return Chart("parallel", title, table, series=series, axes=[*axes], note=note)
 
 
-def _setting_axis(material: Material, name: str) -> Axis:
+def _setting_axis(material: Material, name: str) -> tuple[list[float], Axis]:
+    """Where each run lies on an axis, and the axis."""
     values = [row[name] for row in material.rows]
-    distinct = list(dict.fromkeys(values))
+    marks = list(dict.fromkeys(values))
     if not _numeric(material, name):
-        places = {word: (i + 0.5) / len(distinct) for i, word in enumerate(distinct)}
+        places = {word: (i + 0.5) / len(marks) for i, word in enumerate(marks)}
         ticks = [(place, shown(name, word)) for word, place in places.items()]
-        return Axis(name, [places[value] for value in values], ticks)
+        return [places[value] for value in values], Axis(name, ticks)
     scale = around(values, wide(values))
-    marks = sorted(distinct) if len(distinct) <= MOST_TICKS else scale.ticks(MOST_TICKS)
-    texts = distinct_texts(name, [float(mark) for mark in marks])
-    ticks = [(scale.place(float(mark)), text) for mark, text in zip(marks, texts, strict=True)]
-    return Axis(name, [scale.place(float(value)) for value in values], ticks)
+    marks = [*map(float, sorted(marks))] if len(marks) <= MOST_TICKS else scale.ticks(MOST_TICKS)
+    ticks = [*zip(map(scale.place, marks), distinct_texts(name, marks), strict=True)]
+    return [scale.place(float(value)) for value in values], Axis(name, ticks)
 
 
-def _loss_axis(rows: Sequence[Row]) -> Axis:
+def _loss_axis(rows: Sequence[Row]) -> tuple[list[float], Axis]:
     """Final losses, below the runs that have none."""
     finals = [next((v for v in ok_values([row], "final_loss") if v > 0), None) for row in rows]
     top = TOP if None in finals else 1.0
     scale = around(finals, wide(finals))
-    positions = [1.0 if value is None else top * scale.place(value) for value in finals]
     marks = scale.ticks(MOST_TICKS) if any(finals) else []
     texts = distinct_texts("final_loss", marks)
     ticks = [(top * scale.place(mark), text) for mark, text in zip(marks, texts, strict=True)]
-    if None in finals:
-        ticks.append((1.0, "not ok"))
-    return Axis("final loss", [*positions], ticks)
+    ticks += [(1.0, "not ok")] if None in finals else []
+    return [1.0 if v is None else top * scale.place(v) for v in finals], Axis("final loss", ticks)

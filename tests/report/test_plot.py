@@ -20,7 +20,7 @@ from twolayer.report import data as chart_data
 from twolayer.report import plot as plots
 from twolayer.report import scales, spec
 from twolayer.report import terminal as terminal_plot
-from twolayer.report.chart import Chart, Look, Series
+from twolayer.report.chart import MARKERS, SOLID, Chart, Look, Series
 from twolayer.results.store import Store
 from twolayer.tables import Table
 
@@ -199,7 +199,14 @@ def test_cells_of_a_heat_map_say_their_values(folder, tmp_path):
 @pytest.mark.parametrize("kind", ["lines", "intervals"])
 def test_few_and_many_rows_have_room(tmp_path, kind, count):
     series = [
-        Series(f"c{i}", Look("#000000", "#ffffff", 0, 0), [0.0], [1.0 + i], [0.9 + i], [1.1 + i])
+        Series(
+            f"c{i}",
+            Look("#000000", "#ffffff", SOLID, MARKERS[0]),
+            [0.0],
+            [1.0 + i],
+            [0.9 + i],
+            [1.1 + i],
+        )
         for i in range(count)
     ]
     chart = Chart(kind, "Time", Table(("",), []), "µs", "µs", series)
@@ -374,9 +381,9 @@ def test_numbers_have_the_digits_that_tell_them_apart():
 def test_a_curve_that_diverges_does_not_flatten_the_others():
     calm = curve("calm", [1e3, 1e1, 1e-1])
     lost = curve("lost", [1e3, 1e20, 1e300], ending="diverged at epoch 3")
-    assert scales.up([calm, lost], True).high == pytest.approx(1e4)
-    assert scales.up([calm], True).high == pytest.approx(1e3)
-    assert scales.up([calm, lost], True).low == pytest.approx(1e-1)
+    _, both = scales.axes([calm, lost], log_x=False, log_y=True)
+    assert (both.low, both.high) == (pytest.approx(1e-1), pytest.approx(1e4))
+    assert scales.axes([calm], log_x=False, log_y=True)[1].high == pytest.approx(1e3)
 
 
 # --- in the terminal
@@ -388,7 +395,11 @@ def show(folder, *words, **env):
 
 def curve(name, y, ending=""):
     return Series(
-        name, Look("#000000", "#ffffff", 0, 0), list(map(float, range(len(y)))), y, ending=ending
+        name,
+        Look("#000000", "#ffffff", SOLID, MARKERS[0]),
+        list(map(float, range(len(y)))),
+        y,
+        ending=ending,
     )
 
 

@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import vl_convert
@@ -67,6 +68,15 @@ class Page(html.parser.HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """The folder for what may be kept from report to report."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder / "twolayer"
 
 
 @pytest.fixture
@@ -142,8 +152,8 @@ def test_a_bench_without_runs_is_an_experiment_too(tmp_path):
             ("small", "--out", "no/such/folder.html"),
             "no/such/folder.html: there is no folder no/such; make it first",
         ),
-        (("small", "--out", "."), ".: can't be written: "),
-        (("small", "--out", "pipe.html"), "pipe.html: can't be written: it is not a regular file"),
+        (("small", "--out", "."), ".: is a folder; give a file in it"),
+        (("small", "--out", "pipe.html"), "pipe.html: is not a regular file"),
         (("small", "--results", "nowhere"), "nowhere: holds no experiments yet"),
         (("broken",), "is not a file of twolayer bench"),
     ],
@@ -180,6 +190,35 @@ def test_stopped_by_ctrl_c_it_leaves_no_half_file(folder, tmp_path):
     process.communicate(timeout=60)
     found = (tmp_path / "results" / "small" / "report.html").read_text()
     assert found == "before" or found.rstrip().endswith("</html>")
+
+
+def test_the_libraries_of_the_page_are_bundled_once(cache, monkeypatch, store):
+    kept(store)
+    first = report.write(store).read_bytes()
+    (bundle,) = cache.iterdir()
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda: pytest.fail("bundled again"))
+    assert report.write(store).read_bytes() == first
+    whole = bundle.read_bytes()
+    for damaged in (b"", b"\n", whole[:-9], whole.replace(b"vega", b"evil"), b"\xff" + whole):
+        bundle.write_bytes(damaged)
+        monkeypatch.undo()
+        assert report.write(store).read_bytes() == first
+        assert bundle.read_bytes() == whole
+
+
+@pytest.mark.parametrize("place", ["a file", "relative", "no home"])
+def test_a_cache_that_can_not_be_used_costs_only_time(tmp_path, monkeypatch, store, place):
+    kept(store)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", "here" if place == "relative" else str(tmp_path / "file"))
+    if place != "a file":
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    if place == "no home":
+        monkeypatch.setenv("XDG_CACHE_HOME", "")
+        monkeypatch.setattr("pathlib.Path.home", lambda: Path("~nobody").expanduser())
+    assert "vegaEmbed" in page_of(store).scripts[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "results"]
 
 
 # --- the file
