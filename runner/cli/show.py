@@ -53,7 +53,7 @@ def show(
 
 
 def _show_latest(store: Store, format: Format, published: bool) -> None:
-    runs = stored.latest(inputs.stored_runs(store))
+    runs = stored.selected(inputs.stored_runs(store))[0]
     beside = inputs.published_beside(load(find_config("notebook"))) if published else None
     if len(runs) > MOST_RUNS and not beside and format in ("table", "markdown"):
         rows = [stored.row(run) for run in runs]

@@ -1,6 +1,5 @@
 """What charts and reports are made from: the runs of an experiment that count, with labels."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from ..config import catalogue
 from ..errors import listed
 from ..output import printable
 from ..results.record import Record
-from ..results.rows import Row, by_impl, current, differing, grouped, row, shown
+from ..results.rows import Row, by_impl, current, differing, grouped, labels, row, shown
 from ..results.store import Store
 from ..verify.stored import Judged, judge
 from .chart import Look, looks
@@ -72,10 +71,8 @@ class Material:
     @cached_property
     def labels(self) -> dict[str, str]:
         """What each run is called, by its folder: `sgd`, or `sgd lr=1e-05` among several."""
-        names = [f"{printable(run.impl)} {self.settings(run)}".strip() for run in self.runs]
-        counts, folders = Counter(names), [run.folder.name for run in self.runs]
-        pairs = zip(folders, names, strict=True)
-        return {f: name if counts[name] == 1 else f"{name} ({f})" for f, name in pairs}
+        folders = (run.folder.name for run in self.runs)
+        return dict(zip(folders, labels(self.runs), strict=True))
 
     def label(self, run: Record) -> str:
         return self.labels[run.folder.name]

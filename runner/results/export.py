@@ -108,18 +108,21 @@ def _parquet(export: Export) -> None:
     from pyarrow import csv, parquet
 
     schema = pyarrow.schema([(name, _PARQUET[kind]) for name, kind in TIDY.items()])
-    blocks, text = csv.ReadOptions(block_size=_BLOCK), csv.ParseOptions(newlines_in_values=True)
+    blocks, lines = csv.ReadOptions(block_size=_BLOCK), csv.ParseOptions(newlines_in_values=True)
     types = csv.ConvertOptions(
         column_types=schema, null_values=["", "auto"], strings_can_be_null=True
     )
     with aside(export.path.parent) as table:
         _csv(replace(export, path=table))
-        try:
-            with parquet.ParquetWriter(export.path, schema) as writer:
-                for batch in csv.open_csv(table, blocks, text, types):
-                    writer.write_batch(batch)
-        except pyarrow.ArrowInvalid as error:  # a seed beyond 64 bits, say
-            raise UserError(f"--to parquet: can't be said in this format: {error}") from None
+        # Files, since pyarrow takes only paths that are UTF-8.
+        with table.open("rb") as text, export.path.open("wb") as file:
+            try:
+                with parquet.ParquetWriter(file, schema) as writer:
+                    for batch in csv.open_csv(text, blocks, lines, types):
+                        writer.write_batch(batch)
+            except pyarrow.ArrowInvalid as error:  # a seed beyond 64 bits, say
+                message = f"--to parquet: can't be said in this format: {error}"
+                raise UserError(message) from None
 
 
 # --- trackers

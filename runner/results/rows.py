@@ -37,10 +37,21 @@ _FORMATS |= {"setup_s": ".3f", "train_s": ".3f"}
 Item = TypeVar("Item")
 
 
-def latest(runs: Sequence[Record]) -> list[Record]:
-    """The runs of the latest call of `twolayer run` or `sweep`, in their order."""
-    last = max((run.invocation for run in runs), default="")
-    return [run for run in runs if run.invocation == last]
+def selected(runs: Sequence[Record], *, everything: bool = False) -> tuple[list[Record], int]:
+    """The runs to look at, in their order, and how many others of the experiment are left out.
+
+    Those of the latest call; if that was a sweep, of all calls that made it what it is. With
+    `everything` all, but those made again since.
+    """
+    count = current(runs)
+    if everything or not runs:
+        return count, 0
+    last = max(runs, key=lambda run: run.invocation)
+    if last.command.startswith("twolayer sweep "):
+        chosen = [run for run in count if run.command.startswith("twolayer sweep ")]
+    else:
+        chosen = [run for run in runs if run.invocation == last.invocation]
+    return chosen, len(count) - sum(run in chosen for run in count)
 
 
 def newest(runs: Iterable[Record], identity: Callable[[Record], object]) -> list[Record]:
@@ -53,6 +64,17 @@ def newest(runs: Iterable[Record], identity: Callable[[Record], object]) -> list
 def current(runs: Iterable[Record]) -> list[Record]:
     """Runs without those made again since: one for each implementation and settings."""
     return newest(runs, lambda run: (run.impl, settings_of(run)))
+
+
+def labels(runs: Sequence[Record]) -> list[str]:
+    """What runs are called side by side: `sgd`, or `sgd lr=1e-05 seed=2` among several of it."""
+    rows = [row(run) for run in runs]
+    varying = {impl: differing(own) for impl, own in by_impl(rows).items()}
+    settings = [[f"{n}={shown(n, own[n])}" for n in varying[own["impl"]]] for own in rows]
+    names = [printable(" ".join([own["impl"], *s])) for own, s in zip(rows, settings, strict=True)]
+    counts = Counter(names)
+    pairs = zip(names, rows, strict=True)
+    return [name if counts[name] == 1 else f"{name} ({own['folder']})" for name, own in pairs]
 
 
 def settings_of(run: Record) -> tuple[tuple[str, str], ...]:
@@ -72,7 +94,7 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Any]) -> dict[Any, list
 
 
 def row(run: Record) -> Row:
-    """A run as one flat row of all COLUMNS."""
+    """A run as one flat row of all COLUMNS, and its `config`, with `auto` where it was asked."""
     values = {
         **run.config,
         **vars(run),
@@ -84,7 +106,7 @@ def row(run: Record) -> Row:
         "folder": run.folder.name,
         "error": run.reason or None,
     }
-    return {name: values.get(name) for name in COLUMNS}
+    return {name: values.get(name) for name in (*COLUMNS, "config")}
 
 
 def check_column(name: str, option: str, known: Iterable[str] = COLUMNS) -> str:
@@ -115,7 +137,7 @@ def differing(rows: Sequence[Row]) -> list[str]:
 
 
 def _varies(name: str, rows: Sequence[Row]) -> bool:
-    return len({repr(row[name]) for row in rows}) > 1
+    return len({repr(row["config"].get(name, row[name])) for row in rows}) > 1
 
 
 def default_columns(rows: Sequence[Row]) -> list[str]:

@@ -104,10 +104,10 @@ def check_table(rows, store):
     assert {row["folder"] for row in rows} == set(runs)
     for name, run in runs.items():
         mine = [row for row in rows if row["folder"] == name]
-        found = results.row(run)
-        known = {column: None if value == "auto" else value for column, value in found.items()}
-        for row in mine:
-            assert {column: row[column] for column in results.COLUMNS} == known
+        row = results.row(run)
+        known = {name: None if row[name] == "auto" else row[name] for name in results.COLUMNS}
+        for one in mine:
+            assert {name: one[name] for name in results.COLUMNS} == known
         if run.losses:
             assert [row["epoch"] for row in mine] == list(range(len(run.losses)))
             assert bits(row["loss"] for row in mine) == bits(run.losses)
@@ -143,8 +143,8 @@ def test_parquet_is_the_same_table_with_types(store, tmp_path, monkeypatch):
 def test_every_column_is_of_the_type_of_its_values(store):
     for run in by_folder(store).values():
         row = results.row(run)
-        for name, value in row.items():
-            assert value in (None, "auto") or type(value) is export.TIDY[name]
+        for name in results.COLUMNS:
+            assert row[name] in (None, "auto") or type(row[name]) is export.TIDY[name]
 
 
 def test_a_number_that_parquet_can_not_hold_is_said(tmp_path):
