@@ -7,9 +7,10 @@ from typer import Argument
 from ..errors import UserError
 from ..results import compare
 from ..results.rows import as_csv
-from .inputs import note_skipped
+from ..results.store import Store
+from .inputs import call_on, note_skipped
 from .options import FORMAT, RESULTS, Format
-from .printing import say, show_results
+from .printing import paragraphs, say_next, show_results
 
 
 def diff(
@@ -21,19 +22,27 @@ def diff(
     sides = [compare.side(text, results) for text in (a, b)]
     for text, side in zip((a, b), sides, strict=True):
         note_skipped(side.skipped, text)
-    pairs, *alone = compare.pairs(*sides)
+    pairs, *left = compare.pairs(*sides)
     if not pairs:
         raise UserError(f"{a} and {b}: no implementation is in both with the same settings")
     differences = [compare.compared(pair) for pair in pairs]
-    only_a, only_b = (sorted(run.folder.name for run in runs) for runs in alone)
+    only_a, only_b = (sorted(run.folder.name for run in runs) for runs in left)
+    alone = {"only_a": only_a, "only_b": only_b}
     tables = compare.table(pairs, differences), compare.difference_table(differences)
+    only = [_only(name, folders) for name, folders in ((a, only_a), (b, only_b)) if folders]
+    ending = compare.verdict(differences)
     show_results(
         format,
-        lambda: [table for table in tables if table.rows],
-        whole=lambda: {"a": a, "b": b, "pairs": differences, "only_a": only_a, "only_b": only_b},
+        lambda: [*(table for table in tables if table.rows), paragraphs([*only, ending])],
+        whole=lambda: {"verdict": ending, "a": a, "b": b, "pairs": differences, **alone},
         csv=lambda: as_csv(differences, [n for n in differences[0] if n != "differences"]),
     )
-    for folders, name in ((only_a, a), (only_b, b)):
-        if folders and format in ("table", "markdown"):
-            more = f" and {len(folders) - 5} more" if len(folders) > 5 else ""
-            say(f"only in {name}: {', '.join(folders[:5])}{more}")
+    experiments = dict.fromkeys(run.folder.parents[1] for side in sides for run in side.runs[:1])
+    stores = [Store(folder.parent, folder.name) for folder in experiments]
+    if not all(pair["bit_equal"] for pair in differences):
+        say_next([f"{call_on('show', store)} --plot" for store in stores], quiet=False)
+
+
+def _only(name: str, folders: list[str]) -> str:
+    more = f" and {len(folders) - 5} more" if len(folders) > 5 else ""
+    return f"Only in {name}: {', '.join(folders[:5])}{more}"

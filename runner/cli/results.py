@@ -1,15 +1,17 @@
 """`twolayer results`: list experiments, or the runs of one, or what can be deleted."""
 
+from collections import Counter
 from pathlib import Path
 
 from ..config.plan import human_bytes
 from ..errors import UserError
 from ..results import rows as stored
-from ..results.rows import COLUMNS, check_column, row
+from ..results.rows import COLUMNS, Row, check_column, counted, row
 from ..results.store import Store, deletable, delete, find_stores
+from ..tables import Table, exact
 from . import inputs
 from .options import FORMAT, RESULTS, WHERE, Format, experiment_argument, option, switch
-from .printing import say, show_rows
+from .printing import say, say_next, show_rows
 
 
 def results(
@@ -41,10 +43,14 @@ def _list_experiments(stores: list[Store], format: Format) -> None:
     for store in stores:
         experiment, skipped = store.overview()
         inputs.note_skipped(skipped, store.runs)
-        if format in ("table", "markdown"):
-            experiment["bytes"] = human_bytes(experiment["bytes"])
         rows.append(experiment)
-    show_rows(rows, list(rows[0]), format)
+    show_rows(rows, list(rows[0]), format, lambda: [_sized(rows, list(rows[0]))])
+
+
+def _sized(rows: list[Row], columns: list[str]) -> Table:
+    """Rows for people, with a readable size in place of the bytes at their end."""
+    readable = [row | {"size": human_bytes(row["bytes"])} for row in rows]
+    return stored.table(readable, [*columns[:-1], "size"])
 
 
 def _list_runs(
@@ -52,30 +58,34 @@ def _list_runs(
 ) -> None:
     fits = inputs.condition(where) or (lambda run: True)
     names = [] if columns is None else columns.split(",")
-    chosen = dict.fromkeys(check_column(name.strip(), "--columns") for name in names)
+    chosen = list(dict.fromkeys(check_column(name.strip(), "--columns") for name in names))
     runs = [row(run) for run in inputs.stored_runs(store, needed=False)]
     rows = [run for run in runs if fits(run)]
     if sort is not None:
         by = check_column(sort.removeprefix("-"), "--sort")
         rows = stored.ordered(rows, by, descending=sort.startswith("-"))
+    chosen = chosen or list(COLUMNS if format in ("json", "csv") else stored.default_columns(rows))
+    outcomes = Counter(run["outcome"] for run in rows).most_common()
+    ending = f"{counted(len(rows), 'run', 'runs')}: {exact(dict(outcomes))}"
     if not rows:
-        say("no run fits" if runs else "no runs")
-    usual = COLUMNS if format in ("json", "csv") else stored.default_columns(rows)
-    show_rows(rows, list(chosen) or usual, format)
+        ending = "no run fits" if runs else "no runs"
+    show_rows(rows, chosen, format, lambda: [stored.table(rows, chosen), ending])
 
 
 def _prune(stores: list[Store], format: Format, yes: bool) -> None:
-    waste: list[stored.Row] = []
+    waste: list[Row] = []
     for store in stores:
         dead, kept = deletable(store)
         waste += dead
         for path in kept:
-            say(f"{path}: stays: written to within the last day")
-    if waste or format == "json":
-        show_rows(waste, ["path", "reason", "bytes"], format)
+            say(f"note: {path} stays: written to within the last day")
     if yes:
         delete(waste)
-    total = human_bytes(sum(item["bytes"] for item in waste))
-    what = "1 folder or file" if len(waste) == 1 else f"{len(waste)} folders and files"
-    done = f"deleted {what}, {total}" if yes else f"would delete {what}, {total}; --yes does it"
-    say(done if waste else "nothing to delete")
+    size = human_bytes(sum(item["bytes"] for item in waste))
+    done = "deleted" if yes else "can be deleted"
+    ending = f"{counted(len(waste), 'folder or file', 'folders and files')} {done}, {size}"
+    columns = ["path", "reason", "bytes"]
+    parts = (_sized(waste, columns), ending) if waste else ("nothing to delete",)
+    show_rows(waste, columns, format, lambda: parts)
+    if waste and not yes:
+        say_next([f"{inputs.command_line()} --yes"], quiet=False)

@@ -1,8 +1,6 @@
 """`twolayer show`: an experiment's latest run, averages, best runs, or curves."""
 
 import textwrap
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from typer import Option
@@ -11,15 +9,16 @@ from ..config.experiment import find_config, load
 from ..errors import UserError
 from ..output import emit, in_colour
 from ..results import rows as stored
-from ..results.rows import Row, check_column
+from ..results.answers import Answer, answer
+from ..results.rows import Row, check_column, counted
 from ..results.store import Store, loaded
-from ..tables import Table
+from ..tables import Table, exact
 from . import inputs, printing
-from .options import FORMAT, PUBLISHED, RESULTS, Format, experiment_argument, option, switch
+from .options import ALL, FORMAT, PUBLISHED, RESULTS, Format, experiment_argument, option, switch
 from .printing import fenced, paragraphs, say
 
-MOST_RUNS = 40  # with more than these, a summary is shown
-BEST = 5  # runs that a summary lists
+MOST_RUNS = 12  # with more than these, the answer is shown, not each of them
+BEST = 5  # runs listed above the answer
 
 
 def show(
@@ -33,6 +32,7 @@ def show(
     best: int | None = Option(
         None, metavar="N", min=1, help="The N runs with the lowest final loss."
     ),
+    all_runs: bool = ALL,
     plot: bool = switch("--plot", help="Draw the losses as text."),
 ) -> None:
     inputs.one_of({"--rows": rows, "--best": best, "--published": published, "--plot": plot})
@@ -42,55 +42,52 @@ def show(
     store = inputs.last_store(experiment, results)
     if plot:
         _show_plot(store, format)
-    elif rows is not None:
-        _show_averages(store, format, rows, cols, value or "final_loss")
+        return
+    runs, others = stored.selected(inputs.stored_runs(store), everything=all_runs)
+    if others:
+        say(stored.left_out(others, store.folder.name))
+    current = [stored.row(run) for run in stored.current(runs)]
+    if rows is not None:
+        _show_averages(current, format, rows, cols, value or "final_loss")
     elif best is not None:
-        current = _current_rows(store)
-        columns = [*stored.default_columns(current), "folder"]
-        printing.show_rows(stored.best(current, best), columns, format)
+        columns, lowest = [*stored.default_columns(current), "folder"], stored.best(current, best)
+        printing.show_rows(lowest, columns, format, lambda: [_lowest(current, best)])
+    elif len(current) > MOST_RUNS and not published and format in ("table", "markdown"):
+        _show_answer(store, current, format)
     else:
-        _show_latest(store, format, published)
-
-
-def _show_latest(store: Store, format: Format, published: bool) -> None:
-    runs = stored.selected(inputs.stored_runs(store))[0]
-    beside = inputs.published_beside(load(find_config("notebook"))) if published else None
-    if len(runs) > MOST_RUNS and not beside and format in ("table", "markdown"):
-        rows = [stored.row(run) for run in runs]
-        more = fenced(_more(store.folder.name, rows), format)
-        printing.show_parts([*_overview(rows), more], format)
-    else:
+        beside = inputs.published_beside(load(find_config("notebook"))) if published else None
+        sentences = _sentences(answer(current)) if all(map(stored.swept, runs)) else []
         records = list(filter(None, map(loaded, runs)))
-        printing.show_records(records, format, beside)
+        printing.show_records(records, format, beside, answer=sentences)
 
 
-def _overview(rows: list[Row]) -> Iterator[Table | str]:
-    outcomes = Counter(row["outcome"] for row in rows).most_common()
-    yield f"{len(rows):,} runs: {', '.join(f'{count:,} {outcome}' for outcome, count in outcomes)}"
-    yield stored.spread(rows)
-    if lowest := stored.best(rows, BEST):
-        yield "the lowest final losses:"
-        yield stored.table(lowest, [*stored.default_columns(rows), "folder"])
+def _show_answer(store: Store, rows: list[Row], format: Format) -> None:
+    """What many runs came to, and the commands that show more of them."""
+    found, lowest = answer(rows), _lowest(rows, BEST)
+    head = ("the lowest final losses:", lowest) if lowest.rows else ()
+    printing.show_parts((*head, found.table, paragraphs(_sentences(found))), format)
+    by, show = next(iter(stored.differing(rows)), "outcome"), inputs.call_on("show", store)
+    averages = f"{show} --rows {by} --cols impl"
+    printing.say_next([averages, f"{show} --best 20", inputs.call_on("report", store)], quiet=False)
 
 
-def _more(name: str, rows: list[Row]) -> str:
-    """The commands that show more of many runs."""
-    by = next(iter(stored.differing(rows)), "outcome")
-    commands = {
-        f"twolayer results {name}": "all of them; --where picks some",
-        f"twolayer show {name} --best 20": "more of the best",
-        f"twolayer show {name} --rows {by} --cols impl": "averages",
-        f"twolayer show {name} --format csv": "the losses of all",
-    }
-    width = max(map(len, commands))
-    return "\n".join(f"{command:{width}}  # {what}" for command, what in commands.items())
+def _lowest(rows: list[Row], count: int) -> Table:
+    columns = ["impl", *stored.differing(rows), "final_loss", "train_s", "folder"]
+    return stored.table(stored.best(rows, count), columns)
 
 
-def _show_averages(store: Store, format: Format, rows: str, cols: str | None, value: str) -> None:
+def _sentences(found: Answer) -> list[str]:
+    count = counted(found.outcomes.total(), "run", "runs")
+    return [f"{count}: {exact(found.outcomes)}.", *found.sentences]
+
+
+def _show_averages(
+    runs: list[Row], format: Format, rows: str, cols: str | None, value: str
+) -> None:
     down = check_column(rows, "--rows")
     across = None if cols is None else check_column(cols, "--cols")
     value = check_column(value, "--value")
-    pivot = stored.pivot(_current_rows(store), down, across, value)
+    pivot = stored.pivot(runs, down, across, value)
     cells = list(pivot.cells.values())
     over = f" over {' and '.join(pivot.over)}" if pivot.over else ""
     caption = f"{value} of runs that ended as ok: mean ± standard deviation (runs){over}"
@@ -108,8 +105,3 @@ def _show_plot(store: Store, format: Format) -> None:
     emit(fenced(terminal.text(chart, width, height, colour=colour), format), styled=colour)
     if chart.note:
         say(paragraphs([chart.note]))
-
-
-def _current_rows(store: Store) -> list[Row]:
-    """The runs of an experiment, without those made again since."""
-    return [stored.row(run) for run in stored.current(inputs.stored_runs(store))]

@@ -9,10 +9,11 @@ from typing import Any
 
 from ..errors import listed
 from ..output import printable
-from ..tables import Table, number
-from .rows import Row, asked, differing, grouped, ok_values, shown
+from ..tables import Table, exact, number
+from .rows import Row, asked, differing, grouped, ok_values
 
 _PROBLEM = ("N", "D_in", "D_out")  # final losses at different values of these don't compare
+_SAME = 0.01  # final losses that differ by less are called the same
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Answer:
 
     table: Table
     sentences: list[str]
-    outcomes: Counter[str]
+    outcomes: Counter[str]  # the most frequent first
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,9 @@ class _Best:
     runs: list[Row]  # all
     settings: str
     losses: list[float]  # at the best settings, of each seed that is ok
+    lost: int  # how many seeds are not
     edge: tuple[str, Any] | None  # a setting, and its value from which on no run is ok
-
-    @property
-    def luck(self) -> float:
-        """How many times the highest loss is of the lowest; 0 if nobody knows."""
-        several = len(self.losses) > 1 and min(self.losses) > 0
-        return max(self.losses) / min(self.losses) if several else 0
+    luck: float  # how many times the highest loss is of the lowest; 0 if nobody knows
 
 
 def answer(rows: Sequence[Row]) -> Answer:
@@ -47,25 +44,36 @@ def answer(rows: Sequence[Row]) -> Answer:
     The best settings are those with the fewest diverged seeds and then the lowest median of
     their final losses. Where the size of the problem varies, each size has its own best.
     """
-    sizes = [name for name in _PROBLEM if name in differing(rows)]
+    varying = differing(rows)
+    sizes = [name for name in _PROBLEM if name in varying]
     groups = grouped(rows, lambda row: (row["impl"], _settings(row, sizes)))
     found = [_best(" ".join(filter(None, name)), own) for name, own in groups.items()]
-    sentences = filter(None, (_lowest(found, sizes), _divergence(found), _luck(found)))
-    return Answer(_table(found), list(sentences), Counter(row["outcome"] for row in rows))
+    own = {name for rows in groups.values() for name in differing(rows)}
+    fixed = [name for name in varying if name not in (*own, *sizes)]
+    care = f"Implementations also differ in {listed(fixed)}." if fixed else ""
+    sentences = filter(None, (_lowest(found, sizes), care, _divergence(found), _luck(found)))
+    outcomes = Counter(row["outcome"] for row in rows).most_common()
+    return Answer(_table(found), list(sentences), Counter(dict(outcomes)))
 
 
 def _settings(row: Row, names: Iterable[str]) -> str:
-    return printable(" ".join(f"{name}={shown(name, asked(row, name))}" for name in names))
+    return printable(" ".join(f"{name}={_brief(asked(row, name))}" for name in names))
+
+
+def _brief(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else exact(value)
 
 
 def _best(name: str, rows: list[Row]) -> _Best:
     axes = [axis for axis in differing(rows) if axis != "seed"]
-    groups = grouped(rows, lambda row: _settings(row, axes))
-    settings = min(groups, key=lambda settings: _rank(groups[settings]))
-    losses = ok_values(groups[settings], "final_loss")
+    groups = grouped(rows, lambda row: tuple(asked(row, axis) for axis in axes))
+    best = min(groups.values(), key=_rank)
+    losses = ok_values(best, "final_loss")
+    settings, lost = _settings(best[0], axes) if losses else "", len(best) - len(losses)
     edges = ((axis, _edge(rows, axis)) for axis in sorted(axes, key=lambda axis: axis != "lr"))
     edge = next((edge for edge in edges if edge[1] is not None), None)
-    return _Best(printable(name), rows, settings if losses else "", losses, edge)
+    luck = max(losses) / min(losses) if len(losses) > 1 and min(losses) > 0 else 0
+    return _Best(printable(name), rows, settings, losses, lost, edge, luck)
 
 
 def _rank(rows: Sequence[Row]) -> tuple[float, float]:
@@ -96,19 +104,16 @@ def _table(found: Sequence[_Best]) -> Table:
 
 def _cells(best: _Best) -> dict[str, str]:
     losses, runs, diverged = best.losses, best.runs, _diverged(best.runs)
-    ends = "–".join(number(pick(losses), 1) for pick in (min, max) if len(losses) > 1)  # noqa: RUF001
-    edge = f"{best.edge[0]} ≥ {shown(*best.edge)}" if best.edge else f"{diverged}/{len(runs)}"
+    edge = f"{best.edge[0]} ≥ {_brief(best.edge[1])}" if best.edge else f"{diverged}/{len(runs)}"
+    ends = [number(pick(losses), 1) for pick in (min, max) if len(losses) > 1]
     return {
         "impl": best.name,
         "ok": f"{len(ok_values(runs, 'outcome'))}/{len(runs)}",
         "best settings": best.settings,
         "final loss": number(median(losses) if losses else None),
-        "over seeds": ends,
+        "over seeds": "–".join(ends),  # noqa: RUF001
         "diverged": edge if diverged else "none",
     }
-
-
-# --- in sentences
 
 
 def _lowest(found: Sequence[_Best], sizes: Sequence[str]) -> str:
@@ -118,32 +123,30 @@ def _lowest(found: Sequence[_Best], sizes: Sequence[str]) -> str:
     if sizes:
         return f"Final losses at different {listed(sizes)} don't compare: each has its own best."
     best = min(finite, key=lambda each: median(each.losses))
-    loss, seeds = number(median(best.losses)), len(best.losses)
-    same = [e for e in finite if (number(median(e.losses)), e.settings) == (loss, best.settings)]
-    over = f" (the median of {seeds} seeds)" if seeds > 1 else ""
+    loss, seeds = median(best.losses), len(best.losses)
+    like = [each for each in finite if each.settings == best.settings]
+    same = [each for each in like if median(each.losses) <= loss + _SAME * abs(loss)]
+    over = f"the median of {seeds} seeds" if seeds > 1 else "one seed"
+    over += f", {best.lost} not ok" if best.lost else ", all ok"
     settings = f" with {best.settings}" if best.settings else ""
-    return f"Lowest final loss: {loss}{over} by {_names(same)}{settings}."
+    end = f" ({over})" if seeds + best.lost > 1 else ""
+    return f"Best: {_names(same)}{settings}, final loss {number(loss)}{end}."
 
 
 def _divergence(found: Sequence[_Best]) -> str:
     if not (edges := [each.edge for each in found if each.edge]):
-        counts = sum(_diverged(each.runs) for each in found), sum(len(e.runs) for e in found)
-        return "{} of {} runs diverged.".format(*counts) if counts[0] else "No run diverged."
+        diverged = sum(_diverged(each.runs) for each in found)
+        return f"Diverged runs: {diverged}." if diverged else "No run diverged."
     first = min(edges)
     own = [each for each in found if each.edge == first]
-    edge = f"From {first[0]}={shown(*first)} on no run"
-    if len(own) == len(found):
-        return f"{edge} is ok."
-    return f"{edge} of {_names(own)} is ok; the others hold longer."
+    names = f" of {_names(own)}" if len(own) < len(found) else ""
+    return f"From {first[0]}={_brief(first[1])} on no run{names} is ok."
 
 
 def _luck(found: Sequence[_Best]) -> str:
-    best = max(found, key=lambda each: each.luck)
-    if not best.luck:
-        return ""
-    whose = f" (most in {best.name})" if len(found) > 1 else ""
-    times = f"{best.luck:.3g} times the lowest{whose}"
-    return f"Luck of the seed: with the best settings the highest final loss is {times}."
+    luck = max(each.luck for each in found)
+    times = f"{'up to ' if len(found) > 1 else ''}{luck:.3g} times the lowest"
+    return f"Luck of the seed: at the best settings the highest loss is {times}." if luck else ""
 
 
 def _names(found: Sequence[_Best]) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError, nearest
+from ..errors import UserError, listed, nearest
 from ..output import printable
 from ..tables import Table, exact, number
 from .record import Record
-from .rows import Row, current, differing, grouped, row, settings_of
+from .rows import Row, by_impl, current, differing, grouped, row, settings_of
 from .store import RUNS, Store, find_stores, loaded, read_summary, whole
 
 Pair = tuple[Record, Record]
@@ -102,7 +102,8 @@ def compare_losses(a: Sequence[float], b: Sequence[float]) -> Row:
     """Compare epoch by epoch. Without any losses on either side nothing is equal.
 
     `first_apart` is the first epoch where they are not the same float64, or where one of them
-    ends; `largest_deviation` that of |a - b| / max(|a|, |b|) where both are finite.
+    ends, and `shared` how many both have; `largest_deviation` that of |a - b| / max(|a|, |b|)
+    where both are finite.
     """
     both = list(zip(a, b, strict=False))
     end = None if len(a) == len(b) else len(both)
@@ -111,6 +112,7 @@ def compare_losses(a: Sequence[float], b: Sequence[float]) -> Row:
     return {
         "bit_equal": bool(a) and apart is None,
         "first_apart": apart,
+        "shared": len(both),
         "largest_deviation": max(deviations, default=None),
     }
 
@@ -145,23 +147,53 @@ def compared(pair: Pair) -> Row:
 def table(pairs: Sequence[Pair], comparisons: Sequence[Row]) -> Table:
     """A row for each pair; what tells the pairs apart follows the implementation."""
     rows_a, rows_b = (list(map(row, runs)) for runs in zip(*pairs, strict=True))
-    telling = [name for name in differing(rows_a) if name in differing(rows_b)]
-    header = ["implementation", *telling, "outcomes", "losses", "parted at", "largest deviation"]
-    header += ["final loss A", "final loss B", "µs/step B/A", "train s B/A"]
+    own = {name for runs in by_impl(rows_a).values() for name in differing(runs)}
+    telling = [name for name in differing(rows_b) if name in own]
+    equal = all(pair["bit_equal"] for pair in comparisons)
     body = []
     for first, pair in zip(rows_a, comparisons, strict=True):
-        losses = "none" if pair["first_apart"] is None else "differ"
-        ratios = (pair["step_ratio"], pair["train_ratio"])
-        cells = [
-            " → ".join(dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])),
-            "bit-equal" if pair["bit_equal"] else losses,
-            exact(pair["first_apart"]),
-            number(pair["largest_deviation"], 1),
-            *(number(pair[name]) for name in ("final_loss_a", "final_loss_b")),
-            *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios),
-        ]
-        body.append([pair["impl"], *(exact(first[name]) for name in telling), *cells])
-    return Table(header, body, frozenset({0, len(telling) + 1, len(telling) + 2}))
+        outcomes = dict.fromkeys([pair["outcome_a"], pair["outcome_b"]])
+        final_a, final_b = (number(pair[f"final_loss_{side}"]) for side in "ab")
+        deviation = number(pair["largest_deviation"], 1)
+        apart = {"deviation": deviation, "final A": final_a, "final B": final_b}
+        body.append(
+            {"impl": pair["impl"]}
+            | {name: exact(first[name]) for name in telling}
+            | {"outcomes": " → ".join(outcomes) if [*outcomes] != ["ok"] else ""}
+            | {"losses": f"{_losses(pair)} {exact(pair['first_apart'])}".strip()}
+            | ({"final loss": final_a} if equal else apart)
+            | {"µs/step B/A": "-" if pair["step_ratio"] is None else f"{pair['step_ratio']:.3f}"}
+        )
+    header = [name for name in body[0] if any(cells[name] for cells in body)]
+    left = frozenset(i for i, n in enumerate(header) if n in ("impl", "outcomes", "losses"))
+    rows = [[cells[name] for name in header] for cells in body]
+    return Table(header, rows, left, optional=[len(header) - 1])
+
+
+def _losses(pair: Row) -> str:
+    """How the losses of a pair compare; an epoch may follow."""
+    if pair["first_apart"] is None:
+        return "bit-equal" if pair["bit_equal"] else "none"
+    return "bit-equal for" if 0 < pair["shared"] == pair["first_apart"] else "differ from"
+
+
+def verdict(comparisons: Sequence[Row]) -> str:
+    """`The losses are bit-equal.`, or of several pairs how many are."""
+    parts, several = [], len(comparisons) > 1
+    for losses, pairs in grouped(comparisons, _losses).items():
+        epochs = [pair["first_apart"] or 0 for pair in pairs]
+        deviation = number(max(pair["largest_deviation"] or 0 for pair in pairs), 1)
+        text = {
+            "bit-equal": "bit-equal",
+            "bit-equal for": f"bit-equal over the {min(epochs):,} epochs that both have",
+            "differ from": f"different from epoch {min(epochs):,} on, by up to {deviation}",
+            "none": "missing",
+        }[losses]
+        names = list(dict.fromkeys(pair["impl"] for pair in pairs))
+        parts.append(f"{len(pairs)} {text}{f' ({listed(names)})' if len(names) < 4 else ''}")
+    if len(parts) == 1:
+        return f"The losses {f'of all {len(pairs)} pairs ' if several else ''}are {text}."
+    return f"Losses of {len(comparisons)} pairs: {', '.join(parts)}."
 
 
 def difference_table(comparisons: Sequence[Row]) -> Table:
@@ -177,5 +209,6 @@ def difference_table(comparisons: Sequence[Row]) -> Table:
     for fact, own in impls.items():
         once = list(dict.fromkeys(own))
         few = f"{len(own)} of {count}" if len(once) > 3 else ", ".join(once)
-        body.append([*fact, "all" if len(own) == count > 1 else few])
-    return Table(["what differs", "A", "B", "in"], body, frozenset(range(4)))
+        body.append([*fact, "all" if len(own) == count > 1 else few][: 3 + (count > 1)])
+    header = ["what differs", "A", "B", "in"][: 3 + (count > 1)]
+    return Table(header, body, frozenset(range(4)))

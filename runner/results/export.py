@@ -7,13 +7,14 @@ run beside the loss. A run without a loss has one row, whose epoch and loss are 
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..errors import UserError, listed
 from ..files import aside, writing
 from ..tables import exact
 from .query import Condition
@@ -46,20 +47,24 @@ class Export:
     out: Path  # where it is moved then
 
 
-def export(store: Store, condition: Condition | None, to: str, out: Path) -> int:
+Watch = Callable[[list[Record]], Iterable[Record]]
+"""What runs pass through when they are exported, one by one."""
+
+
+def export(
+    store: Store, condition: Condition | None, to: str, out: Path, watch: Watch = iter
+) -> int:
     """Write the runs of an experiment that fit the condition, also those made again since.
 
     Returns how many. `out`, which must be free or empty, is whole when it appears.
     Raises UserError if it can't be made, if no run fits, or if a library is missing.
     """
     _check_free(out, to)
-    runs = [run for run in store.read()[0] if condition is None or condition(row(run))]
-    if not runs:
-        raise UserError(f"{store.folder}: holds no finished run{' that fits' if condition else ''}")
+    runs = _fitting(store, condition)
     real = Path(os.path.realpath(out))  # a symbolic link stays one
     with writing(f"--out {out}"), aside(real.parent) as path:
         try:
-            each = filter(None, map(loaded, runs))  # one in memory at a time
+            each = filter(None, map(loaded, watch(runs)))  # one in memory at a time
             WRITERS[to](Export(store.folder.name, each, path, out))
         except ImportError as error:
             name = (error.name or to).partition(".")[0]
@@ -67,6 +72,24 @@ def export(store: Store, condition: Condition | None, to: str, out: Path) -> int
         _check_free(out, to)
         path.rename(real)
     return len(runs)
+
+
+def lines(store: Store, condition: Condition | None, to: str, watch: Watch = iter) -> Iterator[str]:
+    """The same as text, run by run. Raises UserError also if the format is no text."""
+    if to not in TEXTS:
+        kind = "binary" if to in FILES else "a folder"
+        raise UserError(
+            f"--out -: {to} is {kind}; name a path, or choose --to {listed(TEXTS, 'or')}"
+        )
+    runs = filter(None, map(loaded, watch(_fitting(store, condition))))
+    return TEXTS[to](runs)
+
+
+def _fitting(store: Store, condition: Condition | None) -> list[Record]:
+    runs = [run for run in store.read()[0] if condition is None or condition(row(run))]
+    if not runs:
+        raise UserError(f"{store.folder}: holds no finished run{' that fits' if condition else ''}")
+    return runs
 
 
 def _check_free(out: Path, to: str) -> None:
@@ -84,22 +107,28 @@ def _check_free(out: Path, to: str) -> None:
 # --- tables
 
 
-def _csv(export: Export) -> None:
+def _csv(runs: Iterable[Record]) -> Iterator[str]:
     """As `twolayer results --format csv`; a loss has every digit, or is nan, inf or -inf."""
-    with export.path.open("w", encoding="utf-8", newline="") as file:
-        file.write(",".join(TIDY) + "\n")
-        for run in export.runs:
-            same = as_csv([row(run)], COLUMNS).partition("\n")[2]  # in all rows of the run
-            lines = [f"{same},{epoch},{loss!r}\n" for epoch, loss in enumerate(run.losses)]
-            file.writelines(lines or [f"{same},,\n"])
+    yield ",".join(TIDY) + "\n"
+    for run in runs:
+        same = as_csv([row(run)], COLUMNS).partition("\n")[2]  # in all rows of the run
+        rows = [f"{same},{epoch},{loss!r}\n" for epoch, loss in enumerate(run.losses)]
+        yield "".join(rows) or f"{same},,\n"
 
 
-def _jsonl(export: Export) -> None:
+def _jsonl(runs: Iterable[Record]) -> Iterator[str]:
     """As `twolayer run --format json`, one record a line, and the name of its folder."""
-    with export.path.open("w", encoding="utf-8") as file:
-        for run in export.runs:
-            record = {"folder": run.folder.name} | run.full()
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+    for run in runs:
+        record = {"folder": run.folder.name} | run.full()
+        yield json.dumps(record, allow_nan=False) + "\n"
+
+
+TEXTS = {"csv": _csv, "jsonl": _jsonl}
+
+
+def _text(to: str, export: Export) -> None:
+    with export.path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(TEXTS[to](export.runs))
 
 
 def _parquet(export: Export) -> None:
@@ -113,7 +142,7 @@ def _parquet(export: Export) -> None:
         column_types=schema, null_values=["", "auto"], strings_can_be_null=True
     )
     with aside(export.path.parent) as table:
-        _csv(replace(export, path=table))
+        _text("csv", replace(export, path=table))
         # Files, since pyarrow takes only paths that are UTF-8.
         with table.open("rb") as text, export.path.open("wb") as file:
             try:
@@ -202,6 +231,6 @@ def _mlflow_run(client: Any, experiment: str, run: Record) -> None:
     client.set_terminated(run_id, status, [begun_ms, *times_ms][-1])
 
 
-FILES = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+FILES = {to: partial(_text, to) for to in TEXTS} | {"parquet": _parquet}
 WRITERS = FILES | {"tensorboard": _tensorboard, "mlflow": _mlflow}
 """The formats: FILES are one file each, the others folders."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..tables import shortened
-from .rows import check_column
+from .rows import TYPES, check_column
 
 Condition = Callable[[Mapping[str, Any]], bool]
 
@@ -53,9 +53,21 @@ def parse(text: str, known: list[str], option: str) -> Condition:
         shown = shortened(repr(text), _SHOWN)
         raise UserError(f"{option} {shown}: is not a condition such as lr < 1e-4") from None
     for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            _check_quotes(node, known, option)
         if isinstance(node, ast.Name) and node.id not in _WORDS:
             check_column(node.id, option, known)
     return condition
+
+
+def _check_quotes(comparison: ast.Compare, known: list[str], option: str) -> None:
+    """Raise UserError where a column of words is compared with a word that is no column."""
+    names = [node.id for node in ast.walk(comparison) if isinstance(node, ast.Name)]
+    words = [name for name in names if name in known and TYPES[name] is str]
+    for value in names:
+        if words and value not in (*known, *_WORDS):
+            what = f"{option}: {value!r} is not a column; if it is a value"
+            raise UserError(f'{what}, write {words[0]} == "{value}"')
 
 
 class _RefusedError(Exception):

@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from ..config.settings import DEFAULTS, SHOWN_ONLY
@@ -47,11 +48,26 @@ def selected(runs: Sequence[Record], *, everything: bool = False) -> tuple[list[
     if everything or not runs:
         return count, 0
     last = max(runs, key=lambda run: run.invocation)
-    if last.command.startswith("twolayer sweep "):
-        chosen = [run for run in count if run.command.startswith("twolayer sweep ")]
+    if swept(last):
+        chosen = [run for run in count if swept(run)]
     else:
         chosen = [run for run in runs if run.invocation == last.invocation]
     return chosen, len(count) - sum(run in chosen for run in count)
+
+
+def swept(run: Record) -> bool:
+    return run.command.startswith("twolayer sweep ")
+
+
+def left_out(count: int, experiment: str) -> str:
+    """What is said of the runs that `selected` leaves out."""
+    runs = counted(count, f"other run of {experiment} is", f"other runs of {experiment} are")
+    return f"{runs} left out; --all shows {'it' if count == 1 else 'them'}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """`1 run`, `1,200 runs`."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def newest(runs: Iterable[Record], identity: Callable[[Record], object]) -> list[Record]:
@@ -160,19 +176,6 @@ def best(rows: Iterable[Row], count: int) -> list[Row]:
     return ordered([row for row in rows if ok_values([row], "final_loss")], "final_loss")[:count]
 
 
-def spread(rows: Iterable[Row]) -> Table:
-    """For each implementation: its runs, and the range of losses of those that ended as ok."""
-    header = ["impl", "runs", "ok", "lowest loss", "median loss", "highest loss", "median µs/step"]
-    body = []
-    for impl, own in by_impl(rows).items():
-        losses, steps = ok_values(own, "final_loss"), ok_values(own, "step_us")
-        range_of = [pick(losses) if losses else None for pick in (min, statistics.median, max)]
-        step = shown("step_us", statistics.median(steps) if steps else None)
-        counts = len(own), len(ok_values(own, "outcome"))
-        body.append([printable(impl), *map(str, counts), *map(number, range_of), step])
-    return Table(header, body, frozenset({0}))
-
-
 # --- averages
 
 
@@ -243,9 +246,19 @@ def shown(column: str, value: Any) -> str:
     """A value for people: short."""
     if value is None:
         return "-"
+    if column in ("started_at", "latest"):
+        return _clock(value)
     if isinstance(value, float) or column in _FORMATS:
         return f"{value:{_FORMATS.get(column, 'g')}}"
     return printable(exact(value))
+
+
+def _clock(time: str) -> str:
+    """`2026-11-25 17:40`, by the clock of whoever reads it."""
+    try:
+        return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return printable(time)
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:

@@ -42,17 +42,18 @@ def test_the_best_settings_where_runs_diverge_and_luck_are_told():
         "over seeds": "1.0e+00–3.0e+00",  # noqa: RUF001
         "diverged": "lr ≥ 0.001",
     }
-    assert "2.0000e+00 (the median of 3 seeds) by sgd with lr=0.0001." in text
+    best = "Best: sgd with lr=0.0001, final loss 2.0000e+00 (the median of 3 seeds, all ok)."
+    assert text.startswith(best)
     assert "From lr=0.001 on no run is ok." in text
-    assert "the highest final loss is 3 times the lowest." in text
+    assert "at the best settings the highest loss is 3 times the lowest." in text
 
 
 def test_implementations_are_told_apart_by_where_they_diverge():
     rows = [*over_lr("one"), *over_lr("two", 1e-2), *over_lr("three", 1.0)]
     lines, text = told(rows)
     assert [line["diverged"] for line in lines] == ["lr ≥ 0.001", "lr ≥ 0.01", "none"]
-    assert "From lr=0.001 on no run of one is ok; the others hold longer." in text
-    assert "by three with lr=0.01" in text
+    assert "From lr=0.001 on no run of one is ok." in text
+    assert "Best: three with lr=0.01," in text
 
 
 def test_settings_at_which_a_seed_diverged_are_not_the_best():
@@ -60,7 +61,7 @@ def test_settings_at_which_a_seed_diverged_are_not_the_best():
     rows += [made("sgd", "ok", 1.0, lr=1e-3, seed=0), made("sgd", "diverged", 9e9, lr=1e-3, seed=1)]
     (line,), text = told(rows)
     assert (line["best settings"], line["diverged"]) == ("lr=0.0001", "1/4")
-    assert "1 of 4 runs diverged." in text
+    assert "Diverged runs: 1." in text
 
 
 def test_several_settings_and_words():
@@ -86,9 +87,21 @@ def test_without_a_setting_that_varies_seeds_remain():
     assert "4 times" in text
 
 
+def test_where_all_settings_lose_seeds_that_is_said():
+    rows = [made("sgd", "ok", 1.0), made("sgd", "diverged", 9e9, seed=1)]
+    assert "final loss 1.0000e+00 (one seed, 1 not ok)." in told(rows)[1]
+
+
+def test_settings_that_differ_between_implementations_are_named():
+    rows = [made("one", "ok", 1.0, lr=lr) for lr in (1e-4, 1e-3)]
+    rows += [made("two", "ok", 2.0, lr=lr, init="uniform") for lr in (1e-4, 1e-3)]
+    assert " Implementations also differ in init." in told(rows)[1]
+
+
 def test_equal_implementations_share_the_best():
-    _, text = told([made(impl, "ok", 1.0) for impl in "abcde"])
-    assert "Lowest final loss: 1.0000e+00 by a, b and 3 others." in text
+    rows = [made(impl, "ok", loss) for impl, loss in zip("abcde", (1.005, 1, 1, 1, 1), strict=True)]
+    _, text = told([*rows, made("f", "ok", 1.02)])
+    assert "Best: a, b and 3 others, final loss 1.0000e+00." in text
 
 
 @pytest.mark.parametrize("outcome", ["diverged", "failed"])
@@ -108,7 +121,7 @@ def test_sizes_of_the_problem_each_have_their_best():
     assert [line["impl"] for line in lines] == ["sgd N=5", "sgd N=50"]
     assert [line["best settings"] for line in lines] == ["lr=0.0001"] * 2
     assert "Final losses at different N don't compare" in text
-    assert "Lowest" not in text
+    assert "Best" not in text
 
 
 def test_what_was_asked_as_auto_is_no_setting_that_varies():
@@ -129,5 +142,5 @@ def test_a_real_sweep(tmp_path):
     runs = Store(tmp_path / "results", "sweep").read()[0]
     (line,), text = told(list(map(row, runs)))
     assert (line["ok"], line["best settings"], line["diverged"]) == ("2/4", "lr=1e-05", "lr ≥ 10")
-    assert "by numpy_manual with lr=1e-05." in text
+    assert "Best: numpy_manual with lr=1e-05," in text
     assert "From lr=10 on no run is ok." in text

@@ -383,8 +383,8 @@ def trained(tmp_path_factory):
 def test_the_command_exports_what_was_run(trained):
     words = ("export", "small", "--to", "csv", "--where", 'outcome == "ok"', "--out", "ok.csv")
     done = twolayer(*words, cwd=trained)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "1 run is in ok.csv\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "1 run is in ok.csv; to read: pandas.read_csv('ok.csv')\n"
     with (trained / "ok.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     stored = losses(trained / "results" / "small" / "runs" / rows[0]["folder"])
@@ -400,14 +400,40 @@ def test_the_command_writes_what_needs_a_library(trained, tmp_path, monkeypatch,
     shutil.copytree(trained / "results" / "small", tmp_path / "results" / "Default")
     words = ("export", "Default", "--to", to, "--out", "out")
     done = twolayer(*words, cwd=tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "2 runs are in out\n"
+    assert done.returncode == 0
+    assert done.stdout.startswith("2 runs are in out; to read: ")
+    assert done.stderr in ("", f"preparing {to} …\n")
     assert {path.name for path in tmp_path.iterdir()} == {"out", "results"}
     if to == "mlflow":
         stored = os.listdir(tmp_path / "results" / "Default" / "runs")
         assert sorted(runs_of(client_of(tmp_path / "out", monkeypatch), "Default")) == sorted(
             stored
         )
+
+
+@pytest.mark.parametrize("to", ["csv", "jsonl"])
+def test_text_goes_to_standard_output(trained, to):
+    done = look("export", "small", "--to", to, "--out", "-", cwd=trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    look("export", "small", "--to", to, "--out", f"same.{to}", cwd=trained)
+    assert done.stdout == (trained / f"same.{to}").read_text()
+    assert not (trained / "-").exists()
+
+
+@pytest.mark.parametrize(
+    ("to", "kind"), [("parquet", "binary"), ("tensorboard", "a folder"), ("mlflow", "a folder")]
+)
+def test_what_is_no_text_does_not_go_to_standard_output(trained, to, kind):
+    done = look("export", "small", "--to", to, "--out", "-", cwd=trained)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"--out -: {to} is {kind}; name a path, or choose --to csv or jsonl\n"
+    assert not (trained / "-").exists()
+
+
+def test_an_export_that_takes_long_shows_how_far_it_is(trained, monkeypatch):
+    monkeypatch.setattr("twolayer.cli.export.PATIENCE_S", -1.0)
+    done = look("export", "small", "--to", "csv", "--out", "watched.csv", cwd=trained)
+    assert done.stderr.splitlines() == ["0% of 2 runs", "50% of 2 runs"]
 
 
 BLOCKED = "import sys\nsys.modules[{!r}] = None\n"

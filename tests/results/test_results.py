@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -135,8 +136,10 @@ def test_experiments_are_listed_with_what_became_of_them(grid):
         "bytes": sum(path.stat().st_size for path in files),
     }
     head, _, line = succeed("results", cwd=grid).stdout.splitlines()
-    assert head.split() == list(row)
+    assert head.split() == [*list(row)[:-1], "size"]
     assert "7 ok, 4 diverged, 1 failed, 1 timeout" in line
+    assert "  2026-01-01 01:02  " in twolayer("results", cwd=grid, TZ="CET-1").stdout
+    assert line.endswith("kB")
 
 
 def test_runs_are_flat_rows(real):
@@ -185,9 +188,8 @@ def test_where_keeps_what_fits(grid, condition, count):
 
 
 def test_nothing_fits(grid):
-    done = succeed("results", "grid", "--where", "lr > 1", cwd=grid)
-    assert len(done.stdout.splitlines()) == 2
-    assert done.stderr == "no run fits\n"
+    lines = succeed("results", "grid", "--where", "lr > 1", cwd=grid).stdout.splitlines()
+    assert lines[2:] == ["", "no run fits"]
     assert rows_of("results", "grid", "--where", "lr > 1", cwd=grid) == []
 
 
@@ -196,6 +198,10 @@ def test_nothing_fits(grid):
     [
         ("lrr < 1", "did you mean lr?"),
         ("nonsense < 1", "known are impl, N,"),
+        ("impl == sgd", "'sgd' is not a column; if it is a value, write impl == \"sgd\"\n"),
+        ("lr < 1 and impl in [sgd, 'one']", 'write impl == "sgd"'),
+        ("impl == sgd or lrr < 1", 'write impl == "sgd"'),
+        ("lr == lrr", "did you mean lr?"),
         ("open('x') == 1", "open('x')"),
         ("impl.__class__ == 1", "impl.__class__"),
         ("lr[0] == 1", "lr[0]"),
@@ -268,7 +274,8 @@ def test_csv_has_every_digit(tmp_path):
 
 def test_markdown_has_as_many_cells_in_every_row(grid):
     words = ("results", "grid", "--columns", "impl,error,lr", "--format", "markdown")
-    lines = succeed(*words, cwd=grid).stdout.splitlines()
+    *lines, _, ending = succeed(*words, cwd=grid).stdout.splitlines()
+    assert ending == "13 runs: 7 ok, 4 diverged, 1 failed, 1 timeout"
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
     assert set(lines[1]) <= set("|:- ")
 
@@ -349,7 +356,7 @@ def test_an_empty_results_folder_holds_no_experiments(tmp_path):
     (tmp_path / "results" / "a" / "runs").mkdir(parents=True)
     assert rows_of("results", cwd=tmp_path)[0]["runs"] == 0
     assert rows_of("results", "a", cwd=tmp_path) == []
-    assert succeed("results", "a", cwd=tmp_path).stderr == "no runs\n"
+    assert succeed("results", "a", cwd=tmp_path).stdout.splitlines()[-1] == "no runs"
     for words in (("show", "a"), ("show", "a", "--best", "1"), ("diff", "a", "a")):
         assert "holds no finished run" in refused(*words, cwd=tmp_path)
 
@@ -388,11 +395,11 @@ def test_what_is_no_whole_run_is_left_out_and_counted(tmp_path, text):
     for words in (("results",), ("results", "torn"), ("show", "torn", "--best", "2")):
         done = succeed(*words, cwd=tmp_path)
         assert "left out 2 folders without a whole run" in done.stderr
-        assert len(done.stdout.splitlines()) == 3
+        assert done.stdout.count("made_up") == (words != ("results",)) * (1 + (words[0] == "show"))
     succeed("show", "torn", cwd=tmp_path)
     succeed("diff", "torn", "torn", cwd=tmp_path)
     done = succeed("export", "torn", "--to", "jsonl", "--out", "torn.jsonl", cwd=tmp_path)
-    assert done.stderr == "1 run is in torn.jsonl\n"
+    assert done.stdout.startswith("1 run is in torn.jsonl; ")
 
 
 def test_a_record_of_another_version_is_read(tmp_path):
@@ -541,22 +548,68 @@ def test_the_longest_run_sets_the_step_and_each_has_its_last_epoch(tmp_path):
 # --- a summary of many
 
 
-def test_show_summarises_more_runs_than_fit_a_screen(tmp_path):
+def test_show_answers_where_there_are_many_runs(tmp_path):
     losses = [1.0, 0.5]
-    ok = [synthetic(loss=2.0 + seed, seed=seed, losses=losses) for seed in range(39)]
+    ok = [synthetic(loss=2.0 + seed, seed=seed, losses=losses) for seed in range(11)]
     keep(tmp_path, "many", *ok, synthetic("other", "diverged", loss=None, losses=losses))
     assert re.search(r"^epoch ", succeed("show", cwd=tmp_path).stdout)
     keep(tmp_path, "many", synthetic("other", "failed", loss=None, seed=1, minute=1))
-    shown = succeed("show", cwd=tmp_path).stdout
-    assert shown.startswith("41 runs: 39 ok, 1 diverged, 1 failed\n")
-    lines = [line.split() for line in shown.splitlines()]
-    low, middle, high = "2.0000e+00", "2.1000e+01", "4.0000e+01"
-    assert ["made_up", "39", "39", low, middle, high, "10.0"] in lines
-    assert ["other", "2", "0", "-", "-", "-", "-"] in lines
-    assert [line[1] for line in lines if line[:1] == ["made_up"]][1:] == list("01234")  # the best
-    ways = [line.partition("#")[0].split()[1:] for line in shown.splitlines()[-4:]]
-    *_, table = [succeed(*words, cwd=tmp_path).stdout for words in ways]
-    assert table.splitlines()[0].count(",") == 41
+    done = succeed("show", cwd=tmp_path)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["made_up", "11/11", "7.0000e+00", "2.0e+00–1.2e+01", "none"] in lines  # noqa: RUF001
+    assert ["other", "0/2", "-", "1/2"] in lines
+    assert [line[1] for line in lines if line[:1] == ["made_up"]][:-1] == list("01234")  # the best
+    ending = done.stdout.rpartition("\n\n")[2].splitlines()
+    assert ending[0] == "13 runs: 11 ok, 1 diverged, 1 failed."
+    assert ending[1].startswith("Best: made_up, final loss 7.0000e+00 (the median of 11 seeds")
+    for words in following(done):
+        succeed(*words, cwd=tmp_path)
+    table = succeed("show", "--format", "csv", cwd=tmp_path).stdout
+    assert table.splitlines()[0].count(",") == 13
+
+
+def following(done):
+    """The commands that are said to come next, but for reports, which take long."""
+    (line,) = re.findall(r"^next: (.*)$", done.stderr, re.M)
+    commands = [shlex.split(command) for command in line.split("; ")]
+    return [words[1:] for words in commands if words[1] != "report"]
+
+
+# --- the latest call
+
+
+def called(command, time, *records):
+    """Records of one call of twolayer."""
+    for record in records:
+        record.command, record.invocation = f"twolayer {command}", time
+    return records
+
+
+def test_show_looks_at_the_latest_call_and_says_what_is_left_out(tmp_path):
+    keep(tmp_path, "calls", *called("run", "1", synthetic("one"), synthetic("two"), synthetic("c")))
+    assert succeed("show", cwd=tmp_path).stderr == ""
+    keep(tmp_path, "calls", *called("run", "2", synthetic("two", lr=1e-3, losses=[1.0])))
+    for words in ((), ("--format", "csv"), ("--best", "9"), ("--rows", "impl")):
+        done = succeed("show", *words, cwd=tmp_path)
+        assert "one" not in done.stdout
+        assert done.stderr == "3 other runs of calls are left out; --all shows them\n"
+        whole = succeed("show", "--all", *words, cwd=tmp_path)
+        assert "one" in whole.stdout
+        assert whole.stderr == ""
+
+
+def test_a_resumed_sweep_is_shown_whole_and_labelled_by_what_varies(tmp_path):
+    keep(tmp_path, "s", *called("run --impl x", "0", synthetic("x")))
+    first = called("sweep s.yaml", "1", *(synthetic(lr=lr, losses=[2.0]) for lr in (1e-4, 1e-3)))
+    rest = called("sweep s.yaml", "2", synthetic(lr=1e-2, losses=[1.0], loss=0.5, minute=1))
+    keep(tmp_path, "s", *first, *rest)
+    done = succeed("show", "--format", "csv", cwd=tmp_path)
+    header = done.stdout.splitlines()[0]
+    assert header == "epoch,made_up lr=0.0001,made_up lr=0.001,made_up lr=0.01"
+    assert done.stderr == "1 other run of s is left out; --all shows it\n"
+    ending = succeed("show", cwd=tmp_path).stdout.rpartition("\n\n")[2].splitlines()
+    best = "Best: made_up with lr=0.01, final loss 5.0000e-01."
+    assert ending == ["3 runs: 3 ok.", best, "No run diverged."]
 
 
 # --- diff
@@ -583,7 +636,7 @@ def test_the_same_run_twice_differs_in_time_only(real):
     done = succeed("diff", "small", "more", cwd=real)
     assert "bit-equal" in done.stdout
     assert "what differs" not in done.stdout
-    assert "only in more: numpy_manual-" in done.stderr
+    assert re.search("^Only in more: numpy_manual-", done.stdout, re.M)
 
 
 def test_runs_by_name_and_by_folder(real):
@@ -613,11 +666,37 @@ def test_another_learning_rate_and_the_epoch_where_the_losses_part(tmp_path):
     assert pair["largest_deviation"] == 0.5  # of 1 and 0.5
     assert (pair["train_ratio"], pair["step_ratio"]) == (2.0, 0.5)
     text = succeed("diff", "a", "b", cwd=tmp_path).stdout
-    assert re.search(r"^settings: lr +0.001 +0.0001 +made_up$", text, re.M)
+    assert re.search(r"^settings: lr +0.001 +0.0001$", text, re.M)
     (row,) = csv.DictReader(
         io.StringIO(succeed("diff", "a", "b", "--format", "csv", cwd=tmp_path).stdout)
     )
     assert (row["first_apart"], row["bit_equal"], row["train_ratio"]) == ("2", "false", "2.0")
+    assert text.endswith("\n\nThe losses are different from epoch 2 on, by up to 5.0e-01.\n")
+    assert found["verdict"] in text
+
+
+def test_a_longer_run_is_bit_equal_over_what_both_have(tmp_path):
+    keep(tmp_path, "a", synthetic(losses=[8.0, 4.0], epochs=2))
+    keep(tmp_path, "b", synthetic(losses=[8.0, 4.0, 2.0], epochs=3), synthetic("other"))
+    done = succeed("diff", "a", "b", cwd=tmp_path)
+    assert "  bit-equal for 2  " in done.stdout
+    assert "differ " not in done.stdout
+    only, ending = done.stdout.splitlines()[-2:]
+    assert only.startswith("Only in b: other-")
+    assert ending == "The losses are bit-equal over the 2 epochs that both have."
+
+
+def test_the_verdict_on_several_pairs(tmp_path):
+    for name, end in (("a", 1.0), ("b", 2.0)):
+        equal = [synthetic(impl, losses=[2.0, 1.0]) for impl in ("one", "two")]
+        keep(tmp_path, name, *equal, synthetic("three", losses=[4.0, end]))
+    done = succeed("diff", "a", "b", cwd=tmp_path)
+    parts = "2 bit-equal (one and two), 1 different from epoch 1 on, by up to 5.0e-01 (three)"
+    assert done.stdout.splitlines()[-1] == f"Losses of 3 pairs: {parts}."
+    assert len(following(done)) == 2
+    same = succeed("diff", "a", "a", cwd=tmp_path)
+    assert same.stdout.splitlines()[-1] == "The losses of all 3 pairs are bit-equal."
+    assert same.stderr == ""
 
 
 def test_another_source_version_and_machine(tmp_path):
@@ -664,8 +743,10 @@ def test_one_diverged(tmp_path):
     ],
 )
 def test_losses_are_compared_as_bits(a, b, expected):
-    *found, deviation = compare_losses(a, b).values()
-    assert tuple(found) == expected[:2]
+    found = compare_losses(a, b)
+    deviation = found["largest_deviation"]
+    assert (found["bit_equal"], found["first_apart"]) == expected[:2]
+    assert found["shared"] == min(len(a), len(b))
     assert deviation is expected[2] or math.isclose(deviation, expected[2])
 
 
@@ -718,9 +799,10 @@ def test_every_command_has_every_format(grid, words, form):
 
 
 def prune(*words, cwd):
-    """Prune; returns the paths listed and what was said."""
-    done = succeed("results", "--prune", *words, "--format", "json", cwd=cwd)
-    return [row["path"] for row in json.loads(done.stdout)], done.stderr
+    """Prune; returns the paths that are listed and what is said of them."""
+    listed = rows_of("results", "--prune", *(word for word in words if word != "--yes"), cwd=cwd)
+    done = succeed("results", "--prune", *words, cwd=cwd)
+    return [row["path"] for row in listed], done.stdout + done.stderr
 
 
 def leave(folder, *, days):
@@ -750,13 +832,14 @@ def test_only_temporaries_older_than_a_day_go(tmp_path):
 
     listed, said = prune(cwd=tmp_path)
     assert {tmp_path / path for path in listed} == {old, old_bench, table}
-    assert "would delete 3 folders and files, 2.5 kB; --yes does it" in said
-    assert f"{new.name}: stays: written to within the last day" in said
+    assert "\n3 folders and files can be deleted, 2.5 kB\n" in said
+    assert said.endswith("\nnext: twolayer results --prune --yes\n")
+    assert f"{new.name} stays: written to within the last day" in said
     assert set(tmp_path.rglob("*")) == everything
 
     listed, said = prune("--yes", cwd=tmp_path)
     assert {tmp_path / path for path in listed} == {old, old_bench, table}
-    assert "deleted 3 folders and files, 2.5 kB" in said
+    assert "\n3 folders and files deleted, 2.5 kB\n" in said
     gone = {old, old_bench, table, old / "losses.csv", old_bench / "losses.csv"}
     assert set(tmp_path.rglob("*")) == everything - gone
     assert prune("--yes", cwd=tmp_path)[0] == []
@@ -785,7 +868,7 @@ def test_attempts_older_than_the_newest_finished_go(tmp_path):
         *("made_up-0.2", "made_up-0.3", "made_up-1", "made_up-1.2", "made_up-2", "made_up-3")
     ]
     table = succeed("results", "--prune", cwd=tmp_path)
-    assert (table.stdout, table.stderr) == ("", "nothing to delete\n")
+    assert (table.stdout, table.stderr) == ("nothing to delete\n", "")
 
 
 def test_prune_follows_no_link_out(tmp_path):
