@@ -30,7 +30,7 @@ def diff(
     alone = {"only_a": only_a, "only_b": only_b}
     tables = compare.table(pairs, differences), compare.difference_table(differences)
     only = [_only(name, folders) for name, folders in ((a, only_a), (b, only_b)) if folders]
-    ending = compare.verdict(differences)
+    ending = compare.conclusion(differences)
     show_results(
         format,
         lambda: [*(table for table in tables if table.rows), paragraphs([*only, ending])],

@@ -51,7 +51,7 @@ def answer(rows: Sequence[Row]) -> Answer:
     own = {name for rows in groups.values() for name in differing(rows)}
     fixed = [name for name in varying if name not in (*own, *sizes)]
     care = f"Implementations also differ in {listed(fixed)}." if fixed else ""
-    sentences = filter(None, (_lowest(found, sizes), care, _divergence(found), _luck(found)))
+    sentences = filter(None, (_best_of_all(found, sizes), care, _divergence(found), _luck(found)))
     outcomes = Counter(row["outcome"] for row in rows).most_common()
     return Answer(_table(found), list(sentences), Counter(dict(outcomes)))
 
@@ -67,7 +67,7 @@ def _brief(value: Any) -> str:
 def _best(name: str, rows: list[Row]) -> _Best:
     axes = [axis for axis in differing(rows) if axis != "seed"]
     groups = grouped(rows, lambda row: tuple(asked(row, axis) for axis in axes))
-    best = min(groups.values(), key=_rank)
+    best = min(groups.values(), key=_quality)
     losses = ok_values(best, "final_loss")
     settings, lost = _settings(best[0], axes) if losses else "", len(best) - len(losses)
     edges = ((axis, _edge(rows, axis)) for axis in sorted(axes, key=lambda axis: axis != "lr"))
@@ -76,7 +76,7 @@ def _best(name: str, rows: list[Row]) -> _Best:
     return _Best(printable(name), rows, settings, losses, lost, edge, luck)
 
 
-def _rank(rows: Sequence[Row]) -> tuple[float, float]:
+def _quality(rows: Sequence[Row]) -> tuple[float, float]:
     losses = ok_values(rows, "final_loss")
     return (_diverged(rows) / len(rows), median(losses)) if losses else (math.inf, math.inf)
 
@@ -96,13 +96,13 @@ def _edge(rows: Sequence[Row], axis: str) -> Any:
 
 def _table(found: Sequence[_Best]) -> Table:
     """A row for each implementation, without the columns that have nothing to say."""
-    rows = list(map(_cells, found))
+    rows = list(map(_line, found))
     kept = [n for n in rows[0] if any(cells[n] not in ("", "none") for cells in rows)]
     left = (i for i, name in enumerate(kept) if name not in ("ok", "final loss"))
     return Table(kept, [[cells[name] for name in kept] for cells in rows], frozenset(left))
 
 
-def _cells(best: _Best) -> dict[str, str]:
+def _line(best: _Best) -> dict[str, str]:
     losses, runs, diverged = best.losses, best.runs, _diverged(best.runs)
     edge = f"{best.edge[0]} ≥ {_brief(best.edge[1])}" if best.edge else f"{diverged}/{len(runs)}"
     ends = [number(pick(losses), 1) for pick in (min, max) if len(losses) > 1]
@@ -116,12 +116,12 @@ def _cells(best: _Best) -> dict[str, str]:
     }
 
 
-def _lowest(found: Sequence[_Best], sizes: Sequence[str]) -> str:
+def _best_of_all(found: Sequence[_Best], sizes: Sequence[str]) -> str:
     finite = [each for each in found if each.losses]
     if not finite:
         return "No run is ok."
     if sizes:
-        return f"Final losses at different {listed(sizes)} don't compare: each has its own best."
+        return f"Final losses at different {listed(sizes)} don't compare: each has a row."
     best = min(finite, key=lambda each: median(each.losses))
     loss, seeds = median(best.losses), len(best.losses)
     like = [each for each in finite if each.settings == best.settings]

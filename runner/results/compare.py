@@ -177,7 +177,7 @@ def _losses(pair: Row) -> str:
     return "bit-equal for" if 0 < pair["shared"] == pair["first_apart"] else "differ from"
 
 
-def verdict(comparisons: Sequence[Row]) -> str:
+def conclusion(comparisons: Sequence[Row]) -> str:
     """`The losses are bit-equal.`, or of several pairs how many are."""
     parts, several = [], len(comparisons) > 1
     for losses, pairs in grouped(comparisons, _losses).items():
