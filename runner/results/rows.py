@@ -38,6 +38,10 @@ _FORMATS |= {"setup_s": ".3f", "train_s": ".3f"}
 Item = TypeVar("Item")
 
 
+def swept(run: Record) -> bool:
+    return run.command.startswith("twolayer sweep ")
+
+
 def selected(runs: Sequence[Record], *, everything: bool = False) -> tuple[list[Record], int]:
     """The runs to look at, in their order, and how many others of the experiment are left out.
 
@@ -53,10 +57,6 @@ def selected(runs: Sequence[Record], *, everything: bool = False) -> tuple[list[
     else:
         chosen = [run for run in runs if run.invocation == last.invocation]
     return chosen, len(count) - sum(run in chosen for run in count)
-
-
-def swept(run: Record) -> bool:
-    return run.command.startswith("twolayer sweep ")
 
 
 def left_out(count: int, experiment: str) -> str:
