@@ -5,13 +5,14 @@ import json
 import math
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from command import look, losses, small, twolayer
+from command import look, losses, small, start, twolayer
 from twolayer.config.settings import DEFAULTS
 from twolayer.errors import UserError
 from twolayer.results import export, query
@@ -434,6 +435,15 @@ def test_an_export_that_takes_long_shows_how_far_it_is(trained, monkeypatch):
     monkeypatch.setattr("twolayer.cli.export.PATIENCE_S", -1.0)
     done = look("export", "small", "--to", "csv", "--out", "watched.csv", cwd=trained)
     assert done.stderr.splitlines() == ["0% of 2 runs", "50% of 2 runs"]
+
+
+def test_ctrl_c_is_acknowledged_and_stops_an_export(store, tmp_path):
+    command = start("export", store.folder.name, "--to", "csv", "--out", "-", cwd=tmp_path)
+    assert command.stdout.read(1) == "i"  # more than a pipe holds is to follow
+    command.send_signal(signal.SIGINT)
+    _, said = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert said.startswith("stopping …\ninterrupted")
 
 
 BLOCKED = "import sys\nsys.modules[{!r}] = None\n"
