@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import listed
 from ..output import printable
-from ..tables import Table, exact, number
-from .rows import Row, asked, differing, grouped, ok_values
+from ..tables import Table, number
+from .rows import Row, asked, differing, grouped, ok_values, shown
 
 _PROBLEM = ("N", "D_in", "D_out")  # final losses at different values of these don't compare
 _SAME = 0.01  # final losses that differ by less are called the same
@@ -57,11 +57,7 @@ def answer(rows: Sequence[Row]) -> Answer:
 
 
 def _settings(row: Row, names: Iterable[str]) -> str:
-    return printable(" ".join(f"{name}={_brief(asked(row, name))}" for name in names))
-
-
-def _brief(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else exact(value)
+    return printable(" ".join(f"{name}={shown(name, asked(row, name))}" for name in names))
 
 
 def _best(name: str, rows: list[Row]) -> _Best:
@@ -88,7 +84,7 @@ def _diverged(rows: Sequence[Row]) -> int:
 def _edge(rows: Sequence[Row], axis: str) -> Any:
     """The smallest value of a numeric axis where a run diverged and from which on none is ok."""
     values = grouped(rows, lambda row: asked(row, axis))
-    if any(isinstance(value, bool | str) for value in values):
+    if not all(type(value) in (int, float) for value in values):
         return None
     last = max((v for v, own in values.items() if ok_values(own, "outcome")), default=-math.inf)
     return min((v for v, own in values.items() if v > last and _diverged(own)), default=None)
@@ -104,7 +100,7 @@ def _table(found: Sequence[_Best]) -> Table:
 
 def _line(best: _Best) -> dict[str, str]:
     losses, runs, diverged = best.losses, best.runs, _diverged(best.runs)
-    edge = f"{best.edge[0]} ≥ {_brief(best.edge[1])}" if best.edge else f"{diverged}/{len(runs)}"
+    edge = f"{best.edge[0]} ≥ {shown(*best.edge)}" if best.edge else f"{diverged}/{len(runs)}"
     ends = [number(pick(losses), 1) for pick in (min, max) if len(losses) > 1]
     return {
         "impl": best.name,
@@ -140,7 +136,7 @@ def _divergence(found: Sequence[_Best]) -> str:
     first = min(edges)
     own = [each for each in found if each.edge == first]
     names = f" of {_names(own)}" if len(own) < len(found) else ""
-    return f"From {first[0]}={_brief(first[1])} on no run{names} is ok."
+    return f"From {first[0]}={shown(*first)} on no run{names} is ok."
 
 
 def _luck(found: Sequence[_Best]) -> str:

@@ -249,7 +249,7 @@ def shown(column: str, value: Any) -> str:
     if column in ("started_at", "latest"):
         return _clock(value)
     if isinstance(value, float) or column in _FORMATS:
-        return f"{value:{_FORMATS.get(column, 'g')}}"
+        return f"{value:{_FORMATS.get(column, '.4g')}}"
     return printable(exact(value))
 
 
