@@ -74,6 +74,7 @@ FORMAT = Option("table", "--format", "-f", help="How to print the results.")
 PUBLISHED = switch("--published", help="Show the losses printed in the notebook beside ours.")
 QUIET = switch("--quiet", "-q", help="Show no progress, only the results.")
 RESULTS = Option(Path("results"), metavar="DIR", help="Folder that results are kept in.")
+ALL = switch("--all", help="All runs of the experiment, not only those of its latest call.")
 WHERE = option("CONDITION", "Only runs such as 'lr<1e-4 and outcome==\"ok\"'.")
 
 _IMPL = Option(

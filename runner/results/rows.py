@@ -54,6 +54,17 @@ def selected(runs: Sequence[Record], *, everything: bool = False) -> tuple[list[
     return chosen, len(count) - sum(run in chosen for run in count)
 
 
+def left_out(count: int, experiment: str) -> str:
+    """What is said of the runs that `selected` leaves out."""
+    runs = counted(count, f"other run of {experiment} is", f"other runs of {experiment} are")
+    return f"{runs} left out; --all shows {'it' if count == 1 else 'them'}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """`1 run`, `1,200 runs`."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def newest(runs: Iterable[Record], identity: Callable[[Record], object]) -> list[Record]:
     """Of attempts at the same, the newest that ended by itself, or, if none did, the newest."""
     attempts = grouped(runs, identity).values()

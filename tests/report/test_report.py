@@ -84,8 +84,14 @@ def store(tmp_path):
     return Store(tmp_path / "results", "x")
 
 
+def written(store):
+    """The report of an experiment, in its folder."""
+    material = gather(store, measurement.latest(store.folder))
+    return report.write(material, store.folder / "report.html")
+
+
 def page_of(store):
-    return Page(report.write(store).read_text(encoding="utf-8"))
+    return Page(written(store).read_text(encoding="utf-8"))
 
 
 def reported(folder, *words):
@@ -109,7 +115,7 @@ def folder(tmp_path_factory):
     found = bench("numpy_manual", "autograd", sizes=(10, 100, 1000), ratios=(1.0, 0.8))
     (timings / "1.json").write_text(found.text())
     for name in ("small", *SWEEPS):
-        report.write(Store(cwd / "results", name))
+        written(Store(cwd / "results", name))
     return cwd
 
 
@@ -194,15 +200,15 @@ def test_stopped_by_ctrl_c_it_leaves_no_half_file(folder, tmp_path):
 
 def test_the_libraries_of_the_page_are_bundled_once(cache, monkeypatch, store):
     kept(store)
-    first = report.write(store).read_bytes()
+    first = written(store).read_bytes()
     (bundle,) = cache.iterdir()
     monkeypatch.setattr(vl_convert, "javascript_bundle", lambda: pytest.fail("bundled again"))
-    assert report.write(store).read_bytes() == first
+    assert written(store).read_bytes() == first
     whole = bundle.read_bytes()
     for damaged in (b"", b"\n", whole[:-9], whole.replace(b"vega", b"evil"), b"\xff" + whole):
         bundle.write_bytes(damaged)
         monkeypatch.undo()
-        assert report.write(store).read_bytes() == first
+        assert written(store).read_bytes() == first
         assert bundle.read_bytes() == whole
 
 
@@ -409,7 +415,7 @@ def test_runs_without_a_command_are_run_again_from_their_configs(store):
 
 
 def report_commands(store):
-    text = report.write(store).read_text()
+    text = written(store).read_text()
     return html.unescape(re.search(r'id="commands">.*?<pre[^>]*>(.*?)</pre>', text, re.S)[1])
 
 
@@ -418,12 +424,12 @@ def report_commands(store):
 
 def sentences(store):
     return " ".join(
-        re.search(r"<p class=\"verdict\".*?</p>", report.write(store).read_text())[0].split()
+        re.search(r"<p class=\"verdict\".*?</p>", written(store).read_text())[0].split()
     )
 
 
 def verdict(store):
-    text = report.write(store).read_text()
+    text = written(store).read_text()
     (found,) = re.findall(r'<p class="verdict" data-mood="(\w+)">(.*?)</p>', text, re.S)
     return found[0], html.unescape(re.sub(r"<[^>]*>", "", found[1]))
 
@@ -687,7 +693,7 @@ def test_nothing_that_people_wrote_runs(store, opened):
     kept(store, EVIL, (2.0, 1.5, 1.0), log=EVIL, framework=EVIL, step_us=timed(), init=EVIL)
     kept(store, "b" + EVIL, (2.0, 1.0), "failed", log=EVIL, error=error, lr=0.5)
     kept(store, "<b>bold</b><a href='https://example.org'>link</a>", (3.0, 1.0), step_us=timed())
-    page = opened(report.write(store))
+    page = opened(written(store))
     assert wait_for(lambda: drawn(page, LINES) == 3, seconds=20)
     labels = page.locator("#losses svg text").all_text_contents()
     assert any("<b>bold</b>" in label for label in labels)
@@ -705,7 +711,7 @@ def test_without_javascript_the_tables_are_there(folder, opened):
 def test_hundreds_of_runs_stay_small(store):
     for i in range(500):
         kept(store, "numpy_manual", (9.0, 1.0 + i), seed=i, lr=1e-3 * (1 + i % 7), H=4 + i % 5)
-    path = report.write(store)
+    path = written(store)
     assert path.stat().st_size < 2e6
     figures = figures_of(Page(path.read_text()))
     assert len(values(figures[0], "brief")) == 35
