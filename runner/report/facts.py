@@ -202,7 +202,7 @@ def _call(material: Material, run: Record) -> str:
     Of a run whose record holds no command, one that runs the config that is kept of it.
     """
     if not run.command:
-        config = _relative(f"{run.folder}/config.yaml")
+        config = str(Path(*run.folder.parts[-4:], "config.yaml"))
         return shlex.join(["twolayer", "run", "--name", material.name, "--config", config])
     end = "END"
     text = material.store.config_text(run.invocation) if run.config_file else ""

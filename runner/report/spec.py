@@ -297,7 +297,7 @@ def _legend(chart: Chart, frame: Frame) -> Rows:
     columns, rows = legend_shape(chart, frame.width, size)
     labels: Rows = []
     for i, each in enumerate(chart.series):
-        left, down = frame.width / columns * (i // rows), (4.5 + 1.3 * (i % rows)) * size
+        left, down = frame.width / columns * (i // rows) - 3 * size, (4.5 + 1.3 * (i % rows)) * size
         text = [" ".join(filter(None, (each.name, each.ending)))]
         labels += _data("left at text", [(left, 1 + down / frame.height, text)], i)
     return labels

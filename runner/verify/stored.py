@@ -60,6 +60,8 @@ class Judged:
 
 
 Step = Callable[[int, int], None]
+Found = tuple[Reference | None, bool, str]
+"""What a run is held to, and whether its source has changed since; or why it is not."""
 Key = tuple[Reference, int | None]
 """One training: a reference, and the seed of its permutation, if there is one."""
 
@@ -69,92 +71,54 @@ def judge(runs: Sequence[Record], step: Step = lambda done, total: None) -> list
 
     `step` is told how many trainings of references are done, and of how many.
     """
-    held = [_held(whole(run)) for run in runs]
-    epochs = _affordable([each.reference for each in held if each.reference])
-    for each in held:
-        if each.reference and (count := epochs.get(_alike(each.reference))):
-            each.reference = each.reference.with_(epochs=count)
-        else:
-            each.reference, each.why_not = None, each.why_not or TOO_LONG
-    trainings = Trainings(step)
-    references = [each.reference for each in held if each.reference]
-    trainings.prepare(key for reference in references for key in _keys(reference, FEW))
-    return [_judged(each, trainings) for each in held]
+    records, trainings = list(map(whole, runs)), Trainings(step)
+    found = [_reference(record) for record in records]
+    alike = {each.with_(epochs=1, dtype="float64") for each, *_ in found if each}
+    held = [
+        (each and _shortened(each, WORK / len(alike)), changed, why) for each, changed, why in found
+    ]
+    trainings.prepare(key for each, *_ in held if each for key in _keys(each, FEW))
+    return [_judged(*each, trainings) for each in zip(records, held, strict=True)]
 
 
-@dataclass
-class Held:
-    """The losses of a run and the reference they are held to; if there is none, why."""
-
-    losses: np.ndarray
-    reference: Reference | None = None
-    changed: bool = False  # whether its source has, since
-    why_not: str = ""
-
-
-def _held(record: Record) -> Held:
+def _judged(record: Record, found: Found, trainings: "Trainings") -> Judged:
+    reference, changed, why = found
+    if reference is None:
+        return Judged(why_not=why or TOO_LONG)
     losses = np.asarray(record.losses)
-    try:
-        return Held(losses, *_reference(record))
-    except UserError as error:
-        return Held(losses, why_not=str(error))
-
-
-def _judged(held: Held, trainings: "Trainings") -> Judged:
-    if held.reference is None:
-        return Judged(why_not=held.why_not)
     for permutations in (FEW, bounds.PERMUTATIONS):
-        gate, at_zero = _gate(held.losses, held.reference, trainings, permutations)
+        gate, at_zero = _gate(losses, reference, trainings, permutations)
         if gate.inside:
             break
-    family = held.reference.family
-    why_not = "" if gate.judged else "rounding alone decides its losses from the start"
-    if held.changed and not gate.inside:
-        why_not = "its source has changed since, and with it perhaps its family"
-    return Judged(family, why_not=why_not) if why_not else Judged(family, gate, at_zero)
+    why = "" if gate.judged else "rounding alone decides its losses from the start"
+    if changed and not gate.inside:
+        why = "its source has changed since, and with it perhaps its family"
+    return Judged(reference.family, None if why else gate, None if why else at_zero, why)
 
 
-def _reference(record: Record) -> tuple[Reference, bool]:
-    """What it is held to, and whether its source has changed since; UserError says why not."""
+def _reference(record: Record) -> Found:
     if not record.losses:
-        raise UserError("it has no losses")
+        return None, False, "it has no losses"
     try:
         name = record.source if record.source.endswith(".py") else record.impl
         implementation = catalogue.find(name)
         changed = implementation.sources.sha256 != record.source_sha256
-    except UserError as error:
-        raise UserError("its source is not here any more") from error
+    except UserError:
+        return None, False, "its source is not here any more"
     try:
         config = Config(**record.config)
-    except (TypeError, ValueError) as error:
-        raise UserError("its settings are not those of this twolayer") from error
+    except (TypeError, ValueError):
+        return None, False, "its settings are not those of this twolayer"
     reference = Reference(config.with_(epochs=len(record.losses)), implementation.reference)
-    alike = reference.with_(log_every=1, device="cpu", threads="auto")  # these make no difference
-    return alike, changed
+    # these make no difference
+    return reference.with_(log_every=1, device="cpu", threads="auto"), changed, ""
 
 
-def _alike(reference: Reference) -> Reference:
-    """The same for references whose trainings take as long, but for the number of epochs."""
-    return reference.with_(epochs=1, dtype="float64")
-
-
-def _affordable(references: Sequence[Reference]) -> dict[Reference, int]:
-    """How many epochs each can train: equal shares of WORK, and what others leave of theirs.
-
-    Shorter runs are judged by the beginning. A reference that is too much is left out.
-    """
-    longest: dict[Reference, int] = {}
-    for each in references:
-        longest[_alike(each)] = max(longest.get(_alike(each), 0), each.config.epochs)
-    left, epochs = WORK, {}
-    by_work = sorted(longest, key=lambda each: _work(each, longest[each]))
-    for place, each in enumerate(by_work):
-        share, start = left / (len(by_work) - place), _work(each, 0)
-        count = min(longest[each], int((share - start) / (_work(each, 1) - start)))
-        if count >= min(FEWEST, longest[each]):
-            epochs[each] = count
-            left -= _work(each, count)
-    return epochs
+def _shortened(reference: Reference, work: float) -> Reference | None:
+    """The same for as many of its epochs as `work` is enough for; None if they are too few."""
+    start, epochs = _work(reference, 0), reference.config.epochs
+    count = min(epochs, int((work - start) / (_work(reference, 1) - start)))
+    return reference.with_(epochs=count) if count >= min(FEWEST, epochs) else None
 
 
 def _work(reference: Reference, epochs: int) -> float:
@@ -183,16 +147,16 @@ class Trainings:
         """Do those that are not done yet, as many at once as there are cores."""
         new = [key for key in dict.fromkeys(keys) if key not in self.done]
         total = len(self.done) + len(new)
+        self.step(len(self.done), total)
         with threadpool_limits(1), ThreadPoolExecutor(usable_cores()) as pool:
             for key, losses in zip(new, pool.map(_trained, new), strict=True):
                 self.done[key] = losses
                 self.step(len(self.done), total)
 
-    def band(self, reference: Reference, permutations: int, epochs: int) -> Band:
-        """That of the first epochs."""
+    def band(self, reference: Reference, permutations: int) -> Band:
         keys = _keys(reference, permutations)
         self.prepare(keys)
-        centre, *runs = (self.done[key][0][:epochs] for key in keys)
+        centre, *runs = (self.done[key][0] for key in keys)
         deviations = [bounds.relative(losses, centre) for losses in runs]
         spread = np.maximum.accumulate(np.max(deviations, axis=0))
         zeros = sorted({zero for key in keys for zero in self.done[key][1]})
@@ -211,7 +175,7 @@ def _gate(
     """Against the slope at 0 that fits best; only where a 0 came up does it matter."""
     gates, met = {}, False
     for slope in SLOPES:
-        band = trainings.band(replace(reference, at_zero=slope), permutations, len(losses))
+        band = trainings.band(replace(reference, at_zero=slope), permutations)
         gate = gates[slope] = Gate(band, losses)
         zero = min(band.zeros, default=gate.epochs)
         met = met or zero < gate.judged

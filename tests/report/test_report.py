@@ -156,10 +156,10 @@ def test_a_bench_without_runs_is_an_experiment_too(tmp_path):
         (("smal",), "results: has no experiment smal (did you mean small?)"),
         (
             ("small", "--out", "no/such/folder.html"),
-            "no/such/folder.html: there is no folder no/such; make it first",
+            "--out no/such/folder.html: there is no folder no/such; make it first",
         ),
-        (("small", "--out", "."), ".: is a folder; give a file in it"),
-        (("small", "--out", "pipe.html"), "pipe.html: is not a regular file"),
+        (("small", "--out", "."), "--out .: is a folder; give a file in it"),
+        (("small", "--out", "pipe.html"), "--out pipe.html: is not a regular file"),
         (("small", "--results", "nowhere"), "nowhere: holds no experiments yet"),
         (("broken",), "is not a file of twolayer bench"),
     ],
@@ -400,17 +400,16 @@ def write(path, text):
 def test_each_command_that_made_the_runs_is_shown_once(store):
     for number in range(3):
         kept(store, lr=10.0**-number, command="twolayer sweep lr", invocation=f"{number}")
-    kept(store, "sgd", command="twolayer run --impl sgd", invocation="3")
     lines = report_commands(store).splitlines()
-    assert lines[-3:] == ["twolayer sweep lr", "twolayer run --impl sgd", "twolayer report x"]
+    assert lines[-3:] == ["python -m pip install .", "twolayer sweep lr", "twolayer report x"]
 
 
 def test_runs_without_a_command_are_run_again_from_their_configs(store):
     for seed in range(25):
         kept(store, seed=seed)
     *_, first, more, _ = report_commands(store).splitlines()
-    assert first.startswith("twolayer run --name x --config ")
-    assert first.endswith("/x/runs/run-0019/config.yaml")
+    config = "results/x/runs/run-0019/config.yaml"
+    assert first == f"twolayer run --name x --config {config}"
     assert more == "# and 5 more commands"
 
 
@@ -495,7 +494,9 @@ def test_a_sweep_says_where_the_loss_is_lowest(store):
     swept(store, lr=(1e-3, 1e-2, 1.0))
     mood, words = verdict(store)
     assert mood == "mixed"
-    assert "Lowest final loss: 1.00e+00, numpy_manual lr=0.001." in words
+    assert "Lowest final loss: 1.0000e+00 by numpy_manual" in words
+    answer = next(table for table in page_of(store).tables if "best settings" in table[0])
+    assert [row[0] for row in answer] == ["impl", "numpy_manual", "sgd"]
 
 
 # --- what went wrong, where it ran, how to run it again
@@ -522,13 +523,68 @@ def test_hundreds_of_failures_are_a_table_and_few_logs(store):
 
 
 def test_the_environment_says_what_differs(store):
-    kept(store, machine={"host": "one", "cores": 2, "usable_cores": 2}, versions={"numpy": "2.0"})
-    kept(store, "sgd", machine={"host": "two"}, versions={"numpy": "2.0"}, gpu={"name": "G"})
+    kept(store, machine={"cpu": "one", "cores": 2, "usable_cores": 2}, versions={"numpy": "2.0"})
+    kept(store, "sgd", machine={"cpu": "two"}, versions={"numpy": "2.0"}, gpu={"name": "G"})
     tables = page_of(store).tables
     rows = {row[0]: row[1] for table in tables for row in table if len(row) == 2}
-    assert rows["host"] == "one (1 run), two (1 run)"
+    assert rows["processor"] == "one (1 run), two (1 run)"
     assert rows["numpy"] == "2.0"
     assert rows["GPU"] == "G"
+
+
+def test_of_those_that_diverged_one_is_shown_in_full(store):
+    kept(store, "adam", (), "failed", log="the log of a failure\n")
+    for i in range(9):
+        kept(store, "sgd", (2.0, math.nan), "diverged", seed=i, log=f"the log of {i}\n")
+    page = page_of(store)
+    assert page.text.count("the log of") == 2
+    (table,) = (t for t in page.tables if t[0] == ["run", "outcome", "reason"])
+    assert len(table) == 11
+
+
+def test_a_report_names_no_machine_and_no_folder(store):
+    error = {
+        "type": "ValueError",
+        "message": "/home/ada/work/mine.py is wrong",
+        "traceback": 'Traceback:\n  File "/home/ada/work/mine.py", line 3, in train\n',
+        "signal": None,
+    }
+    command = "twolayer sweep /home/ada/work/lr.yaml --set threads=2 --impl /home/ada/a.py,sgd"
+    about = {"config_file": "/home/ada/work/lr.yaml", "machine": {"host": "ada-laptop", "cpu": "C"}}
+    kept(store, "mine", (), "failed", error=error, log="x\n", command=command, **about)
+    store.keep_config("", write(store.folder / "x.yaml", "lr: 1e-3\n"))
+    text = written(store).read_text().replace(str(store.folder), "")
+    body = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    assert "ada" not in body
+    assert "./mine.py is wrong" in body
+    commands = report_commands(store)
+    assert "cat > ./lr.yaml <<'END'\nlr: 1e-3\nEND\n" in commands
+    assert "twolayer sweep ./lr.yaml --set threads=2 --impl ./a.py,sgd\n" in commands
+
+
+def test_what_is_left_out_is_said_on_the_page_and_beside_it(store):
+    for number, impl in enumerate(("numpy_manual", "sgd", "adam")):
+        kept(store, impl, command="twolayer run", invocation=str(number // 2))
+    said = "2 other runs of x are left out; --all shows them"
+    done = twolayer("report", cwd=store.folder.parent.parent)
+    assert done.stdout.startswith("report: results/x/report.html\n1 run, ok.")
+    assert done.stderr.splitlines()[-1] == said
+    assert f"{said}." in page_of(store).text
+    done = twolayer("report", "--all", cwd=store.folder.parent.parent)
+    assert done.stdout.startswith("report: results/x/report.html\n3 runs, all ok.")
+    assert said not in done.stderr
+
+
+def test_it_opens_the_page_that_it_wrote(store):
+    kept(store)
+    cwd = store.folder.parent.parent
+    browser = cwd / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" > opened\n')
+    browser.chmod(0o755)
+    done = twolayer("report", "--open", cwd=cwd, BROWSER=str(browser))
+    assert "opened in a browser" in done.stderr
+    assert wait_for((cwd / "opened").is_file)
+    assert (cwd / "opened").read_text().startswith((store.folder / "report.html").as_uri())
 
 
 def runs_in(folder, experiment):
@@ -541,6 +597,8 @@ def test_the_commands_make_the_same_runs_again(folder, tmp_path, name):
     wanted = commands[commands.index("cat >") :]
     script = wanted[: wanted.rindex("twolayer report")]
     script = re.sub(r"^twolayer bench.*", "", script, flags=re.M)
+    for each in (Path(__file__).parent.parent / "planted").glob("*.py"):
+        shutil.copy(each, tmp_path)
     command = f'twolayer() {{ {shlex.join(COMMAND)} "$@"; }}\n'
     subprocess.run(["bash", "-c", command + script], cwd=tmp_path, capture_output=True, timeout=120)
     assert runs_in(tmp_path, name) == runs_in(folder, name)
