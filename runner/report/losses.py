@@ -92,7 +92,8 @@ def _note(material: Material, series: Sequence[Series]) -> str:
         left = any(verdict.why_not == TOO_LONG for verdict in judged.values())
         note += "; the rest of that chart is left to `twolayer verify`" * left + "."
     if epochs := material.judged_epochs:
-        note += f" Of longer runs, the first {epochs} epochs are; `twolayer verify` judges all."
+        note += f" Of longer runs the first {epochs} epochs are judged"
+        note += "; `twolayer verify` judges all."
     values = {y for each in series for y in each.y}
     ends = [f"below {LOWEST:g}"] * (LOWEST in values) + [f"beyond {HIGHEST:g}"] * (
         HIGHEST in values

@@ -198,7 +198,7 @@ def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
     points, ends = [], []
     for place, i in enumerate(order):
         alike = [j for j in order if series[j].look.dash == series[i].look.dash]
-        width = (2.2 - 1.4 * alike.index(i) / len(alike)) * size / 10
+        width = (0.9 + 0.5 * min(3, len(alike) - 1 - alike.index(i))) * size / 10
         rows = _points(series[i], i, y_scale.high, place / len(order), size)
         points += [row | {"width": width} for row in rows]
         ends += _data("x y", _crossed_end(series[i], y_scale), i)

@@ -313,7 +313,7 @@ def test_of_long_runs_the_beginning_is_judged(store, monkeypatch):
     chart = chart_data.chart("parity", store, None)
     assert verdicts(store)["numpy_manual"][3] == "24 of 1000"
     assert verdicts(store)["numpy_manual"][-1] == "inside"
-    assert "Of longer runs, the first 24 epochs are" in chart.note
+    assert "Of longer runs the first 24 epochs are judged;" in chart.note
 
 
 def test_references_are_trained_once_for_runs_that_share_them(store, monkeypatch):
