@@ -218,10 +218,7 @@ def _call(material: Material, run: Record) -> str:
 
 def _relative(command: str) -> str:
     """A command whose absolute paths are those of files in the working folder."""
-    try:
-        return shlex.join(map(_word, shlex.split(command)))
-    except ValueError:  # a quotation that does not end
-        return without_paths(command)
+    return shlex.join(map(_word, shlex.split(command)))
 
 
 def _word(word: str) -> str:

@@ -18,7 +18,7 @@ from ..machine import usable_cores
 from ..results.record import Record
 from ..results.store import whole
 from . import bounds
-from .bounds import Band, Gate
+from .bounds import Gate
 from .reference import Reference
 
 WORK = 6e10  # floating-point operations that all references may take: about a second
@@ -62,32 +62,41 @@ class Judged:
 Step = Callable[[int, int], None]
 Found = tuple[Reference | None, bool, str]
 """What a run is held to, and whether its source has changed since; or why it is not."""
-Key = tuple[Reference, int | None]
-"""One training: a reference, and the seed of its permutation, if there is one."""
 
 
 def judge(runs: Sequence[Record], step: Step = lambda done, total: None) -> list[Judged]:
     """Hold the losses of each run to the reference, over as many epochs as WORK is enough for.
 
-    `step` is told how many trainings of references are done, and of how many.
+    `step` is told how many references are trained, and of how many.
     """
-    records, trainings = list(map(whole, runs)), Trainings(step)
+    records = list(map(whole, runs))
     found = [_reference(record) for record in records]
     alike = {each.with_(epochs=1, dtype="float64") for each, *_ in found if each}
     held = [
         (each and _shortened(each, WORK / len(alike)), changed, why) for each, changed, why in found
     ]
-    trainings.prepare(key for each, *_ in held if each for key in _keys(each, FEW))
-    return [_judged(*each, trainings) for each in zip(records, held, strict=True)]
+    pairs = [(record, each) for record, (each, *_) in zip(records, held, strict=True) if each]
+    _train([each for _, each in pairs], FEW, step)
+    outside = [each for record, each in pairs if not _gate(record, each, FEW)[0].inside]
+    _train(outside, bounds.PERMUTATIONS, step)
+    return [_judged(record, *each) for record, each in zip(records, held, strict=True)]
 
 
-def _judged(record: Record, found: Found, trainings: "Trainings") -> Judged:
-    reference, changed, why = found
+def _train(references: Iterable[Reference], permutations: int, step: Step) -> None:
+    """Make the bands, which are kept, as many at once as there are cores."""
+    new = list(dict.fromkeys(references))
+    with threadpool_limits(1), ThreadPoolExecutor(usable_cores()) as pool:
+        bands = pool.map(lambda reference: bounds.band(reference, permutations), new)
+        for done in range(len(new)):
+            step(done, len(new))
+            next(bands)
+
+
+def _judged(record: Record, reference: Reference | None, changed: bool, why: str) -> Judged:
     if reference is None:
         return Judged(why_not=why or TOO_LONG)
-    losses = np.asarray(record.losses)
     for permutations in (FEW, bounds.PERMUTATIONS):
-        gate, at_zero = _gate(losses, reference, trainings, permutations)
+        gate, at_zero = _gate(record, reference, permutations)
         if gate.inside:
             break
     why = "" if gate.judged else "rounding alone decides its losses from the start"
@@ -130,53 +139,12 @@ def _work(reference: Reference, epochs: int) -> float:
     return (FEW + 1) * (numbers + epochs * step)
 
 
-def _keys(reference: Reference, permutations: int) -> list[Key]:
-    """The trainings of a band: its centre, in float64, and the permuted ones."""
-    exact = reference.with_(dtype="float64")
-    return [(exact, None), *((reference, seed) for seed in range(permutations))]
-
-
-class Trainings:
-    """The losses of trainings, and their epochs with an exact 0; each is done but once."""
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        self.done: dict[Key, tuple[np.ndarray, list[int]]] = {}
-
-    def prepare(self, keys: Iterable[Key]) -> None:
-        """Do those that are not done yet, as many at once as there are cores."""
-        new = [key for key in dict.fromkeys(keys) if key not in self.done]
-        total = len(self.done) + len(new)
-        self.step(len(self.done), total)
-        with threadpool_limits(1), ThreadPoolExecutor(usable_cores()) as pool:
-            for key, losses in zip(new, pool.map(_trained, new), strict=True):
-                self.done[key] = losses
-                self.step(len(self.done), total)
-
-    def band(self, reference: Reference, permutations: int) -> Band:
-        keys = _keys(reference, permutations)
-        self.prepare(keys)
-        centre, *runs = (self.done[key][0] for key in keys)
-        deviations = [bounds.relative(losses, centre) for losses in runs]
-        spread = np.maximum.accumulate(np.max(deviations, axis=0))
-        zeros = sorted({zero for key in keys for zero in self.done[key][1]})
-        return Band(reference.config.dtype, centre, spread, None, zeros)
-
-
-def _trained(key: Key) -> tuple[np.ndarray, list[int]]:
-    reference, permutation = key
-    done = reference.train(permutation=permutation)
-    return done.losses, done.zeros
-
-
-def _gate(
-    losses: np.ndarray, reference: Reference, trainings: Trainings, permutations: int
-) -> tuple[Gate, float | None]:
+def _gate(record: Record, reference: Reference, permutations: int) -> tuple[Gate, float | None]:
     """Against the slope at 0 that fits best; only where a 0 came up does it matter."""
     gates, met = {}, False
     for slope in SLOPES:
-        band = trainings.band(replace(reference, at_zero=slope), permutations)
-        gate = gates[slope] = Gate(band, losses)
+        band = bounds.band(replace(reference, at_zero=slope), permutations)
+        gate = gates[slope] = Gate(band, np.asarray(record.losses))
         zero = min(band.zeros, default=gate.epochs)
         met = met or zero < gate.judged
         if gate.departs is None or gate.departs <= zero:
