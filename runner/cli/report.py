@@ -25,6 +25,7 @@ def report(
     from ..report import facts, page, plot
     from ..report.material import gather
 
+    plot.check_installed("report", "report", "vl_convert", "jinja2")
     if out:
         plot.check_file(out, f"--out {out}")
     store = last_store(experiment, results, measured=True)

@@ -25,7 +25,7 @@ from . import facts
 from .chart import Chart
 from .data import charts
 from .material import Material
-from .plot import check_file, check_installed
+from .plot import check_file
 from .spec import DARK, Frame, Spec, standalone, views
 
 MOST_RUNS = 40  # up to so many runs are listed with all that is known of them
@@ -37,8 +37,7 @@ LABEL, ROW, CELL, HEIGHT = 16, 28, 30, 360
 def write(material: Material, path: Path) -> Path:
     """Write the report; it appears whole or not at all.
 
-    Raises UserError if there is nothing to report, if what draws it is not installed, or where
-    it can't be written.
+    Raises UserError if there is nothing to report, or where it can't be written.
     """
     check_file(path, path)
     files.write(path, page(material).encode(errors="replace"))
@@ -49,7 +48,6 @@ def page(material: Material) -> str:
     """The report. Raises UserError if there is nothing to report."""
     if not material.runs and not material.bench:
         raise UserError(f"{material.store.folder}: holds no finished run and no bench")
-    check_installed("report", "report", "jinja2", "vl_convert")
     import vl_convert
     from jinja2 import Environment, StrictUndefined
 
