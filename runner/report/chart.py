@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, count
+from types import MappingProxyType
 
 from ..config import catalogue
 from ..results.rows import grouped
@@ -40,6 +42,7 @@ MARKERS = (
     "M-1.1,0L.9,-1.15V1.15Z",
     "M1.1,0L-.9,-1.15V1.15Z",
 )  # SVG paths around 0,0
+LOOKS = len(DASHES) * len(MARKERS)
 
 
 @dataclass(frozen=True)
@@ -52,22 +55,36 @@ class Look:
     marker: str  # one of MARKERS
 
 
-def looks(frameworks: Mapping[str, str]) -> dict[str, Look]:
+PLAIN = Look("#5a636d", "#9ba5b0", SOLID, MARKERS[0])  # of what is no implementation
+
+
+def looks(
+    frameworks: Mapping[str, str], impls: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Look]:
     """A look for each series, given by name with its framework; 40 of a framework all differ.
 
     A built-in implementation looks the same in every chart; other names take the places
-    that are left in their framework.
+    that are left in their framework. Where several series are of one implementation, as `impls`
+    says, the first looks like that, and the others have its shade and, if they can, its marker.
     """
     built_in = [each for each in catalogue.installed() if each.origin == "built in"]
     variants = grouped(built_in, lambda each: each.framework).values()
-    places = {each.name: i for own in variants for i, each in enumerate(own)}
-    places = {name: place for name, place in places.items() if name in frameworks}
+    known = {each.name: i for own in variants for i, each in enumerate(own)}
+    own = {name: impls.get(name, name) for name in frameworks}
+    taken = {(frameworks[name], known[impl]) for name, impl in own.items() if impl in known}
     unknown = [name for name in dict.fromkeys(frameworks.values()) if name not in HUES]
+    first: dict[str, int] = {}
     drawn = {}
     for name, framework in frameworks.items():
-        taken = {place for other, place in places.items() if frameworks[other] == framework}
-        place = places.setdefault(name, min({*range(len(taken) + 1)} - taken))
         shades = HUES.get(framework) or OTHERS[unknown.index(framework) % len(OTHERS)]
+        free = (i for i in count() if (framework, i) not in taken)
+        if own[name] not in first:
+            place = first[own[name]] = known[own[name]] if own[name] in known else next(free)
+        else:
+            steps = (len(MARKERS), len(shades), 1)
+            like = (range(first[own[name]], LOOKS, step) for step in steps)
+            place = next((i for i in chain(*like) if (framework, i) not in taken), next(free))
+        taken.add((framework, place))
         dash, marker = DASHES[place % len(DASHES)], MARKERS[place % len(MARKERS)]
         drawn[name] = Look(*shades[place % len(shades)], dash, marker)
     return drawn
@@ -124,8 +141,8 @@ class Chart:
 
     `kind` is lines; intervals (a row for each series: y[0] from low[0] to high[0], drawn along
     the axis called `x_label`); heat (the `grids`, in logarithmic shades if `log_y`); or parallel
-    (a series for each implementation: its runs one after the other, each a line across the
-    `axes` and a gap). `reference` is a line across at that value.
+    (a series of the runs that are ok, and one of the others: one after the other, each a line
+    across the `axes`, the last that of the final loss, and a gap). `reference` is a line across.
     """
 
     kind: str

@@ -1,5 +1,8 @@
 """The charts that there may be: which an experiment has, and what makes those it lacks."""
 
+from dataclasses import replace
+from typing import Any
+
 from ..bench.measurement import Bench
 from ..errors import UserError, listed
 from ..results.store import Store
@@ -24,12 +27,16 @@ def charts(material: Material) -> dict[str, Chart]:
     return {key: chart for key, (draw, _) in CHARTS.items() if (chart := draw(material))}
 
 
-def chart(key: str, store: Store, bench: Bench | None) -> Chart:
-    """One of CHARTS of an experiment. Raises UserError if that lacks what it needs."""
-    material = gather(store, bench)
+def chart(key: str, store: Store, bench: Bench | None, **choice: Any) -> Chart:
+    """One of CHARTS of an experiment, of the runs that `gather` chooses.
+
+    Its note says what is left out. Raises UserError if the runs lack what it needs.
+    """
+    material = gather(store, bench, **choice)
     draw, makes = CHARTS[key]
     if drawn := draw(material):
-        return drawn
+        notes = [drawn.note, *(f"{note}." for note in material.left_out)]
+        return replace(drawn, note=" ".join(filter(None, notes)))
     others = [name for name, (draw, _) in CHARTS.items() if name != "parity" and draw(material)]
     has = f"{makes.format(material.name)}; it has {listed(others or ['no chart'])}"
     raise UserError(f"{material.name}: has no chart {key}; {has}")

@@ -6,24 +6,22 @@ import statistics
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from ..bench.analysis import fastest
 from ..config.plan import human_bytes
-from ..config.settings import SIZES
 from ..errors import listed
 from ..results import tables as record_tables
 from ..results.record import FAILURES, Record
-from ..results.rows import best, by_impl, row
+from ..results.rows import by_impl, row
 from ..results.store import whole
 from ..tables import Table
 from .material import Material
-from .times import comparable, compared
+from .times import comparable, compared, work_differs
 
 MOST_LOGS = MOST_COMMANDS = 20
 WIDTH = 88  # of the lines of a command
 NOT_INSTALLED = ("python", "twolayer", "blas")  # in a record, but pip is not asked for them
-WORK = (*SIZES, "bias", "dtype", "device", "threads", "epochs_done")
-"""What runs must have in common for their step times to be ranked."""
 
 
 # --- the verdict
@@ -35,7 +33,8 @@ def verdict(material: Material) -> tuple[str, list[str]]:
     mood = "good" if outcomes == {"ok"} else "mixed"
     if outcomes & set(FAILURES) or any(each.outside for each in material.judged.values()):
         mood = "bad"
-    sentences = (_outcomes(material), _parity(material), _lowest(material), _fastest(material))
+    found = material.answer.sentences if material.answer else []
+    sentences = [_outcomes(material), *found, _parity(material), _fastest(material)]
     return mood, [sentence for sentence in sentences if sentence]
 
 
@@ -67,14 +66,9 @@ def _parity(material: Material) -> str:
         return ""
     count, every = ("All", "") if judged == runs else (f"{judged} of {runs:,}", " all")
     every = every if judged > 1 else ""
-    return f"{count} judged against the reference,{every} inside the band of rounding."
-
-
-def _lowest(material: Material) -> str:
-    """Of a sweep, where the final loss is lowest."""
-    if not material.varied or not (rows := best(material.rows, 1)):
-        return ""
-    return f"Lowest final loss: {rows[0]['final_loss']:.2e}, {material.labels[rows[0]['folder']]}."
+    epochs = material.judged_epochs
+    over = f" over the first {epochs} epochs" if epochs else ""
+    return f"{count} judged against the reference{over},{every} inside the band of rounding."
 
 
 def _fastest(material: Material) -> str:
@@ -83,8 +77,9 @@ def _fastest(material: Material) -> str:
     if bench is None or not (cells := compared(bench)):
         return _shortest_step(material)
     size, ratios = cells[0][0].size, {cell.label: ratio for cell, ratio in cells}
-    labels, lead = fastest(bench, size) or [*ratios][:1], ""
-    label, *others = dict.fromkeys((*labels, *ratios))
+    if not (labels := fastest(bench, size)):
+        return ""
+    lead, (label, *others) = "", dict.fromkeys((*labels, *ratios))
     if len(labels) > 1:
         lead = f"{listed(labels, 'or')}, which can't be told apart; "
     elif label == bench.baseline and others:
@@ -96,29 +91,34 @@ def _fastest(material: Material) -> str:
 
 def _shortest_step(material: Material) -> str:
     """Of runs that are the same work; where they are not, how they differ."""
-    rows = [row(run) for run in comparable(material)]
-    impls = by_impl(rows)
+    runs = comparable(material)
+    impls = by_impl(map(row, runs))
     if len(impls) < 2:
         return ""
-    if differ := [name for name in WORK if len({row[name] for row in rows}) > 1]:
+    if differ := work_differs(runs):
         return f"Step times are not ranked: the runs differ in {listed(differ)}."
     medians = {i: statistics.median(row["step_us"] for row in own) for i, own in impls.items()}
     impl = min(medians, key=medians.__getitem__)
     of = "one run" if len(impls[impl]) == 1 else f"{len(impls[impl])} runs"
     step = f"{medians[impl]:.0f} µs, the median of {of} (without an interval)"
-    return f"Shortest step time: {impl}, {step}."
+    return f"Shortest step time: {impl}, {step}; `twolayer bench` measures which is fastest."
 
 
 # --- what did not end as ok
 
 
 def troubles(material: Material) -> tuple[list[tuple[str, Record, list[str]]], Table | None]:
-    """Runs that are not ok: labels and the lines that tell most of some, and a table of all."""
+    """Runs that are not ok: the lines that tell most of some, and a table of all.
+
+    Of those that diverged, the first is enough.
+    """
     bad = [run for run in material.runs if run.outcome != "ok"]
     bad.sort(key=lambda run: run.outcome == "diverged")
-    logs = [(run, record_tables.failures([whole(run)]).splitlines()[1:]) for run in bad[:MOST_LOGS]]
-    told = [(material.label(r), r, [line[4:] for line in lines]) for r, lines in logs if lines]
-    rows = [[material.label(r), r.outcome, r.reason] for r in bad]
+    failed = sum(run.outcome != "diverged" for run in bad)
+    some = bad[: min(failed + 1, MOST_LOGS)]
+    logs = [(run, record_tables.failures([whole(run)]).splitlines()[1:]) for run in some]
+    told = [(material.label(r), r, [without_paths(n[4:]) for n in log]) for r, log in logs if log]
+    rows = [[material.label(r), r.outcome, without_paths(r.reason)] for r in bad]
     return told, Table(("run", "outcome", "reason"), rows, frozenset({0, 1, 2})) if bad else None
 
 
@@ -146,7 +146,6 @@ def _facts(record: Record) -> dict[str, object]:
     usable, cores, memory = (machine.get(n) for n in ("usable_cores", "cores", "memory_bytes"))
     changes = ", with uncommitted changes" if git.get("dirty") else ""
     return {
-        "host": machine.get("host"),
         "processor": machine.get("cpu"),
         "cores": f"{usable} usable of {cores}" if usable != cores else cores,
         "memory": human_bytes(memory) if isinstance(memory, int | float) else None,
@@ -176,9 +175,9 @@ def commands(material: Material) -> str:
     calls = list(dict.fromkeys(_call(material, run) for run in runs))
     if (more := len(calls) - MOST_COMMANDS) > 0:
         calls[MOST_COMMANDS:] = [f"# and {more:,} more commands"]
-    calls += [material.bench.command] if material.bench and material.bench.command else []
+    calls += [_relative(material.bench.command)] if material.bench else []
     report = shlex.join(["twolayer", "report", material.name])
-    return "\n".join([*_install(_places(material)), *calls, report])
+    return "\n".join(filter(None, [*_install(_places(material)), *calls, report]))
 
 
 def _install(records: list[Record]) -> Iterator[str]:
@@ -203,11 +202,31 @@ def _call(material: Material, run: Record) -> str:
     Of a run whose record holds no command, one that runs the config that is kept of it.
     """
     if not run.command:
-        config = f"{run.folder}/config.yaml"
+        config = str(Path(*run.folder.parts[-4:], "config.yaml"))
         return shlex.join(["twolayer", "run", "--name", material.name, "--config", config])
     end = "END"
     text = material.store.config_text(run.invocation) if run.config_file else ""
     while end in text:
         end += "_"
-    file = f"cat > {shlex.quote(run.config_file)} <<'{end}'\n{text.rstrip()}\n{end}\n"
-    return f"{file if text else ''}{run.command}"
+    name = shlex.quote(_word(run.config_file))
+    file = f"cat > {name} <<'{end}'\n{text.rstrip()}\n{end}\n"
+    return f"{file if text else ''}{_relative(run.command)}"
+
+
+# --- what is sent on tells nobody where it was made
+
+
+def _relative(command: str) -> str:
+    """A command whose absolute paths are those of files in the working folder."""
+    return shlex.join(map(_word, shlex.split(command)))
+
+
+def _word(word: str) -> str:
+    """A word of a command, perhaps several paths with commas."""
+    parts = re.split("([,=])", word)
+    return "".join(f"./{Path(part).name}" if part.startswith("/") else part for part in parts)
+
+
+def without_paths(text: str) -> str:
+    """Text whose absolute paths are names of files."""
+    return re.sub(r"(?<![\w.:/~-])/(?:[^\s/:'\"<>]+/)+([^\s/:'\"<>]+)", r"./\1", text)

@@ -33,7 +33,7 @@ def loss_chart(material: Material) -> Chart | None:
         return None
     # where one has a coarse `log_every`, the table would show too little of its curve
     auto = {"log_every": "auto"}
-    columns = [replace(each, impl=material.title(n), config=auto) for n, each in runs.items()]
+    columns = [replace(each, impl=n, config=auto) for n, each in runs.items()]
     series = [_curve(name, record, material.looks[name]) for name, record in runs.items()]
     if zeros := [name for name, record in runs.items() if 0.0 in record.losses]:
         note = f"{note} A loss of exactly 0 has no logarithm and is not drawn: {listed(zeros)}."
@@ -91,6 +91,9 @@ def _note(material: Material, series: Sequence[Series]) -> str:
         note += ", chosen as for the loss chart" * (len(judged) < count)
         left = any(verdict.why_not == TOO_LONG for verdict in judged.values())
         note += "; the rest of that chart is left to `twolayer verify`" * left + "."
+    if epochs := material.judged_epochs:
+        note += f" Of longer runs the first {epochs} epochs are judged"
+        note += "; `twolayer verify` judges all."
     values = {y for each in series for y in each.y}
     ends = [f"below {LOWEST:g}"] * (LOWEST in values) + [f"beyond {HIGHEST:g}"] * (
         HIGHEST in values
@@ -101,7 +104,7 @@ def _note(material: Material, series: Sequence[Series]) -> str:
 def _verdict_row(material: Material, name: str, verdict: Judged) -> list[str]:
     """Where a run came nearest to its bound, or why it was not judged."""
     config, gate = material.selection[0][name].config, verdict.gate
-    first = [material.title(name), verdict.family or "-", str(config.get("dtype", "-"))]
+    first = [name, verdict.family or "-", str(config.get("dtype", "-"))]
     if gate is None:
         return [*first, *"------", f"not judged: {verdict.why_not}"]
     return [

@@ -6,15 +6,18 @@ from functools import cached_property
 
 from ..bench.measurement import Bench
 from ..config import catalogue
-from ..errors import listed
-from ..output import printable
+from ..errors import UserError, listed, nearest
+from ..results import rows as results
+from ..results.answers import Answer, answer
+from ..results.query import Condition
 from ..results.record import Record
-from ..results.rows import Row, by_impl, current, differing, grouped, labels, row, shown
+from ..results.rows import Row, by_impl, counted, differing, grouped, labels, row
 from ..results.store import Store
-from ..verify.stored import Judged, judge
+from ..verify.stored import Judged, Step, judge
 from .chart import Look, looks
 
 MOST_CURVES = 12  # more can't be told apart
+MOST_PICKED = 8  # curves that stand for a sweep
 
 WORDS = (("best",), ("best", "worst"), ("best", "middle", "worst"))
 """What is shown of an implementation with many runs, where there is room for 1, 2 or 3."""
@@ -26,16 +29,16 @@ class Material:
 
     Attributes:
         runs: in the order of the lesson, then of their settings.
-        earlier: how many attempts at the same were left out for a later one.
-        skipped: how many folders hold no whole run.
+        left_out: a sentence for each kind of runs that are not among them.
         bench: the newest bench, if there is one.
+        step: told how far the judging of runs is.
     """
 
     store: Store
     runs: list[Record]
-    earlier: int = 0
-    skipped: int = 0
-    bench: Bench | None = None
+    left_out: list[str]
+    bench: Bench | None
+    step: Step
 
     @property
     def name(self) -> str:
@@ -47,14 +50,15 @@ class Material:
         return [row(run) for run in self.runs]
 
     @cached_property
-    def _varying(self) -> dict[str, list[str]]:
-        """The settings that differ among the runs of each implementation."""
-        return {impl: differing(rows) for impl, rows in by_impl(self.rows).items()}
-
-    @cached_property
     def varied(self) -> list[str]:
         """The settings that were swept: those that differ among runs of one implementation."""
-        return list(dict.fromkeys(name for names in self._varying.values() for name in names))
+        varying = map(differing, by_impl(self.rows).values())
+        return list(dict.fromkeys(name for names in varying for name in names))
+
+    @cached_property
+    def answer(self) -> Answer | None:
+        """What a sweep has found; None if nothing was varied."""
+        return answer(self.rows) if self.varied else None
 
     @cached_property
     def impls(self) -> dict[str, str]:
@@ -62,11 +66,6 @@ class Material:
         return {run.impl: run.framework for run in self.runs}
 
     # --- what runs are called
-
-    def settings(self, run: Record) -> str:
-        """Those in which a run differs from others of its implementation: `lr=1e-05 seed=2`."""
-        own = row(run)
-        return " ".join(f"{n}={shown(n, own[n])}" for n in self._varying[run.impl])
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -85,7 +84,7 @@ class Material:
         if len(self.runs) <= MOST_CURVES:
             return {self.label(run): run for run in self.runs}, ""
         groups = grouped(self.runs, lambda run: run.impl).values()
-        words = WORDS[min(3, max(1, MOST_CURVES // len(groups))) - 1]
+        words = WORDS[min(3, max(1, MOST_PICKED // len(groups))) - 1]
         picked = [named for own in groups for named in self._picked(own, words)]
         of = "each implementation"
         if len(groups) > MOST_CURVES:
@@ -100,32 +99,65 @@ class Material:
             return [(self.label(run), run) for run in runs]
         ranked = sorted(runs, key=_by_loss)
         places = {"best": 0, "middle": (len(ranked) - 1) // 2, "worst": -1}
-        return [(f"{printable(runs[0].impl)} {word}", ranked[places[word]]) for word in words]
-
-    def title(self, name: str) -> str:
-        """What a drawn run is called in tables, where there is room for its settings."""
-        run = self.selection[0][name]
-        return name if name == self.label(run) else f"{name}: {self.settings(run)}"
+        picked = ((word, ranked[places[word]]) for word in words)
+        return [(f"{self.label(run)} ({word})", run) for word, run in picked]
 
     @cached_property
     def looks(self) -> dict[str, Look]:
-        return looks({name: run.framework for name, run in self.selection[0].items()})
+        drawn, _ = self.selection
+        impls = {name: run.impl for name, run in drawn.items()}
+        return looks({name: run.framework for name, run in drawn.items()}, impls)
 
     @cached_property
     def judged(self) -> dict[str, Judged]:
         """The drawn runs, each judged or with the reason why not; this takes a while."""
         drawn, _ = self.selection
-        return dict(zip(drawn, judge([*drawn.values()]), strict=True))
+        return dict(zip(drawn, judge([*drawn.values()], self.step), strict=True))
+
+    @cached_property
+    def judged_epochs(self) -> int:
+        """How many epochs are judged of runs that are longer; 0 if all are."""
+        drawn, _ = self.selection
+        gates = ((drawn[name], each.gate) for name, each in self.judged.items() if each.gate)
+        return min((g.epochs for run, g in gates if g.epochs < run.epochs_done), default=0)
 
 
-def gather(store: Store, bench: Bench | None) -> Material:
-    """Read an experiment."""
+def gather(
+    store: Store,
+    bench: Bench | None,
+    *,
+    everything: bool = False,
+    where: Condition | None = None,
+    impls: Sequence[str] = (),
+    step: Step = lambda done, total: None,
+) -> Material:
+    """Read the latest call of an experiment, or `everything`; of it, what fits `where` and `impls`.
+
+    Raises UserError if that leaves nothing.
+    """
     attempts, skipped = store.read()
-    runs = current(attempts)
+    chosen, others = results.selected(attempts, everything=everything)
+    whole = runs = results.current(chosen)
+    known = [run.impl for run in runs]
+    for impl in impls:
+        if impl not in known:
+            hint = nearest(impl, known) or f"; there are {listed(dict.fromkeys(known))}"
+            raise UserError(f"--impl {impl}: {store.folder.name} has no run of it{hint}")
+    runs = [run for run in runs if not impls or run.impl in impls]
+    runs = [run for run in runs if where is None or where(row(run))]
+    if whole and not runs:
+        raise UserError(f"--where: fits none of the {len(whole)} runs of {store.folder.name}")
     lesson = [each.name for each in catalogue.installed()]
-    order = list(dict.fromkeys([*lesson, *(run.impl for run in runs)]))
+    order = list(dict.fromkeys([*lesson, *known]))
     runs.sort(key=lambda run: (order.index(run.impl), _sortable(run)))
-    return Material(store, runs, len(attempts) - len(runs), skipped, bench)
+    places = {(run.impl, results.settings_of(run)) for run in runs}
+    earlier = sum((run.impl, results.settings_of(run)) in places for run in attempts) - len(runs)
+    notes = (
+        (others, results.left_out(others, store.folder.name)),
+        (earlier, f"{counted(earlier, 'attempt', 'attempts')} at runs that were made again"),
+        (skipped, counted(skipped, "folder is not a whole run", "folders are no whole runs")),
+    )
+    return Material(store, runs, [note for count, note in notes if count], bench, step)
 
 
 def _sortable(run: Record) -> list[tuple[bool, float | str]]:

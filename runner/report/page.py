@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, files
-from ..bench.measurement import latest
 from ..errors import UserError
 from ..output import MOODS
 from ..results import rows as results
 from ..results import tables as record_tables
-from ..results.store import Store, whole
+from ..results.store import whole
 from ..tables import Table
 from . import facts
 from .chart import Chart
 from .data import charts
-from .material import Material, gather
-from .plot import check_file, check_installed
+from .material import Material
+from .plot import check_file
 from .spec import DARK, Frame, Spec, standalone, views
 
 MOST_RUNS = 40  # up to so many runs are listed with all that is known of them
@@ -35,16 +34,13 @@ LABEL, ROW, CELL, HEIGHT = 16, 28, 30, 360
 """Heights in pixels: of a line of a label, a row, a cell, and of other plots at least."""
 
 
-def write(store: Store, path: Path | None = None) -> Path:
-    """Write the report of an experiment to `report.html` in its folder, or to `path`.
+def write(material: Material, path: Path) -> Path:
+    """Write the report; it appears whole or not at all.
 
-    It appears whole or not at all. Raises UserError if there is nothing to report, if what
-    draws it is not installed, or where it can't be written.
+    Raises UserError if there is nothing to report, or where it can't be written.
     """
-    path = path or store.folder / "report.html"
     check_file(path, path)
-    text = page(gather(store, latest(store.folder)))
-    files.write(path, text.encode(errors="replace"))
+    files.write(path, page(material).encode(errors="replace"))
     return path
 
 
@@ -52,7 +48,6 @@ def page(material: Material) -> str:
     """The report. Raises UserError if there is nothing to report."""
     if not material.runs and not material.bench:
         raise UserError(f"{material.store.folder}: holds no finished run and no bench")
-    check_installed("report", "report", "jinja2", "vl_convert")
     import vl_convert
     from jinja2 import Environment, StrictUndefined
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from ..errors import UserError, listed
 from ..files import write
 from .chart import Chart
-from .spec import TOO_SMALL, Frame, Spec, standalone, views
+from .spec import TOO_SMALL, Frame, Spec, legend_shape, standalone, views
 
 SUFFIXES = (".png", ".svg", ".pdf")
 INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}  # pt as in \the\columnwidth
 PANEL = 2.3  # the least width of a panel of a heat map, in inches
-FEWEST = 4, 1.5  # a plot is at least this many times as wide and as high as its type
+FEWEST = 9, 3  # a plot is at least this many times as wide and as high as its type
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Size:
     width: float
     height: float | None
     type_size: float
+    legend: bool = False  # below the plot, in place of names at the ends of curves
 
 
 SIZES = {"column": Size(3.5, None, 8), "page": Size(7.0, None, 8), "slide": Size(13.333, 7.5, 20)}
@@ -70,6 +71,8 @@ def save_figure(chart: Chart, path: Path, size: Size) -> tuple[float, float]:
     What is at the path is replaced, by a whole file or not at all. Raises UserError if it can't
     be written, or if the labels leave no room for the chart.
     """
+    if size.legend and chart.kind != "lines":
+        raise UserError(f"--legend: {chart.title} has no curves to name; leave it out")
     if chart.kind == "lines" and not any(each.points for each in chart.series):
         raise UserError(f"{chart.title}: there is no value to draw")
     across = max(1, min(len(chart.grids), int(size.width // PANEL)))
@@ -88,6 +91,9 @@ def _height(chart: Chart, size: Size, down: int) -> float:
         return max(down * (1.9 * rows + 5) * line, 0.3 * size.width)
     if chart.kind == "intervals":
         return (1.25 * len(chart.series) + 4.5) * line
+    if size.legend:
+        rows = legend_shape(chart, 0.8 * 72 * size.width, size.type_size)[1]
+        return 0.6 * min(size.width, 5.0) + (rows + 1) * line
     lines = sum(1 + bool(each.ending) for each in chart.series)
     return max(0.68 * min(size.width, 5.0), (lines + 4) * line)
 
@@ -97,7 +103,7 @@ def _fitted(chart: Chart, size: Size, height: float, across: int, down: int) -> 
     import vl_convert
 
     width, height = 72 * size.width, 72 * height
-    frame = Frame(0.6 * width / across, 0.8 * height / down, size.type_size)
+    frame = Frame(0.6 * width / across, 0.8 * height / down, size.type_size, legend=size.legend)
     for _ in range(3):
         parts = views(chart, frame)
         whole = parts[0] if len(parts) == 1 else {"concat": parts, "columns": across}

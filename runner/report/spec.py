@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .chart import SOLID, Chart, Grid, Series
+from .chart import SOLID, Axis, Chart, Grid, Series
 from .scales import Scale, around, axes, brief
 
 INK, MUTED, RULE, BAND, PAPER = "#1a1d21", "#5a636d", "#e3e6ea", "#f5f6f8", "#ffffff"
+BEST, MIDDLE, WORST = "#00457c", "#8a5a9c", "#c25400"  # the colours of runs by final loss
 DARK = {INK: "#e7eaee", MUTED: "#9ba5b0", RULE: "#2c323a", BAND: "#1c2127", PAPER: "#14171b"}
+DARK |= {BEST: "#9ad2fb", MIDDLE: "#c9a0d8", WORST: "#ff8f3f"}
 """What colours become on a dark background, those of series apart."""
 
 CROSS = "M-1,-1L1,1M-1,1L1,-1"  # the end of a curve that is not ok, and a cell without a value
@@ -29,7 +31,10 @@ SHRUNK = 0.6  # the smallest labels of curves over the size of the type
 SIZES = 8  # the most sizes of a problem that are ticks themselves
 BRIGHT = 0.42  # from here on in cividis, black stands out more than white
 
-TOO_SMALL = "the figure is too small for its labels; give a larger --size, --width or --height"
+TOO_SMALL = (
+    "the figure is too small for its labels; give a larger --size, --width or --height, --legend "
+    "to put names below the curves, or choose fewer runs by --impl or --where"
+)
 
 NUMBER = (
     "replace(datum.value && abs(log(abs(datum.value)) / LN10) > 3.99"
@@ -38,6 +43,7 @@ NUMBER = (
 
 AS_IS = {"type": "quantitative", "scale": None}
 CHANNELS = ("color", "strokeDash", "shape")
+AT = {"value": {"expr": "height * datum.at"}}
 
 Spec = dict[str, Any]
 Rows = list[dict[str, object]]
@@ -54,6 +60,7 @@ class Frame:
     height: float
     type_size: float
     page: bool = False
+    legend: bool = False  # the names of curves are below the plot, not at their ends
 
     def if_narrow(self, width: float, narrow: Any, wide: Any) -> Any:
         if self.page:
@@ -184,16 +191,21 @@ def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
         band = _data("y low", [(reference, y_scale.low)])
         yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
         yield _layer("rule", band, y, color=MUTED)
-    # dashes on top, so that what they lie on shows in their gaps
+    # dashes on top, so that what they lie on shows in their gaps, and thin ones, so that of what
+    # they lie on the edges are seen
     order = [i for i, each in enumerate(series) if each.points]
     order.sort(key=lambda i: series[i].look.dash != SOLID)
     points, ends = [], []
     for place, i in enumerate(order):
-        points += _points(series[i], i, y_scale.high, place / len(order), size)
+        alike = [j for j in order if series[j].look.dash == series[i].look.dash]
+        width = (0.9 + 0.5 * min(3, len(alike) - 1 - alike.index(i))) * size / 10
+        rows = _points(series[i], i, y_scale.high, place / len(order), size)
+        points += [row | {"width": width} for row in rows]
         ends += _data("x y", _crossed_end(series[i], y_scale), i)
     colour, dash, shape = (_looks(series, size, channel) for channel in CHANNELS)
     at = x | y | colour
-    yield _layer("line", points, at | dash, strokeWidth=size / 7, clip=True)
+    wide = {"strokeWidth": AS_IS | {"field": "width"}}
+    yield _layer("line", points, at | dash | wide, clip=True)
     bars = at | {"y": y["y"] | {"field": "low"}, "y2": {"field": "high"}}
     yield _layer("rule", points, bars, "isValid(datum.low)", strokeWidth=size / 8)
     marked: Spec = {"stroke": PAPER, "strokeWidth": size / 28}
@@ -247,8 +259,12 @@ def _end_labels(
     """Names right of the plot, each joined to the end of its curve if that is at the edge.
 
     In figures, which have no keys, also how it ended and a sample of its line. A curve without
-    a point has its name at the top. Raises UserError where there is no room.
+    a point has its name at the top. In a legend, they are below. Raises UserError where there is
+    no room.
     """
+    if frame.legend:
+        yield from _names(chart, _legend(chart, frame), frame, frame.type_size, "datum.left")
+        return
     wrap = textwrap.TextWrapper(NARROW, break_long_words=False, break_on_hyphens=False).wrap
     texts = [wrap(s.name) + wrap("" if frame.page else s.ending) for s in chart.series]
     ems = [1.15 * len(text) + 0.1 for text in texts]
@@ -260,23 +276,47 @@ def _end_labels(
     middles = place_labels(ends, [size * each / frame.height for each in ems])
     labels: Rows = []
     for i, (x, _) in enumerate(points):
-        flags = x_scale.place(x) > 0.98, bool(chart.series[i].ending)
-        row = x, y_scale.value(ends[i]), 1 - middles[i], texts[i], *flags
-        labels += _data("x y at text joined ended", [row], i)
+        row = x, y_scale.value(ends[i]), 1 - middles[i], texts[i], x_scale.place(x) > 0.98
+        labels += _data("x y at text joined", [row], i)
+    join = place | _looks(chart.series, size, "color") | {"y2": AT}
+    join |= {"x2": {"value": {"expr": f"width + {size}"}}}
+    yield _layer("rule", labels, join, "datum.joined", strokeWidth=size / 16)
+    yield from _names(chart, labels, frame, size, "width")
+
+
+def legend_shape(chart: Chart, width: float, size: float) -> tuple[int, int]:
+    """How many columns and rows of names fit below a plot."""
+    longest = max(len(f"{each.name} {each.ending}") for each in chart.series)
+    columns = min(len(chart.series), max(1, int(width / size / (0.5 * longest + 5))))
+    return columns, -(-len(chart.series) // columns)
+
+
+def _legend(chart: Chart, frame: Frame) -> Rows:
+    """Where each name is below the plot, in columns."""
+    size = frame.type_size
+    columns, rows = legend_shape(chart, frame.width, size)
+    labels: Rows = []
+    for i, each in enumerate(chart.series):
+        left, down = frame.width / columns * (i // rows) - 3 * size, (4.5 + 1.3 * (i % rows)) * size
+        text = [" ".join(filter(None, (each.name, each.ending)))]
+        labels += _data("left at text", [(left, 1 + down / frame.height, text)], i)
+    return labels
+
+
+def _names(chart: Chart, labels: Rows, frame: Frame, size: float, left: str) -> Iterator[Spec]:
+    """Names that begin at `left`, an expression in pixels; in figures with samples of lines."""
 
     def right(place: float, to: str = "x") -> Spec:
-        return {to: {"value": {"expr": f"width + {size * place}"}}}
+        return {to: {"value": {"expr": f"{left} + {size * place}"}}}
 
-    at = {"value": {"expr": "height * datum.at"}}
     colour, dash, shape = (_looks(chart.series, size, channel) for channel in CHANNELS)
-    join = place | colour | right(1, "x2") | {"y2": at}
-    yield _layer("rule", labels, join, "datum.joined", strokeWidth=size / 16)
-    row_of = colour | {"y": at}
+    row_of = colour | {"y": AT}
     if not frame.page:
         sample = row_of | dash | right(1) | right(3.2, "x2")
         yield _layer("rule", labels, sample, strokeWidth=size / 7)
         yield _layer("point", labels, row_of | shape | right(2.1), size=size**2 / 4.5)
-        yield _crosses(labels, row_of | right(3.2), size, "datum.ended")
+        ended = [row for row in labels if chart.series[int(str(row["series"]))].ending]
+        yield _crosses(ended, row_of | right(3.2), size)
     text = row_of | right(1.3 if frame.page else 3.8) | {"text": {"field": "text"}}
     height = 1.15 * size
     style: Spec = {"align": "left", "baseline": "middle", "fontSize": size, "lineHeight": height}
@@ -370,25 +410,27 @@ def _category(channel: str, field: str, names: Sequence[str], title: str, **axis
 
 
 def _threads(chart: Chart, frame: Frame) -> Iterator[Spec]:
-    """A line for each run, from axis to axis; of lines below others, the edges are seen."""
-    size, series = frame.type_size, chart.series
-    step = len(chart.axes) + 1
-    rows: Rows = []
-    for number, each in enumerate(series):
-        width = size / 7 * (2.5 - 1.5 * (number + 1) / len(series))
-        points = enumerate(zip(each.x, each.y, strict=True))
-        runs = [(f"{number} {i // step}", x, y, width) for i, (x, y) in points if y is not None]
-        rows += _data("run x y width", runs, number)
+    """A line for each run, from axis to axis, coloured by its place on the last one."""
+    size, step = frame.type_size, len(chart.axes) + 1
     x = {"x": _quantity("x", Scale(0, len(chart.axes) - 1))}
     y = {"y": _quantity("y", Scale(-0.02, 1.02))}
-    key = {"title": None, "symbolType": "stroke", "symbolSize": 4 * size**2}
-    key |= {"labelExpr": f"{json.dumps([each.name for each in series])}[datum.value]"}
-    looks = _looks(series, size, "color", "strokeDash", legend=None if frame.page else key)
-    run = {"detail": {"field": "run"}, "strokeWidth": AS_IS | {"field": "width"}}
-    yield _layer("line", rows, x | y | looks | run, strokeOpacity=0.8)
+    lost, finite = chart.series
+    for number, each in enumerate((lost, finite)):
+        rows: Rows = []
+        for first in range(0, len(each.x), step):
+            heights = [y for y in each.y[first : first + step - 1] if y is not None]
+            points = [(first, place, height, heights[-1]) for place, height in enumerate(heights)]
+            rows += _data("run x y final", points, number)
+        domain = around(each.y[step - 2 :: step], log=False)
+        scale = {"domain": [domain.low, domain.high], "range": [BEST, MIDDLE, WORST]}
+        shade = {"field": "final", "type": "quantitative", "legend": None, "scale": scale}
+        colour = {"color": shade if each is finite else {"value": MUTED}}
+        dash = [] if each is finite else [size / 4, size / 4]
+        at = x | y | {"detail": {"field": "run"}} | colour
+        yield _layer("line", rows, at, strokeWidth=size / 8, strokeOpacity=0.8, strokeDash=dash)
     axes = list(enumerate(chart.axes))
     uprights = _data("x y top text", [(place, 0, 1, axis.label) for place, axis in axes])
-    ticks = _data("x y text", [(place, *tick) for place, axis in axes for tick in axis.ticks])
+    ticks = _data("x y text", [(i, *tick) for i, axis in axes for tick in _apart(axis, frame)])
     text = x | {"text": {"field": "text"}}
     yield _layer("rule", uprights, x | y | {"y2": {"field": "top"}}, color=INK)
     yield _layer("text", uprights, text | {"y": {"value": -size / 2}}, baseline="bottom")
@@ -396,3 +438,12 @@ def _threads(chart: Chart, frame: Frame) -> Iterator[Spec]:
     halo: Spec = {"stroke": PAPER, "strokeWidth": size / 2, "strokeJoin": "round"}
     yield _layer("text", ticks, text | y, **beside, **halo, strokeOpacity=0.85)
     yield _layer("text", ticks, text | y, **beside)
+
+
+def _apart(axis: Axis, frame: Frame) -> list[tuple[float, str]]:
+    """The ticks of an upright axis that have room, from both its ends inwards."""
+    kept: list[tuple[float, str]] = []
+    for tick in sorted(axis.ticks, key=lambda tick: -abs(tick[0] - 0.5)):
+        if all(abs(tick[0] - other) * frame.height > frame.type_size for other, _ in kept):
+            kept.append(tick)
+    return kept

@@ -7,9 +7,9 @@ from statistics import fmean
 
 from ..errors import listed
 from ..results import rows as results
-from ..results.rows import Row, by_impl, grouped, ok_values, pivot, shown
+from ..results.rows import by_impl, grouped, ok_values, pivot, shown
 from ..tables import Table, exact, number
-from .chart import Axis, Chart, Grid, Look, Series, looks
+from .chart import PLAIN, Axis, Chart, Grid, Look, Series, looks
 from .material import Material
 from .scales import around, brief, distinct_texts, wide
 
@@ -100,19 +100,21 @@ def _heat(material: Material, down: str, across: str) -> Chart:
     return Chart("heat", title, table, across, down, note=note, log_y=log, grids=grids)
 
 
-def _parallel(material: Material, names: Sequence[str]) -> Chart:
+def _parallel(material: Material, settings: Sequence[str]) -> Chart:
     """A line for each run across an axis for each setting, the last for its final loss."""
     rows = material.rows
-    heights, axes = zip(
-        *(_setting_axis(material, name) for name in names), _loss_axis(rows), strict=True
-    )
+    finals = [next((v for v in ok_values([row], "final_loss") if v > 0), None) for row in rows]
+    names = ["impl"] * (len(material.impls) > 1) + [*settings]
+    columns = [_setting_axis(material, name) for name in names]
+    heights, axes = zip(*columns, _loss_axis(finals), strict=True)
+    lines = sorted(zip(finals, *heights, strict=True), key=lambda line: -line[-1])  # best on top
     series = []
-    for impl, look in looks(material.impls).items():
-        own = [y for row, *y in zip(rows, *heights, strict=True) if row["impl"] == impl]
+    for name, lost in (("not ok", True), ("ok", False)):
+        own = [line for final, *line in lines if (final is None) == lost]
         x = [*map(float, range(len(axes))), len(axes) - 1.0] * len(own)
-        series.append(Series(impl, look, x, [y for run in own for y in (*run, None)]))
+        series.append(Series(name, PLAIN, x, [y for line in own for y in (*line, None)]))
     table = results.table(rows, results.default_columns(rows))
-    note = "A line is a run: follow it from its settings to its final loss."
+    note = "A line is a run: follow it from its settings to its final loss, which colours it."
     title = "Final loss against all settings"
     return Chart("parallel", title, table, series=series, axes=[*axes], note=note)
 
@@ -131,9 +133,8 @@ def _setting_axis(material: Material, name: str) -> tuple[list[float], Axis]:
     return [scale.place(float(value)) for value in values], Axis(name, ticks)
 
 
-def _loss_axis(rows: Sequence[Row]) -> tuple[list[float], Axis]:
+def _loss_axis(finals: Sequence[float | None]) -> tuple[list[float], Axis]:
     """Final losses, below the runs that have none."""
-    finals = [next((v for v in ok_values([row], "final_loss") if v > 0), None) for row in rows]
     top = TOP if None in finals else 1.0
     scale = around(finals, wide(finals))
     marks = scale.ticks(MOST_TICKS) if any(finals) else []

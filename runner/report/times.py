@@ -16,6 +16,8 @@ from .material import Material
 from .scales import wide
 
 MOST_ROWS = 24
+WORK = (*SIZES, "bias", "dtype", "device", "threads", "epochs")
+"""What runs must have in common for their step times to be ranked."""
 
 
 def steps(material: Material) -> Chart | None:
@@ -40,6 +42,12 @@ def comparable(material: Material) -> list[Record]:
     """The runs that had the machine to themselves and got to a time."""
     runs = material.runs
     return [r for r in runs if r.outcome == "ok" and r.step_us_median and not r.neighbours]
+
+
+def work_differs(runs: Sequence[Record]) -> list[str]:
+    """In which settings steps of the runs are not the same work, so that times can't be ranked."""
+    rows = [row(run) for run in runs]
+    return [name for name in WORK if len({row[name] for row in rows}) > 1]
 
 
 def _ratios(bench: Bench, cells: Sequence[tuple[Cell, Interval]]) -> Chart:
@@ -76,7 +84,8 @@ def _from_runs(material: Material, runs: Sequence[Record]) -> Chart:
         steps = [run.step_us or {} for run in groups[name]]
         medians, lows, highs = ([each[key] for each in steps] for key in ("median", "p10", "p90"))
         times.append((name, look, Interval(statistics.median(medians), min(lows), max(highs))))
-    times.sort(key=lambda each: each[2].value)
+    if not (differ := work_differs(runs)):
+        times.sort(key=lambda each: each[2].value)
     cells = [[name, *(f"{v:.1f}" for v in (t.value, t.low, t.high))] for name, _, t in times]
     header = ("run" if few else "implementation", "µs/step", "p10", "p90")
     note = (
@@ -86,6 +95,8 @@ def _from_runs(material: Material, runs: Sequence[Record]) -> Chart:
         else "The median over runs of their median steps, and the lowest 10th to the highest 90th "
         "percentile of their steps."
     )
+    if differ:
+        note += f" Not ranked: the runs differ in {listed(differ)}."
     note += f" `twolayer bench --name {material.name}` measures ratios, with how certain they are."
     if shared := sum(bool(run.neighbours) for run in material.runs):
         note += f" Left out: {shared} run{'s' * (shared > 1)} that shared the machine."

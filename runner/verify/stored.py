@@ -4,23 +4,27 @@ The bounds are those of `twolayer verify`, or narrower. The losses are those on 
 they were computed in, so only the reference is trained again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..config import catalogue
 from ..config.settings import Config
 from ..errors import UserError
+from ..machine import usable_cores
 from ..results.record import Record
 from ..results.store import whole
 from . import bounds
 from .bounds import Gate
 from .reference import Reference
 
-WORK = 6e11  # floating-point operations that the reference may take in all: about half a minute
+WORK = 6e10  # floating-point operations that all references may take: about a second
 STEP_WORK, NUMBER_WORK = 1e6, 1e3  # the same of a step, however small, and of a number to draw
-FEW = 2  # permutations that are tried first: a run inside their band is inside that of all, too
+FEWEST = 20  # epochs of a longer run: to judge less says too little
+FEW = 1  # permutations that are tried first: a run inside their band is inside that of all, too
 SLOPES = (1.0, 0.0, 0.5)
 
 LOWEST, HIGHEST = 1e-4, 1e6  # deviations over their bounds are drawn within these
@@ -55,65 +59,92 @@ class Judged:
         return [(float(epoch), float(ratios[epoch])) for epoch in epochs]
 
 
-def judge(runs: Sequence[Record]) -> list[Judged]:
-    """Hold the losses of each run to the reference, as far as that takes no more than WORK."""
-    paid: dict[Reference, float] = {}
-    return [_judged(whole(run), paid) for run in runs]
+Step = Callable[[int, int], None]
+Found = tuple[Reference | None, bool, str]
+"""What a run is held to, and whether its source has changed since; or why it is not."""
 
 
-def _judged(record: Record, paid: dict[Reference, float]) -> Judged:
-    try:
-        reference, changed = _reference(record)
-    except UserError as error:
-        return Judged(why_not=str(error))
-    family = reference.family
-    if sum((paid | {reference: _work(reference)}).values()) > WORK:
-        return Judged(why_not=TOO_LONG)
-    paid[reference] = _work(reference)
+def judge(runs: Sequence[Record], step: Step = lambda done, total: None) -> list[Judged]:
+    """Hold the losses of each run to the reference, over as many epochs as WORK is enough for.
+
+    `step` is told how many references are trained, and of how many.
+    """
+    records = list(map(whole, runs))
+    found = [_reference(record) for record in records]
+    alike = {each.with_(epochs=1, dtype="float64") for each, *_ in found if each}
+    held = [
+        (each and _shortened(each, WORK / len(alike)), changed, why) for each, changed, why in found
+    ]
+    pairs = [(record, each) for record, (each, *_) in zip(records, held, strict=True) if each]
+    _train([each for _, each in pairs], FEW, step)
+    outside = [each for record, each in pairs if not _gate(record, each, FEW)[0].inside]
+    _train(outside, bounds.PERMUTATIONS, step)
+    return [_judged(record, *each) for record, each in zip(records, held, strict=True)]
+
+
+def _train(references: Iterable[Reference], permutations: int, step: Step) -> None:
+    """Make the bands, which are kept, as many at once as there are cores."""
+    new = list(dict.fromkeys(references))
+    with threadpool_limits(1), ThreadPoolExecutor(usable_cores()) as pool:
+        bands = pool.map(lambda reference: bounds.band(reference, permutations), new)
+        for done in range(len(new)):
+            step(done, len(new))
+            next(bands)
+
+
+def _judged(record: Record, reference: Reference | None, changed: bool, why: str) -> Judged:
+    if reference is None:
+        return Judged(why_not=why or TOO_LONG)
     for permutations in (FEW, bounds.PERMUTATIONS):
-        gate, at_zero = _gate(np.asarray(record.losses), reference, permutations)
+        gate, at_zero = _gate(record, reference, permutations)
         if gate.inside:
             break
-    why_not = "" if gate.judged else "rounding alone decides its losses from the start"
+    why = "" if gate.judged else "rounding alone decides its losses from the start"
     if changed and not gate.inside:
-        why_not = "its source has changed since, and with it perhaps its family"
-    return Judged(family, why_not=why_not) if why_not else Judged(family, gate, at_zero)
+        why = "its source has changed since, and with it perhaps its family"
+    return Judged(reference.family, None if why else gate, None if why else at_zero, why)
 
 
-def _reference(record: Record) -> tuple[Reference, bool]:
-    """What it is held to, and whether its source has changed since; UserError says why not."""
+def _reference(record: Record) -> Found:
     if not record.losses:
-        raise UserError("it has no losses")
+        return None, False, "it has no losses"
     try:
         name = record.source if record.source.endswith(".py") else record.impl
         implementation = catalogue.find(name)
         changed = implementation.sources.sha256 != record.source_sha256
-    except UserError as error:
-        raise UserError("its source is not here any more") from error
+    except UserError:
+        return None, False, "its source is not here any more"
     try:
         config = Config(**record.config)
-    except (TypeError, ValueError) as error:
-        raise UserError("its settings are not those of this twolayer") from error
+    except (TypeError, ValueError):
+        return None, False, "its settings are not those of this twolayer"
     reference = Reference(config.with_(epochs=len(record.losses)), implementation.reference)
-    alike = reference.with_(log_every=1, device="cpu", threads="auto")  # these make no difference
-    return alike, changed
+    # these make no difference
+    return reference.with_(log_every=1, device="cpu", threads="auto"), changed, ""
 
 
-def _work(reference: Reference) -> float:
+def _shortened(reference: Reference, work: float) -> Reference | None:
+    """The same for as many of its epochs as `work` is enough for; None if they are too few."""
+    start, epochs = _work(reference, 0), reference.config.epochs
+    count = min(epochs, int((work - start) / (_work(reference, 1) - start)))
+    return reference.with_(epochs=count) if count >= min(FEWEST, epochs) else None
+
+
+def _work(reference: Reference, epochs: int) -> float:
     """About the operations to train a few: six for each example and weight in a step."""
     config = reference.config
     middle = config.H if reference.family == "dynamic" else 0
     step = 6.0 * config.N * config.H * (config.D_in + config.D_out + middle) + STEP_WORK
     numbers = NUMBER_WORK * config.N * (config.D_in + config.D_out)
-    return (FEW + 1) * (numbers + config.epochs * step)
+    return (FEW + 1) * (numbers + epochs * step)
 
 
-def _gate(losses: np.ndarray, reference: Reference, permutations: int) -> tuple[Gate, float | None]:
+def _gate(record: Record, reference: Reference, permutations: int) -> tuple[Gate, float | None]:
     """Against the slope at 0 that fits best; only where a 0 came up does it matter."""
     gates, met = {}, False
     for slope in SLOPES:
         band = bounds.band(replace(reference, at_zero=slope), permutations)
-        gate = gates[slope] = Gate(band, losses)
+        gate = gates[slope] = Gate(band, np.asarray(record.losses))
         zero = min(band.zeros, default=gate.epochs)
         met = met or zero < gate.judged
         if gate.departs is None or gate.departs <= zero:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -184,10 +185,65 @@ def test_of_many_runs_a_few_stand_for_all_and_the_note_says_which(store):
     chart = chart_data.chart("losses", store, None)
     assert chart.note.startswith("6 of 300 runs: the best, middle and worst of each")
     finals = {each.name: each.y[-1] for each in chart.series}
-    assert finals["numpy_manual best"] == 1.0
-    assert finals["numpy_manual middle"] == 75.0
-    assert finals["numpy_manual worst"] == 150.0
-    assert "numpy_manual worst: seed=149" in chart.table.header
+    assert finals["numpy_manual seed=0 (best)"] == 1.0
+    assert finals["numpy_manual seed=74 (middle)"] == 75.0
+    assert finals["numpy_manual seed=149 (worst)"] == 150.0
+    assert "numpy_manual seed=149 (worst)" in chart.table.header
+
+
+def test_the_curves_of_an_implementation_have_its_shade_and_marker_in_every_chart():
+    names = {f"sgd {word}": "torch" for word in ("best", "middle", "worst")}
+    alone = looks(names, dict.fromkeys(names, "sgd"))
+    beside = looks({"nn": "torch"} | names, {"nn": "nn"} | dict.fromkeys(names, "sgd"))
+    assert {name: beside[name] for name in names} == alone
+    assert alone["sgd best"] == looks(BUILT_IN)["sgd"]
+    assert len({(look.light, look.marker) for look in alone.values()}) == 1
+    assert len({look.dash for look in alone.values()}) == 3
+
+
+def test_twenty_curves_of_one_implementation_all_differ():
+    names = {f"sgd {i}": "torch" for i in range(20)}
+    assert len(set(looks(names, dict.fromkeys(names, "sgd")).values())) == 20
+
+
+def two_calls(store):
+    """Three runs, then two of another call of `twolayer run`, in one experiment."""
+    for impl in ("numpy_manual", "sgd", "adam"):
+        kept(store, impl, command="twolayer run", invocation="1")
+    for impl in ("sgd", "adam"):
+        kept(store, impl, lr=1e-2, command="twolayer run --lr 1e-2", invocation="2")
+
+
+def test_charts_are_of_the_latest_call_and_say_what_is_left_out(store):
+    two_calls(store)
+    chart = chart_data.chart("losses", store, None)
+    assert [each.name for each in chart.series] == ["adam", "sgd"]
+    assert chart.note == "3 other runs of x are left out; --all shows them."
+    with pytest.raises(UserError, match="has no chart sweep"):
+        chart_data.chart("sweep", store, None)
+    assert len(chart_data.chart("losses", store, None, everything=True).series) == 5
+
+
+def test_what_is_drawn_can_be_chosen(store):
+    two_calls(store)
+    only = {"everything": True, "impls": ["sgd"]}
+    chart = chart_data.chart("losses", store, None, **only)
+    assert [each.name for each in chart.series] == ["sgd lr=1e-06", "sgd lr=0.01"]
+    chart = chart_data.chart("losses", store, None, where=lambda row: row["lr"] > 1e-3, **only)
+    assert [each.name for each in chart.series] == ["sgd"]
+    with pytest.raises(UserError, match=r"--impl sdg: x has no run of it \(did you mean sgd\?\)"):
+        chart_data.chart("losses", store, None, impls=["sdg"])
+    with pytest.raises(UserError, match="--where: fits none of the 2 runs of x"):
+        chart_data.chart("losses", store, None, where=lambda row: False)
+
+
+def test_a_sweep_that_went_on_with_other_automatic_threads_has_no_axis_of_them(store):
+    for number, threads in enumerate((2, 1)):
+        folder = kept(store, seed=number, command="twolayer sweep x", invocation=str(number))
+        record = json.loads((folder / "result.json").read_text())
+        (folder / "result.json").write_text(json.dumps(record | {"threads": threads}))
+    with pytest.raises(UserError, match="has no chart sweep"):
+        chart_data.chart("sweep", store, None)
 
 
 def test_more_implementations_than_curves_show_the_best(store):
@@ -248,6 +304,33 @@ def test_a_learning_rate_off_by_a_millionth_is_outside(store):
     assert row[-1] == "OUTSIDE"
     assert chart.series[0].ending == f"departs at epoch {row[-3]}"
     assert max(chart.series[0].y) > 1
+
+
+def test_of_long_runs_the_beginning_is_judged(store, monkeypatch):
+    about = {"lr": 1e-3, "dtype": "float64"} | from_source("numpy_manual")
+    kept(store, losses=[*trained(epochs=30), *[1.0] * 970], epochs=1000, **about)
+    monkeypatch.setattr("twolayer.verify.stored.WORK", 5e7)
+    chart = chart_data.chart("parity", store, None)
+    assert verdicts(store)["numpy_manual"][3] == "24 of 1000"
+    assert verdicts(store)["numpy_manual"][-1] == "inside"
+    assert "Of longer runs the first 24 epochs are judged;" in chart.note
+
+
+def test_references_are_trained_once_for_runs_that_share_them(store, monkeypatch):
+    done = []
+    train = Reference.train
+
+    def counted(reference, **options):
+        done.append(reference.config.dtype)
+        return train(reference, **options)
+
+    for dtype in ("float64", "float32"):
+        for impl in ("numpy_manual", "torch_manual"):
+            about = {"lr": 1e-3, "dtype": dtype, "seed": 77} | from_source(impl)
+            kept(store, impl, trained(dtype, seed=77), **about)
+    monkeypatch.setattr(Reference, "train", counted)
+    assert {row[-1] for row in verdicts(store).values()} == {"inside"}
+    assert sorted(done) == ["float32", "float64", "float64", "float64"]  # two for each dtype
 
 
 def test_of_many_runs_a_sample_is_judged_as_far_as_that_takes_seconds(store):
@@ -323,6 +406,14 @@ def test_without_a_bench_the_steps_of_runs_are_shown_as_what_they_are(store):
     assert "not how certain the median is" in chart.note
     assert "twolayer bench --name x" in chart.note
     assert "Left out: 1 run that shared the machine." in chart.note
+
+
+def test_times_of_different_work_are_shown_in_the_order_of_the_lesson(store):
+    kept(store, step_us=timed(200.0), dtype="float64")
+    kept(store, "sgd", step_us=timed(100.0), framework="torch", dtype="float32")
+    chart = chart_data.chart("steps", store, None)
+    assert [each.name for each in chart.series] == ["numpy_manual", "sgd"]
+    assert "Not ranked: the runs differ in dtype." in chart.note
 
 
 def test_times_of_different_problems_are_not_laid_side_by_side(store):
@@ -410,14 +501,15 @@ def test_scattered_settings_are_parallel_coordinates(store):
     swept(store, lr=(1e-3, 1e-2, 1.0), H=(4, 8), N=(8, 16))
     chart = chart_data.chart("sweep", store, None)
     assert chart.kind == "parallel"
-    assert [axis.label for axis in chart.axes] == ["N", "H", "lr", "final loss"]
-    series = chart.series[0]
-    assert len(series.y) == 12 * 5  # four axes and a gap, for each run
-    assert series.y.count(None) == 12
-    assert all(y is None or 0 <= y <= 1 for y in series.y)
-    finals = [y for each in chart.series for y in each.y[3::5]]
-    lost = [i for i, run in enumerate(chart.table.rows) if "diverged" in run]
-    assert {finals[i] for i in lost} == {1.0}
+    assert [axis.label for axis in chart.axes] == ["impl", "N", "H", "lr", "final loss"]
+    lost, finite = chart.series
+    assert len(lost.y) + len(finite.y) == 24 * 6  # five axes and a gap, for each run
+    assert finite.y.count(None) == sum("ok" in run for run in chart.table.rows)
+    assert all(y is None or 0 <= y <= 1 for y in finite.y)
+    assert set(lost.y[4::6]) == {1.0}
+    finals = finite.y[4::6]
+    assert finals == sorted(finals, reverse=True)  # the best is drawn last, on top
+    assert max(finals) < 1.0
     assert chart.axes[-1].ticks[-1] == (1.0, "not ok")
     assert len(chart.table.rows) == 24
 

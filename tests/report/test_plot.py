@@ -282,6 +282,37 @@ def test_what_was_there_stays_if_it_can_t_be_drawn(folder, tmp_path):
     assert out.read_text() != "mine"
 
 
+def test_a_plot_too_narrow_to_read_is_refused_and_a_legend_makes_room(folder, tmp_path):
+    narrow = ("small", "--width", "58mm", "--out", tmp_path / "a.svg")
+    done = plot(folder, *narrow)
+    assert done.returncode == 2
+    assert "too small for its labels; give a larger --size, --width or --height, --legend" in (
+        done.stderr
+    )
+    assert plot(folder, *narrow, "--legend").returncode == 0
+    down = dict(texts(tmp_path / "a.svg"))
+    assert down["numpy_manual"] > down["epoch"]
+
+
+def test_a_legend_is_of_curves(folder, tmp_path):
+    done = plot(folder, "small", "--chart", "steps", "--legend", "--out", tmp_path / "a.svg")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "--legend: Time of a step has no curves to name; leave it out\n"
+
+
+def test_runs_are_chosen_by_name_and_by_condition(folder, tmp_path):
+    chosen = ("--impl", "numpy_manual,rises", "--where", "impl != 'rises'")
+    done = plot(folder, "small", *chosen, "--out", tmp_path / "a.svg")
+    assert done.returncode == 0, done.stderr
+    names = {text for text, _ in texts(tmp_path / "a.svg")}
+    assert "numpy_manual" in names
+    assert not {"rises", "overflows", "nan_at_5"} & names
+    done = plot(folder, "small", "--impl", "numpy", "--out", tmp_path / "b.svg")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--impl numpy: small has no run of it" in done.stderr
+    assert not (tmp_path / "b.svg").exists()
+
+
 def test_vl_convert_is_named_if_it_is_missing(folder, tmp_path):
     done = twolayer("plot", "--out", "a.svg", cwd=folder, **without(tmp_path, "vl_convert"))
     said = "--out a.svg: needs vl-convert; pip install 'twolayer[plot]'\n"

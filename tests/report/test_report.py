@@ -84,8 +84,14 @@ def store(tmp_path):
     return Store(tmp_path / "results", "x")
 
 
+def written(store):
+    """The report of an experiment, in its folder."""
+    material = gather(store, measurement.latest(store.folder))
+    return report.write(material, store.folder / "report.html")
+
+
 def page_of(store):
-    return Page(report.write(store).read_text(encoding="utf-8"))
+    return Page(written(store).read_text(encoding="utf-8"))
 
 
 def reported(folder, *words):
@@ -109,7 +115,7 @@ def folder(tmp_path_factory):
     found = bench("numpy_manual", "autograd", sizes=(10, 100, 1000), ratios=(1.0, 0.8))
     (timings / "1.json").write_text(found.text())
     for name in ("small", *SWEEPS):
-        report.write(Store(cwd / "results", name))
+        written(Store(cwd / "results", name))
     return cwd
 
 
@@ -150,10 +156,10 @@ def test_a_bench_without_runs_is_an_experiment_too(tmp_path):
         (("smal",), "results: has no experiment smal (did you mean small?)"),
         (
             ("small", "--out", "no/such/folder.html"),
-            "no/such/folder.html: there is no folder no/such; make it first",
+            "--out no/such/folder.html: there is no folder no/such; make it first",
         ),
-        (("small", "--out", "."), ".: is a folder; give a file in it"),
-        (("small", "--out", "pipe.html"), "pipe.html: is not a regular file"),
+        (("small", "--out", "."), "--out .: is a folder; give a file in it"),
+        (("small", "--out", "pipe.html"), "--out pipe.html: is not a regular file"),
         (("small", "--results", "nowhere"), "nowhere: holds no experiments yet"),
         (("broken",), "is not a file of twolayer bench"),
     ],
@@ -194,15 +200,15 @@ def test_stopped_by_ctrl_c_it_leaves_no_half_file(folder, tmp_path):
 
 def test_the_libraries_of_the_page_are_bundled_once(cache, monkeypatch, store):
     kept(store)
-    first = report.write(store).read_bytes()
+    first = written(store).read_bytes()
     (bundle,) = cache.iterdir()
     monkeypatch.setattr(vl_convert, "javascript_bundle", lambda: pytest.fail("bundled again"))
-    assert report.write(store).read_bytes() == first
+    assert written(store).read_bytes() == first
     whole = bundle.read_bytes()
     for damaged in (b"", b"\n", whole[:-9], whole.replace(b"vega", b"evil"), b"\xff" + whole):
         bundle.write_bytes(damaged)
         monkeypatch.undo()
-        assert report.write(store).read_bytes() == first
+        assert written(store).read_bytes() == first
         assert bundle.read_bytes() == whole
 
 
@@ -394,22 +400,21 @@ def write(path, text):
 def test_each_command_that_made_the_runs_is_shown_once(store):
     for number in range(3):
         kept(store, lr=10.0**-number, command="twolayer sweep lr", invocation=f"{number}")
-    kept(store, "sgd", command="twolayer run --impl sgd", invocation="3")
     lines = report_commands(store).splitlines()
-    assert lines[-3:] == ["twolayer sweep lr", "twolayer run --impl sgd", "twolayer report x"]
+    assert lines[-3:] == ["python -m pip install .", "twolayer sweep lr", "twolayer report x"]
 
 
 def test_runs_without_a_command_are_run_again_from_their_configs(store):
     for seed in range(25):
         kept(store, seed=seed)
     *_, first, more, _ = report_commands(store).splitlines()
-    assert first.startswith("twolayer run --name x --config ")
-    assert first.endswith("/x/runs/run-0019/config.yaml")
+    config = "results/x/runs/run-0019/config.yaml"
+    assert first == f"twolayer run --name x --config {config}"
     assert more == "# and 5 more commands"
 
 
 def report_commands(store):
-    text = report.write(store).read_text()
+    text = written(store).read_text()
     return html.unescape(re.search(r'id="commands">.*?<pre[^>]*>(.*?)</pre>', text, re.S)[1])
 
 
@@ -418,12 +423,12 @@ def report_commands(store):
 
 def sentences(store):
     return " ".join(
-        re.search(r"<p class=\"verdict\".*?</p>", report.write(store).read_text())[0].split()
+        re.search(r"<p class=\"verdict\".*?</p>", written(store).read_text())[0].split()
     )
 
 
 def verdict(store):
-    text = report.write(store).read_text()
+    text = written(store).read_text()
     (found,) = re.findall(r'<p class="verdict" data-mood="(\w+)">(.*?)</p>', text, re.S)
     return found[0], html.unescape(re.sub(r"<[^>]*>", "", found[1]))
 
@@ -489,7 +494,9 @@ def test_a_sweep_says_where_the_loss_is_lowest(store):
     swept(store, lr=(1e-3, 1e-2, 1.0))
     mood, words = verdict(store)
     assert mood == "mixed"
-    assert "Lowest final loss: 1.00e+00, numpy_manual lr=0.001." in words
+    assert "Lowest final loss: 1.0000e+00 by numpy_manual" in words
+    answer = next(table for table in page_of(store).tables if "best settings" in table[0])
+    assert [row[0] for row in answer] == ["impl", "numpy_manual", "sgd"]
 
 
 # --- what went wrong, where it ran, how to run it again
@@ -516,13 +523,68 @@ def test_hundreds_of_failures_are_a_table_and_few_logs(store):
 
 
 def test_the_environment_says_what_differs(store):
-    kept(store, machine={"host": "one", "cores": 2, "usable_cores": 2}, versions={"numpy": "2.0"})
-    kept(store, "sgd", machine={"host": "two"}, versions={"numpy": "2.0"}, gpu={"name": "G"})
+    kept(store, machine={"cpu": "one", "cores": 2, "usable_cores": 2}, versions={"numpy": "2.0"})
+    kept(store, "sgd", machine={"cpu": "two"}, versions={"numpy": "2.0"}, gpu={"name": "G"})
     tables = page_of(store).tables
     rows = {row[0]: row[1] for table in tables for row in table if len(row) == 2}
-    assert rows["host"] == "one (1 run), two (1 run)"
+    assert rows["processor"] == "one (1 run), two (1 run)"
     assert rows["numpy"] == "2.0"
     assert rows["GPU"] == "G"
+
+
+def test_of_those_that_diverged_one_is_shown_in_full(store):
+    kept(store, "adam", (), "failed", log="the log of a failure\n")
+    for i in range(9):
+        kept(store, "sgd", (2.0, math.nan), "diverged", seed=i, log=f"the log of {i}\n")
+    page = page_of(store)
+    assert page.text.count("the log of") == 2
+    (table,) = (t for t in page.tables if t[0] == ["run", "outcome", "reason"])
+    assert len(table) == 11
+
+
+def test_a_report_names_no_machine_and_no_folder(store):
+    error = {
+        "type": "ValueError",
+        "message": "/home/ada/work/mine.py is wrong",
+        "traceback": 'Traceback:\n  File "/home/ada/work/mine.py", line 3, in train\n',
+        "signal": None,
+    }
+    command = "twolayer sweep /home/ada/work/lr.yaml --set threads=2 --impl /home/ada/a.py,sgd"
+    about = {"config_file": "/home/ada/work/lr.yaml", "machine": {"host": "ada-laptop", "cpu": "C"}}
+    kept(store, "mine", (), "failed", error=error, log="x\n", command=command, **about)
+    store.keep_config("", write(store.folder / "x.yaml", "lr: 1e-3\n"))
+    text = written(store).read_text().replace(str(store.folder), "")
+    body = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    assert "ada" not in body
+    assert "./mine.py is wrong" in body
+    commands = report_commands(store)
+    assert "cat > ./lr.yaml <<'END'\nlr: 1e-3\nEND\n" in commands
+    assert "twolayer sweep ./lr.yaml --set threads=2 --impl ./a.py,sgd\n" in commands
+
+
+def test_what_is_left_out_is_said_on_the_page_and_beside_it(store):
+    for number, impl in enumerate(("numpy_manual", "sgd", "adam")):
+        kept(store, impl, command="twolayer run", invocation=str(number // 2))
+    said = "2 other runs of x are left out; --all shows them"
+    done = twolayer("report", cwd=store.folder.parent.parent)
+    assert done.stdout.startswith("report: results/x/report.html\n1 run, ok.")
+    assert done.stderr.splitlines()[-1] == said
+    assert f"{said}." in page_of(store).text
+    done = twolayer("report", "--all", cwd=store.folder.parent.parent)
+    assert done.stdout.startswith("report: results/x/report.html\n3 runs, all ok.")
+    assert said not in done.stderr
+
+
+def test_it_opens_the_page_that_it_wrote(store):
+    kept(store)
+    cwd = store.folder.parent.parent
+    browser = cwd / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" > opened\n')
+    browser.chmod(0o755)
+    done = twolayer("report", "--open", cwd=cwd, BROWSER=str(browser))
+    assert "opened in a browser" in done.stderr
+    assert wait_for((cwd / "opened").is_file)
+    assert (cwd / "opened").read_text().startswith((store.folder / "report.html").as_uri())
 
 
 def runs_in(folder, experiment):
@@ -535,6 +597,8 @@ def test_the_commands_make_the_same_runs_again(folder, tmp_path, name):
     wanted = commands[commands.index("cat >") :]
     script = wanted[: wanted.rindex("twolayer report")]
     script = re.sub(r"^twolayer bench.*", "", script, flags=re.M)
+    for each in (Path(__file__).parent.parent / "planted").glob("*.py"):
+        shutil.copy(each, tmp_path)
     command = f'twolayer() {{ {shlex.join(COMMAND)} "$@"; }}\n'
     subprocess.run(["bash", "-c", command + script], cwd=tmp_path, capture_output=True, timeout=120)
     assert runs_in(tmp_path, name) == runs_in(folder, name)
@@ -687,7 +751,7 @@ def test_nothing_that_people_wrote_runs(store, opened):
     kept(store, EVIL, (2.0, 1.5, 1.0), log=EVIL, framework=EVIL, step_us=timed(), init=EVIL)
     kept(store, "b" + EVIL, (2.0, 1.0), "failed", log=EVIL, error=error, lr=0.5)
     kept(store, "<b>bold</b><a href='https://example.org'>link</a>", (3.0, 1.0), step_us=timed())
-    page = opened(report.write(store))
+    page = opened(written(store))
     assert wait_for(lambda: drawn(page, LINES) == 3, seconds=20)
     labels = page.locator("#losses svg text").all_text_contents()
     assert any("<b>bold</b>" in label for label in labels)
@@ -705,7 +769,7 @@ def test_without_javascript_the_tables_are_there(folder, opened):
 def test_hundreds_of_runs_stay_small(store):
     for i in range(500):
         kept(store, "numpy_manual", (9.0, 1.0 + i), seed=i, lr=1e-3 * (1 + i % 7), H=4 + i % 5)
-    path = report.write(store)
+    path = written(store)
     assert path.stat().st_size < 2e6
     figures = figures_of(Page(path.read_text()))
     assert len(values(figures[0], "brief")) == 35
