@@ -41,7 +41,7 @@ def show(
         raise UserError(f"--plot: can't be printed as {format}; leave out --format")
     store = inputs.last_store(experiment, results)
     if plot:
-        _show_plot(store, format)
+        _show_plot(store, format, everything=all_runs)
         return
     runs, others = stored.selected(inputs.stored_runs(store), everything=all_runs)
     if others:
@@ -96,10 +96,10 @@ def _show_averages(
     printing.show_rows(cells, list(cells[0]), format, lambda: [pivot.table, caption])
 
 
-def _show_plot(store: Store, format: Format) -> None:
+def _show_plot(store: Store, format: Format, *, everything: bool) -> None:
     from ..report import data, terminal  # slow to import
 
-    chart = data.chart("losses", store, None)
+    chart = data.chart("losses", store, None, everything=everything)
     width, height = printing.terminal_size(80) if format == "table" else (80, 40)
     colour = format == "table" and in_colour()
     emit(fenced(terminal.text(chart, width, height, colour=colour), format), styled=colour)

@@ -598,6 +598,14 @@ def test_show_looks_at_the_latest_call_and_says_what_is_left_out(tmp_path):
         assert whole.stderr == ""
 
 
+def test_curves_are_of_the_latest_call(tmp_path):
+    losses = [2.0, 1.0]
+    keep(tmp_path, "calls", *called("run", "1", synthetic("one", losses=losses)))
+    keep(tmp_path, "calls", *called("run", "2", synthetic("two", losses=losses)))
+    assert "one" not in succeed("show", "--plot", cwd=tmp_path).stdout
+    assert "one" in succeed("show", "--plot", "--all", cwd=tmp_path).stdout
+
+
 def test_a_resumed_sweep_is_shown_whole_and_labelled_by_what_varies(tmp_path):
     keep(tmp_path, "s", *called("run --impl x", "0", synthetic("x")))
     first = called("sweep s.yaml", "1", *(synthetic(lr=lr, losses=[2.0]) for lr in (1e-4, 1e-3)))
