@@ -79,7 +79,9 @@ def _compare(bench: Bench, cells: Sequence[Cell]) -> None:
         for cell in cells:
             cell.ratio = intervals.paired_ratio(cell.blocks(), base.blocks())
         base.ratio = Interval(1.0, 1.0, 1.0)
-    ranked = [] if unmeasured(bench) else same_work(cells, bench.baseline)
+    # Nothing is ranked where some had no turn.
+    whole = all(cell.rounds for cell in bench.cells)
+    ranked = same_work(cells, bench.baseline) if whole else []
     compared = {cell.label: cell.ratio for cell in ranked if cell.ratio}
     ranks = dict(zip(compared, intervals.ranks([*compared.values()]), strict=True))
     for cell in cells:
@@ -92,24 +94,18 @@ def order(cell: Cell) -> tuple[float, ...]:
     return (cell.size or 0, cell.failure is not None, *times)
 
 
-def unmeasured(bench: Bench) -> list[Cell]:
-    """Those whose turn never came: nothing is ranked where some were left out."""
-    return [cell for cell in bench.cells if not cell.rounds]
-
-
 def same_work(cells: Sequence[Cell], baseline: str | None) -> list[Cell]:
     """The cells whose step times can be ranked: the most of one size that do the same work.
 
     Of equally many, those with plain SGD or with the baseline.
     """
-
-    def worth(group: list[Cell]) -> tuple[int, bool, bool]:
-        labels = [cell.label for cell in group]
-        return len(group), group[0].family == "sgd", baseline in labels
-
     own = [cell for cell in cells if not cell.revision]
     groups = grouped(own, lambda c: (c.family, *(str(c.config.get(name)) for name in WORK)))
-    return max(groups.values(), key=worth, default=[])
+    return max(
+        groups.values(),
+        key=lambda g: (len(g), g[0].family == "sgd", any(c.label == baseline for c in g)),
+        default=[],
+    )
 
 
 def fastest(bench: Bench, size: int | None = None) -> list[str]:
@@ -215,21 +211,15 @@ def _unsteady(cells: Sequence[Cell], threads: int, more: str, warmup_s: float) -
         )
     waited = [cell for cell in cells if mean("cpu_share", cell) < 1 - UNSTEADY]
     if waited and on_cpu:
+        busy = f"the machine is busy: {'try fewer --threads' if fewer else 'close other programs'}"
         share = min(mean("cpu_share", cell) for cell in waited)
-        yield (
-            f"{named(waited)} had a processor for only {share:.0%} of the time; the machine is "
-            f"busy: {'try fewer --threads' if fewer else 'close other programs'}"
-        )
+        yield f"{named(waited)} had a processor for only {share:.0%} of the time; {busy}"
     if faster := [cell for cell in cells if mean("settled", cell) < 0.5]:
-        yield (
-            f"{named(faster)} still got faster when warm-up was cut off; allow it more with "
-            f"--warmup {5 * warmup_s:g}s"
-        )
+        longer = f"allow it more with --warmup {5 * warmup_s:g}s"
+        yield f"{named(faster)} still got faster when warm-up was cut off; {longer}"
     if others > UNSTEADY:
-        yield (
-            f"other processes had {others:.0%} of the processors meanwhile; close them, "
-            "or measure on a machine of its own"
-        )
+        elsewhere = "close them, or measure on a machine of its own"
+        yield f"other processes had {others:.0%} of the processors meanwhile; {elsewhere}"
 
 
 def _spread(cell: Cell) -> float:
@@ -248,9 +238,8 @@ def _slower(cells: Sequence[Cell]) -> Iterator[str]:
     slower = statistics.median(changes) - 1 if len(changes) > 1 else 0.0
     if slower > DRIFT:
         yield (
-            f"the last rounds were {slower:.0%} slower than the first, for all alike (a hot "
-            "processor, or a busier machine), which leaves ratios as they are; for the times, let "
-            "it cool down and measure again"
+            f"the last rounds were {slower:.0%} slower than the first, for all alike, which leaves "
+            "ratios as they are; for the times, let it cool down and measure again"
         )
 
 
@@ -263,6 +252,5 @@ def _bent(bench: Bench) -> Iterator[str]:
         if off > BENT:
             yield (
                 f"{fit.label} does not grow along a straight line: at {bench.axis}={size} the fit "
-                f"is off by {off:.0%} (a cache, or a library that switches its method); "
-                "trust the times, not the fit"
+                f"is off by {off:.0%}; trust the times, not the fit"
             )

@@ -179,13 +179,12 @@ def remarks(bench: Bench) -> Iterator[str]:
 
 def answer(bench: Bench, slowdowns: Sequence[Slowdown], against: str) -> Iterator[str]:
     """Which is fastest, as far as the intervals allow to say; or, against another, the verdict."""
-    total, left = len(bench.cells), len(analysis.unmeasured(bench))
-    if left:
+    total, measured = len(bench.cells), sum(bool(cell.rounds) for cell in bench.cells)
+    if measured < total:
         none = "verdict" if against else "ranking"
-        yield f"{total - left} of {total} measured, interrupted: no {none}"
+        yield f"{measured} of {total} measured, interrupted: no {none}"
         return
-    failed = {cell.label: cell.failure.outcome for cell in bench.cells if cell.failure}
-    if failed:
+    if failed := {cell.label: cell.failure.outcome for cell in bench.cells if cell.failure}:
         yield ", ".join(f"{label} {outcome}" for label, outcome in failed.items())
     if against:
         yield from _verdict(slowdowns, against)
@@ -215,9 +214,9 @@ def _growing(bench: Bench) -> Iterator[str]:
         for cell in bench.at(largest)
         if cell.step_us and (start := starts[cell.label])
     }
-    each = [f"{times:.3g} times ({grown[times]})" for times in sorted(grown)]
-    if each:
-        by = " to ".join((each[0], *each[1:][-1:]))
+    if grown:
+        ends = sorted({min(grown), max(grown)})
+        by = " to ".join(f"{times:.3g} times ({grown[times]})" for times in ends)
         yield f"from {bench.axis}={smallest} to {largest} the time of a step grows {by}"
 
 
@@ -230,12 +229,11 @@ def _leader(bench: Bench, size: int | None) -> str:
         return "no ranking: of those that do the same work, none was measured"
     best, *others = (cell for cell in own if cell.ratio)
     if len(labels) > 1:
-        following = [f"; the next is {c.label}" for c in others if c.label not in labels][:1]
-        return f"{listed(labels)} can't be told apart: their intervals overlap{''.join(following)}"
+        rest = [f"; the next is {cell.label}" for cell in others if cell.label not in labels]
+        return f"{listed(labels)} can't be told apart: their intervals overlap{''.join(rest[:1])}"
     lead = intervals.paired_ratio(others[0].blocks(), best.blocks()) if others else None
     if lead is None:
-        value, interval = _written(best.step_us, microseconds)
-        return f"{best.label}: {value} ({interval}) µs a step"
+        return "{}: {} ({}) µs a step".format(best.label, *_written(best.step_us, microseconds))
     at = f" at {bench.axis}={size}" if bench.axis else ""
     return f"fastest{at}: {best.label}, {_times(lead)} times as fast as {others[0].label}, the next"
 

@@ -1,6 +1,7 @@
 """What a command under way shows on standard error, and what stops it."""
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -140,17 +141,19 @@ def stoppable(*events: threading.Event, work: str = "run", quiet: bool = False) 
     def acknowledge() -> None:
         while number := os.read(readable, 1)[0]:
             if number in (signal.SIGINT, signal.SIGTERM):
+                # Here, since Python calls a handler once for signals that come close together.
+                next((event for event in events if not event.is_set()), threading.Event()).set()
                 text = texts.pop() if texts else "stopping …"
                 if terminal := sys.stderr.isatty():
                     sys.stderr.write("\r")  # over the ^C
                 if terminal or not quiet:
                     emit(text, sys.stderr)
 
+    handled = itertools.count()
+
     def stop(*_: object) -> None:
-        event = next((event for event in events if not event.is_set()), None)
-        if event is None:
+        if next(handled) >= len(events):
             raise KeyboardInterrupt("what is finished is kept")
-        event.set()
 
     teller = threading.Thread(target=acknowledge, daemon=True)
     teller.start()
