@@ -62,7 +62,8 @@ class Measuring:
                     extra = max(0, PROBED_ROUNDS - first)
                     spent, total = (n + min(n, extra) for n in (done + part, self.rounds))
                 else:
-                    spent, total = time.monotonic() - ready, self.budget_s - (ready - begun)
+                    total = max(0.0, self.budget_s - (ready - begun))
+                    spent = time.monotonic() - ready
                 line = f"round {done + 1}" + (f" of {self.rounds}" if not self.budget_s else "")
                 watcher.step(min(spent, total), total, f"{line}  {turn}", line)
 
@@ -74,6 +75,7 @@ class Measuring:
                 save(bench, self.path)
                 done += 1
         more = "more --rounds" if self.budget_s is None else "a longer --budget"
+        more = "time to finish" if self.stop.is_set() else more
         analysis.conclude(bench, self.rates, self.stop.is_set(), more, self.warmup_s)
         save(bench, self.path)
         return first
