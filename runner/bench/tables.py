@@ -41,7 +41,7 @@ def comparison(bench: Bench) -> Table:
         times = _written(cell.step_us, microseconds, _ending(cell))
         ratio = _written(cell.ratio, "{:.3f}".format, "-" if cell.step_us else "")
         place = "*" if cell.label in others else "-".join(map(str, dict.fromkeys(cell.rank or ())))
-        rows.append([_name(cell, others), *times, *ratio, place])
+        rows.append([_name(cell.label, others), *times, *ratio, place])
     return Table(header, rows, frozenset({0}), frozenset({2, 4}))
 
 
@@ -56,8 +56,8 @@ def _ending(cell: Cell) -> str:
     return cell.failure.outcome if cell.failure else "-"
 
 
-def _name(cell: Cell, others: Sequence[str]) -> str:
-    return f"{cell.label} *" if cell.label in others else cell.label
+def _name(label: str, others: Sequence[str]) -> str:
+    return f"{label} *" if label in others else label
 
 
 def _written(
@@ -81,7 +81,7 @@ def costs(bench: Bench, *, verbose: bool = True) -> Table:
     header = ("implementation", *(title for title, *_ in medians), *rates)
     rows, others = [], other_work(bench)
     for cell in (cell for cell in bench.cells if cell.good):
-        row = [_name(cell, others)]
+        row = [_name(cell.label, others)]
         for _, name, form, factor in medians:
             values = [value for each in cell.good if (value := getattr(each, name)) is not None]
             row.append(form.format(statistics.median(values) * factor) if values else "-")
@@ -104,18 +104,22 @@ def growth(bench: Bench) -> Table:
     for cell in bench.cells:
         rows[cell.label].append(_written(cell.step_us, microseconds, _ending(cell))[0])
     header = (f"µs/step at {bench.axis} =", *map(str, bench.sizes))
-    return Table(header, [[label, *times] for label, times in rows.items()], frozenset({0}))
+    others = other_work(bench)
+    named = [[_name(label, others), *times] for label, times in rows.items()]
+    return Table(header, named, frozenset({0}))
 
 
 def fits(bench: Bench, *, verbose: bool = True) -> Table:
     """The overhead of a step, and what each more of the size adds to it."""
     slope = (f"ns per {bench.axis}", "interval", *["GFLOP/s of the growth"] * verbose)
     header = ("implementation", "overhead µs", "95 % interval", *slope)
-    rows = []
+    rows, others = [], other_work(bench)
     for fit in bench.fits:
         overhead = _written(fit.overhead_us, microseconds)
         per_unit = _written(fit.slope_us, lambda us: microseconds(us * 1e3))
-        rows.append([fit.label, *overhead, *per_unit, *[_rate(fit.gflops)] * verbose])
+        rows.append(
+            [_name(fit.label, others), *overhead, *per_unit, *[_rate(fit.gflops)] * verbose]
+        )
     return Table(header, rows, frozenset({0}), frozenset({2, 4}))
 
 

@@ -451,6 +451,12 @@ def test_the_fastest_is_one_or_a_tie_by_the_intervals_of_the_ratios():
     assert largest.startswith("fastest at N=20: b, 2.00 (")
     assert largest.endswith(") times as fast as a, the next")
     assert grows == "from N=10 to 20 the time of a step grows 0.556 times (b) to 1 times (a)"
+    scaled.cells += [a_cell("adam", steady(20), size=n, family="adam") for n in (10, 20)]
+    analysis.conclude(scaled, [])
+    assert [row[0] for row in growth(scaled).rows] == ["adam *", "b", "a"]
+    assert {row[0] for row in fits(scaled).rows} == {"adam *", "b", "a"}
+    assert analysis.fastest(scaled) == ["b"]
+    scaled.cells = [cell for cell in scaled.cells if cell.label != "adam"]
     small = a_bench(scaled.at(10))
     for cell in small.cells:
         cell.size = None
