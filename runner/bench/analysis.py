@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -11,20 +11,32 @@ import numpy as np
 from ..config.settings import SIZES, Config
 from ..errors import listed
 from ..results.rows import grouped
+from ..tables import exact
 from . import intervals
 from .measurement import Bench, Cell, Fit, Interval, Rates
 
 UNSTEADY = 0.10  # a relative spread, or a share of the processors, that calls for a warning
 DRIFT = 0.05  # how much slower all may be in the last third of the rounds than in the first
 BENT = 0.15  # how far a time may be from the fitted line, relative to it
-PROBLEM = (*SIZES, "dtype", "bias")  # what a step's work follows from
+WORK = (*SIZES, "dtype", "bias", "momentum")  # what the work of a step follows from
 FEW_ROUNDS = 5
+MOST_NAMED = 4  # implementations that a warning names
 BEYOND_CACHE = 5  # times the last-level cache: a step whose traffic is more may wait for memory
 MIDDLE_LAYERS = 1.5  # how often DynamicNet's middle layer is applied, on average
 
 
-def conclude(bench: Bench, rates: Sequence[dict[str, Any]], *, cut_short: bool = False) -> None:
-    """Fill in all that follows from the rounds, and from what each probe says of the rates."""
+def conclude(
+    bench: Bench,
+    rates: Sequence[dict[str, Any]],
+    cut_short: bool = False,
+    more: str = "more --rounds",
+    warmup_s: float = 2.0,
+) -> None:
+    """Fill in all that follows from the rounds, and from what each probe says of the rates.
+
+    The cells are put in order: by size, the fastest first, and those that failed last. `more` is
+    what would give more rounds.
+    """
     if rates:  # the highest that any framework reached: the limit that all are held to
         matmul = {
             statistics.median(rate["matmul_gflops"] for rate in own): by
@@ -36,9 +48,10 @@ def conclude(bench: Bench, rates: Sequence[dict[str, Any]], *, cut_short: bool =
         if cell.good:
             _step(cell, bench)
     for size in bench.sizes:
-        _compare(bench.at(size), bench.baseline)
+        _compare(bench, bench.at(size))
+    bench.cells.sort(key=order)
     bench.fits = list(_fits(bench))
-    bench.warnings = list(_warnings(bench, cut_short=cut_short))
+    bench.warnings = list(_warnings(bench, cut_short, more, warmup_s))
 
 
 def _step(cell: Cell, bench: Bench) -> None:
@@ -60,23 +73,46 @@ def _step(cell: Cell, bench: Bench) -> None:
         cell.gflops = cell.share = None
 
 
-def _compare(cells: Sequence[Cell], baseline: str) -> None:
+def _compare(bench: Bench, cells: Sequence[Cell]) -> None:
     """Ratios to the baseline among cells of one size, and the places they leave open."""
-    for base in (cell for cell in cells if cell.label == baseline and cell.good):
+    for base in (cell for cell in cells if cell.label == bench.baseline and cell.good):
         for cell in cells:
             cell.ratio = intervals.paired_ratio(cell.blocks(), base.blocks())
         base.ratio = Interval(1.0, 1.0, 1.0)
-    compared = {cell.label: cell.ratio for cell in cells if cell.ratio and not cell.revision}
+    # Nothing is ranked where some had no turn.
+    whole = all(cell.rounds for cell in bench.cells)
+    ranked = same_work(cells, bench.baseline) if whole else []
+    compared = {cell.label: cell.ratio for cell in ranked if cell.ratio}
     ranks = dict(zip(compared, intervals.ranks([*compared.values()]), strict=True))
     for cell in cells:
         cell.rank = ranks.get(cell.label)
+
+
+def order(cell: Cell) -> tuple[float, ...]:
+    """By size, then the fastest first, as the ratios say, and those that failed last."""
+    times = (each.value if each else math.inf for each in (cell.ratio, cell.step_us))
+    return (cell.size or 0, cell.failure is not None, *times)
+
+
+def same_work(cells: Sequence[Cell], baseline: str | None) -> list[Cell]:
+    """The cells whose step times can be ranked: the most of one size that do the same work.
+
+    Of equally many, those with plain SGD or with the baseline.
+    """
+    own = [cell for cell in cells if not cell.revision]
+    groups = grouped(own, lambda c: (c.family, *(str(c.config.get(name)) for name in WORK)))
+    return max(
+        groups.values(),
+        key=lambda g: (len(g), g[0].family == "sgd", any(c.label == baseline for c in g)),
+        default=[],
+    )
 
 
 def fastest(bench: Bench, size: int | None = None) -> list[str]:
     """The labels that may be the fastest, by their ratios to the baseline, the lowest first.
 
     One if it is certain; several, a tie, where the intervals of these ratios overlap; none if
-    nothing was compared. Of a bench that is scaled, at a size, or at the largest compared.
+    nothing was ranked. Of a bench that is scaled, at a size, or at the largest compared.
     """
     best = [cell for cell in bench.cells if cell.ratio and cell.rank and cell.rank[0] == 1]
     if size is None:
@@ -86,8 +122,8 @@ def fastest(bench: Bench, size: int | None = None) -> list[str]:
 
 
 def _fits(bench: Bench) -> Iterator[Fit]:
-    measured = [cell for cell in bench.cells if cell.good and cell.size]
-    for label, cells in grouped(measured, lambda cell: cell.label).items():
+    for label in (cell.label for cell in bench.at(bench.sizes[-1])):
+        cells = [cell for cell in bench.cells if cell.label == label and cell.good and cell.size]
         sizes = [cell.size or 0 for cell in cells]
         if line := intervals.line(sizes, [cell.blocks() for cell in cells]):
             overhead, slope = line
@@ -122,66 +158,68 @@ def traffic_bytes(cfg: Config, family: str) -> float:
 # --- doubts
 
 
-def _warnings(bench: Bench, *, cut_short: bool) -> Iterator[str]:
+def _warnings(bench: Bench, cut_short: bool, more: str, warmup_s: float) -> Iterator[str]:
     """What speaks against trusting the numbers, each with something to do about it."""
     cells = [cell for cell in bench.cells if cell.good]
     rounds = max((len(cell.good) for cell in cells), default=0)
     if cut_short:
         yield "measuring was stopped early; the rounds until then are used"
-    if 0 < rounds < FEW_ROUNDS:
+    elif 0 < rounds < FEW_ROUNDS:
         few = "1 round is" if rounds == 1 else f"{rounds} rounds are"
-        yield f"{few} few for an interval; give it more --rounds or --budget"
+        yield f"{few} few for an interval; give it {more}"
     yield from _other_problems(bench)
     if cells:
-        yield from _unsteady(cells)
+        yield from _unsteady(cells, bench.threads, more, warmup_s)
         yield from _slower(cells)
     yield from _bent(bench)
 
 
 def _other_problems(bench: Bench) -> Iterator[str]:
     """Settings that make the work of a step another, where they are not the same for all."""
-    for name in PROBLEM:
-        labels: dict[str, list[str]] = {}
+    for name in WORK:
+        values: dict[str, list[Cell]] = {}
         for cell in bench.at(bench.sizes[0]):
-            labels.setdefault(str(cell.config[name]), []).append(cell.label)
-        if len(labels) > 1:
-            shares = "; ".join(f"{value} for {listed(some)}" for value, some in labels.items())
+            values.setdefault(exact(cell.config.get(name)), []).append(cell)
+        if len(values) > 1:
+            shares = (f"{value} for {named(some)}" for value, some in values.items())
             yield (
-                f"this is not the same work: {name} is {shares}; the preset bench has one problem "
-                f"for all, and --{name.replace('_', '-')} sets it"
+                f"not the same work, so not all are ranked: {name} is {'; '.join(shares)}; the "
+                f"preset bench has one problem for all, and --{name.replace('_', '-')} sets it"
             )
 
 
-def _unsteady(cells: Sequence[Cell]) -> Iterator[str]:
+def named(cells: Iterable[Cell]) -> str:
+    labels = dict.fromkeys(cell.label for cell in cells)
+    return listed(labels) if len(labels) <= MOST_NAMED else f"{len(labels)} implementations"
+
+
+def _unsteady(cells: Sequence[Cell], threads: int, more: str, warmup_s: float) -> Iterator[str]:
     """Step times that spread or had not settled, and processors that were busy otherwise."""
 
     def mean(name: str, cell: Cell) -> float:
         return statistics.fmean(getattr(each, name) or 0.0 for each in cell.good)
 
-    spreads = {cell.label: spread for cell in cells if (spread := _spread(cell)) > UNSTEADY}
-    if spreads:
-        up_to = "up to " if len(spreads) > 1 else ""
-        yield (
-            f"step times of {listed(spreads)} spread by {up_to}{max(spreads.values()):.0%}; close "
-            "other programs, or try --threads 1, or give it more --rounds"
-        )
-    shares = {c.label: s for c in cells if (s := mean("cpu_share", c)) < 1 - UNSTEADY}
-    if shares and all((each.device or "cpu") == "cpu" for cell in cells for each in cell.good):
-        yield (
-            f"{listed(shares)} had a processor for only {min(shares.values()):.0%} of the time; "
-            "the machine is busy: try fewer --threads"
-        )
-    if faster := [cell.label for cell in cells if mean("settled", cell) < 0.5]:
-        yield (
-            f"{listed(dict.fromkeys(faster))} still got faster when warm-up was cut off; "
-            "allow it more with --warmup 10s"
-        )
+    on_cpu = all((each.device or "cpu") == "cpu" for cell in cells for each in cell.good)
+    fewer = on_cpu and threads > 1
     others = statistics.fmean(mean("others_share", cell) for cell in cells)
-    if others > UNSTEADY:
+    close = "" if others > UNSTEADY else "close other programs, or "  # else a warning of its own
+    if wide := [cell for cell in cells if _spread(cell) > UNSTEADY]:
+        up_to = "up to " if len(wide) > 1 else ""
         yield (
-            f"other processes had {others:.0%} of the processors meanwhile; close them, "
-            "or measure on a machine of its own"
+            f"step times of {named(wide)} spread by {up_to}{max(map(_spread, wide)):.0%}; {close}"
+            f"{'try --threads 1, or ' * fewer}give it {more}"
         )
+    waited = [cell for cell in cells if mean("cpu_share", cell) < 1 - UNSTEADY]
+    if waited and on_cpu:
+        busy = f"the machine is busy: {'try fewer --threads' if fewer else 'close other programs'}"
+        share = min(mean("cpu_share", cell) for cell in waited)
+        yield f"{named(waited)} had a processor for only {share:.0%} of the time; {busy}"
+    if faster := [cell for cell in cells if mean("settled", cell) < 0.5]:
+        longer = f"allow it more with --warmup {5 * warmup_s:g}s"
+        yield f"{named(faster)} still got faster when warm-up was cut off; {longer}"
+    if others > UNSTEADY:
+        elsewhere = "close them, or measure on a machine of its own"
+        yield f"other processes had {others:.0%} of the processors meanwhile; {elsewhere}"
 
 
 def _spread(cell: Cell) -> float:
@@ -200,9 +238,8 @@ def _slower(cells: Sequence[Cell]) -> Iterator[str]:
     slower = statistics.median(changes) - 1 if len(changes) > 1 else 0.0
     if slower > DRIFT:
         yield (
-            f"the last rounds were {slower:.0%} slower than the first, for all alike (a hot "
-            "processor, or a busier machine), which leaves ratios as they are; for the times, let "
-            "it cool down and measure again"
+            f"the last rounds were {slower:.0%} slower than the first, for all alike, which leaves "
+            "ratios as they are; for the times, let it cool down and measure again"
         )
 
 
@@ -215,6 +252,5 @@ def _bent(bench: Bench) -> Iterator[str]:
         if off > BENT:
             yield (
                 f"{fit.label} does not grow along a straight line: at {bench.axis}={size} the fit "
-                f"is off by {off:.0%} (a cache, or a library that switches its method); "
-                "trust the times, not the fit"
+                f"is off by {off:.0%}; trust the times, not the fit"
             )

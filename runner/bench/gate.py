@@ -51,14 +51,17 @@ def confirmed(
     measuring: Measuring, baseline: Bench | None, limit: float, announce: Callable[[str], None]
 ) -> list[Slowdown]:
     """Whether any has become slower; what is in doubt is measured again first."""
-    first = _slowdowns(measuring.bench, baseline, limit)
-    doubtful = sorted(label for label, each in first.items() if each.state != "ok")
+    slowdowns = _slowdowns(measuring.bench, baseline, limit)
+    doubtful = [label for label, each in slowdowns.items() if each.state != "ok"]
+    again: dict[str, Slowdown] = {}
     if doubtful and not measuring.stop.is_set():
         announce(f"measuring again, to be sure: {', '.join(doubtful)}")
         since = measuring.measure(doubtful)
-        for label, second in (first | _slowdowns(measuring.bench, baseline, limit, since)).items():
-            first[label] = replace(second, confirmed=first[label].state == "slower")
-    return list(first.values())
+        again = _slowdowns(measuring.bench, baseline, limit, since)
+    for label in doubtful:
+        twice = label in again and slowdowns[label].state == "slower"
+        slowdowns[label] = replace(again.get(label, slowdowns[label]), confirmed=twice)
+    return list(slowdowns.values())
 
 
 def check_comparable(bench: Bench, baseline: Bench, source: str, *, other_machine: bool) -> None:

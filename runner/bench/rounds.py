@@ -9,36 +9,30 @@ import time
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..config.plan import Run, hosts_needed
 from ..engine.hosts import Hosts
 from ..engine.supervisor import make_job, perform
 from . import analysis
-from .measurement import Bench, Round, save
+from .measurement import Bench, Cell, Round, save
 from .plan import Entries
 
 PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch
 TASKS = "twolayer.bench.blocks"
 
 
-class Watcher(Protocol):
-    """Shows progress. `importing` names frameworks, then none; `measuring`, a turn in a round."""
-
-    def importing(self, modules: list[str]) -> None: ...
-
-    def measuring(self, number: int, of: int | None, label: str) -> None: ...
-
-
 @dataclass
 class Measuring:
-    """The rounds of one bench, kept at `path`. `stop` ends them, and the process under way."""
+    """The rounds of one bench, kept at `path`.
+
+    `stop` ends them after the turn of the cell under way, `cancel` ends that turn, too.
+    """
 
     bench: Bench
     entries: Entries
-    watch: Callable[[int], AbstractContextManager[Watcher]]
+    watch: Callable[[], AbstractContextManager[Any]]  # shows progress: cli.progress.Lines
     path: Path
     budget_s: float | None  # decides, where given, in place of `rounds`
     blocks: int
@@ -47,6 +41,7 @@ class Measuring:
     memory_limit: int | None
     rounds: int = 10
     stop: threading.Event = field(default_factory=threading.Event)
+    cancel: threading.Event = field(default_factory=threading.Event)
     rates: list[dict[str, Any]] = field(default_factory=list)  # fields of Rates
 
     def measure(self, impls: Container[str] | None = None) -> int:
@@ -57,17 +52,31 @@ class Measuring:
         entries = [(c, run) for c, run in self.entries if impls is None or c.impl in impls]
         rng = random.Random(f"{bench.order_seed} {first}")
         needed = hosts_needed(run for _, run in entries)
-        with Hosts(needed) as hosts, self.watch(len(entries)) as watcher:
+        with Hosts(needed) as hosts, self.watch() as watcher:
             hosts.wait_ready(self.stop, watcher.importing)
+            ready = time.monotonic()
+
+            def show(part: float, turn: str) -> None:
+                """Tell how much of the rounds is done, or of the budget; probed rounds are long."""
+                if self.budget_s is None:
+                    extra = max(0, PROBED_ROUNDS - first)
+                    spent, total = (n + min(n, extra) for n in (done + part, self.rounds))
+                else:
+                    total = max(0.0, self.budget_s - (ready - begun))
+                    spent = time.monotonic() - ready
+                line = f"round {done + 1}" + (f" of {self.rounds}" if not self.budget_s else "")
+                watcher.step(min(spent, total), total, f"{line}  {turn}", line)
+
             while self._another(done, time.monotonic() - begun):
                 if not (able := [(cell, run) for cell, run in entries if not cell.failure]):
                     break
                 rng.shuffle(able)
-                show = partial(watcher.measuring, done, None if self.budget_s else self.rounds)
                 self._round(first + done, able, hosts, show)
                 save(bench, self.path)
                 done += 1
-        analysis.conclude(bench, self.rates, cut_short=self.stop.is_set())
+        more = "more --rounds" if self.budget_s is None else "a longer --budget"
+        more = "time to finish" if self.stop.is_set() else more
+        analysis.conclude(bench, self.rates, self.stop.is_set(), more, self.warmup_s)
         save(bench, self.path)
         return first
 
@@ -78,23 +87,24 @@ class Measuring:
         return not done or elapsed_s * (done + 1) / done <= self.budget_s
 
     def _round(
-        self, number: int, entries: Entries, hosts: Hosts, show: Callable[[str], None]
+        self, number: int, entries: Entries, hosts: Hosts, show: Callable[[float, str], None]
     ) -> None:
+        """A turn for each cell, and in probed rounds one for the rates by each framework."""
         probed = number < PROBED_ROUNDS
-        amount: dict[str, Any] = {"blocks": self.blocks, "warmup_s": self.warmup_s}
-        amount["dispatch"] = probed and not self.bench.axis
-        for place, (cell, run) in enumerate(entries):
+        steps: dict[str, Any] = {"task": f"{TASKS}:measure_blocks", "blocks": self.blocks}
+        steps |= {"warmup_s": self.warmup_s, "dispatch": probed and not self.bench.axis}
+        turns: list[tuple[Cell | None, Run, dict[str, Any]]] = [(*each, steps) for each in entries]
+        by_framework = {cell.framework: run for cell, run in entries if probed}
+        rates = {"task": f"{TASKS}:measure_rates"}
+        turns += [(None, run, rates) for run in by_framework.values()]
+        for place, (cell, run, task) in enumerate(turns):
             if self.stop.is_set():
                 return
-            show(cell.label)
-            result = self._perform(run, hosts, task=f"{TASKS}:measure_blocks", **amount)
-            if result["outcome"] != "interrupted":
+            show(place / len(turns), cell.label if cell else "the machine's rates")
+            job = make_job(run, self.timeout_s, self.memory_limit, **task)
+            result = perform(job, hosts, self.cancel)
+            if cell and result["outcome"] != "interrupted":
                 known = {n: result[n] for n in Round.__dataclass_fields__ if n in result}
                 cell.rounds.append(Round(**known | {"number": number, "place": place}))
-        by_framework = {cell.framework: run for cell, run in entries}
-        for run in by_framework.values() if probed else ():
-            result = self._perform(run, hosts, task=f"{TASKS}:measure_rates")
-            self.rates += [result] if result["outcome"] == "ok" else []
-
-    def _perform(self, run: Run, hosts: Hosts, **task: Any) -> dict[str, Any]:
-        return perform(make_job(run, self.timeout_s, self.memory_limit, **task), hosts, self.stop)
+            elif not cell and result["outcome"] == "ok":
+                self.rates.append(result)

@@ -1,17 +1,17 @@
 """A bench as tables and sentences, for people; and as a flat table, for programs."""
 
-import math
+import itertools
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
 
-from ..errors import one_line
+from ..errors import listed, one_line
 from ..tables import Table, exact
 from . import analysis, intervals
 from .gate import Slowdown
 from .measurement import Bench, Cell, Interval
 
-OTHER_WORK = {
+FAMILIES = {
     "adam": "Adam also keeps two moments of every gradient",
     "dynamic": "a middle layer is applied 1.5 times a step on average",
 }
@@ -20,37 +20,44 @@ COSTS = (
     ("import s", "import_s", "{:.2f}", 1),
     ("set-up ms", "setup_s", "{:.1f}", 1e3),
     ("first ms", "first_us", "{:.2f}", 1e-3),
-    ("warm-up steps", "warmup_steps", "{:.0f}", 1),
     ("peak MB", "peak_bytes", "{:.0f}", 1e-6),
+    ("warm-up steps", "warmup_steps", "{:.0f}", 1),
 )
 """Columns that are medians over rounds: the field of a Round, how it is written, its factor."""
 
 FLAT_FIRST = ("label", "impl", "revision", "framework", "family", "size")
 FLAT_LAST = ("flops", "bytes", "gflops", "limit", "share", "dispatch_share")
 
+MOST_NAMED = 3  # implementations that a verdict names
+
 VERDICTS = {"ok": "ok", "slower": "SLOWER", "unsure": "too noisy to say"}
 
 
 def comparison(bench: Bench) -> Table:
-    """Steady steps, and how they compare; the fastest first."""
-    over = f"over {bench.baseline}"
-    header = ("implementation", "µs/step", "95 % interval", over, "interval", "place")
-    rows = []
-    for cell in sorted(bench.cells, key=lambda c: c.step_us.value if c.step_us else math.inf):
+    """Steady steps, and how they compare; a star marks other work, which has no place."""
+    header = ("implementation", "µs/step", "95 % interval", "ratio", "interval", "place")
+    rows, others = [], other_work(bench)
+    for cell in sorted(bench.cells, key=analysis.order):
         times = _written(cell.step_us, microseconds, _ending(cell))
         ratio = _written(cell.ratio, "{:.3f}".format, "-" if cell.step_us else "")
-        place = "-".join(map(str, dict.fromkeys(cell.rank or ())))
-        rows.append([_name(cell), *times, *ratio, place])
+        place = "*" if cell.label in others else "-".join(map(str, dict.fromkeys(cell.rank or ())))
+        rows.append([_name(cell.label, others), *times, *ratio, place])
     return Table(header, rows, frozenset({0}), frozenset({2, 4}))
+
+
+def other_work(bench: Bench) -> list[str]:
+    """The labels of those whose step times are not ranked with the rest."""
+    cells = [cell for cell in bench.at(bench.sizes[-1]) if not cell.revision]
+    ranked = [cell.label for cell in analysis.same_work(cells, bench.baseline)]
+    return [cell.label for cell in cells if cell.label not in ranked]
 
 
 def _ending(cell: Cell) -> str:
     return cell.failure.outcome if cell.failure else "-"
 
 
-def _name(cell: Cell) -> str:
-    """The label, with a star where a step does other work than SGD's."""
-    return f"{cell.label} *" if cell.family in OTHER_WORK else cell.label
+def _name(label: str, others: Sequence[str]) -> str:
+    return f"{label} *" if label in others else label
 
 
 def _written(
@@ -67,19 +74,20 @@ def microseconds(value: float) -> str:
     return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
 
 
-def costs(bench: Bench) -> Table:
+def costs(bench: Bench, *, verbose: bool = True) -> Table:
     """Costs besides the steady step, and the share of the machine's limit."""
-    medians = (title for title, *_ in COSTS)
-    header = ("implementation", *medians, "dispatch", "GFLOP/s", "of the limit", "limit")
-    rows = []
+    medians = COSTS if verbose else COSTS[:-1]
+    rates = ("dispatch", "of limit", *["GFLOP/s", "limit"] * verbose)
+    header = ("implementation", *(title for title, *_ in medians), *rates)
+    rows, others = [], other_work(bench)
     for cell in (cell for cell in bench.cells if cell.good):
-        row = [_name(cell)]
-        for _, name, form, factor in COSTS:
+        row = [_name(cell.label, others)]
+        for _, name, form, factor in medians:
             values = [value for each in cell.good if (value := getattr(each, name)) is not None]
             row.append(form.format(statistics.median(values) * factor) if values else "-")
-        rates = (percent(cell.dispatch_share), _rate(cell.gflops), percent(cell.share))
-        rows.append([*row, *rates, cell.limit or "-"])
-    return Table(header, rows, frozenset({0, 9}))
+        more = [_rate(cell.gflops), cell.limit or "-"] * verbose
+        rows.append([*row, percent(cell.dispatch_share), percent(cell.share), *more])
+    return Table(header, rows, frozenset({0, len(header) - 1} if verbose else {0}))
 
 
 def percent(share: float | None) -> str:
@@ -91,24 +99,27 @@ def _rate(gflops: float | None) -> str:
 
 
 def growth(bench: Bench) -> Table:
-    """µs a step, sizes down and implementations across."""
-    labels = list(dict.fromkeys(cell.label for cell in bench.cells))
-    rows = []
-    for size in sorted(size for size in bench.sizes if size is not None):
-        times = {c.label: _written(c.step_us, microseconds, _ending(c))[0] for c in bench.at(size)}
-        rows.append([str(size), *(times[label] for label in labels)])
-    return Table([f"{bench.axis} (µs/step)", *labels], rows)
+    """µs a step, implementations down and sizes across."""
+    rows: dict[str, list[str]] = {cell.label: [] for cell in bench.at(bench.sizes[-1])}
+    for cell in bench.cells:
+        rows[cell.label].append(_written(cell.step_us, microseconds, _ending(cell))[0])
+    header = (f"µs/step at {bench.axis} =", *map(str, bench.sizes))
+    others = other_work(bench)
+    named = [[_name(label, others), *times] for label, times in rows.items()]
+    return Table(header, named, frozenset({0}))
 
 
-def fits(bench: Bench) -> Table:
+def fits(bench: Bench, *, verbose: bool = True) -> Table:
     """The overhead of a step, and what each more of the size adds to it."""
-    slope = (f"ns per {bench.axis}", "interval", "GFLOP/s of the growth")
+    slope = (f"ns per {bench.axis}", "interval", *["GFLOP/s of the growth"] * verbose)
     header = ("implementation", "overhead µs", "95 % interval", *slope)
-    rows = []
+    rows, others = [], other_work(bench)
     for fit in bench.fits:
         overhead = _written(fit.overhead_us, microseconds)
-        per_unit = _written(fit.slope_us, lambda us: f"{us * 1e3:.4g}")
-        rows.append([fit.label, *overhead, *per_unit, _rate(fit.gflops)])
+        per_unit = _written(fit.slope_us, lambda us: microseconds(us * 1e3))
+        rows.append(
+            [_name(fit.label, others), *overhead, *per_unit, *[_rate(fit.gflops)] * verbose]
+        )
     return Table(header, rows, frozenset({0}), frozenset({2, 4}))
 
 
@@ -141,7 +152,8 @@ def flat(bench: Bench) -> Table:
 
 def remarks(bench: Bench) -> Iterator[str]:
     """What the tables can't say."""
-    yield from _leaders(bench)
+    if not bench.axis:
+        yield f"ratio: over the step of {bench.baseline}, paired by round"
     rates = bench.rates
     if rates.matmul_gflops is not None and rates.copy_gb_s is not None:
         dtypes = sorted({cell.config["dtype"] for cell in bench.cells})
@@ -150,44 +162,101 @@ def remarks(bench: Bench) -> Iterator[str]:
             f"products ({rates.matmul_by}), {rates.copy_gb_s:.3g} GB/s copying memory, "
             f"{bench.threads} thread{'' if bench.threads == 1 else 's'}"
         )
-    for family, what in OTHER_WORK.items():
-        if labels := dict.fromkeys(cell.label for cell in bench.cells if cell.family == family):
-            yield f"* {', '.join(labels)}: other work in a step than the rest: {what}"
-    beyond = {c.label: c.good[-1].flops for c in bench.cells if c.limit and c.share is None}
-    for label, own in beyond.items():
-        yield f"{label} does less arithmetic than " + (
-            "its flops(cfg) says: that is beyond the limit"
-            if own
-            else "the formula counts: by that it would be beyond the machine's limit; a function "
-            "flops(cfg) beside train can say what a step computes"
-        )
+    others, family = other_work(bench), {cell.label: cell.family for cell in bench.cells}
+    for name, what in FAMILIES.items():
+        if labels := [label for label in others if family[label] == name]:
+            yield f"* {listed(labels)}: other work in a step, so not ranked: {what}"
     for cell in bench.cells:
+        if cell.limit and cell.share is None:
+            own = "its flops(cfg) says: that is beyond the limit"
+            plain = (
+                "the formula counts: by that it would be beyond the machine's limit; a function "
+                "flops(cfg) beside train can say what a step computes"
+            )
+            told = own if cell.good[-1].flops else plain
+            yield f"{cell.label} does less arithmetic than {told}"
         if cell.failure:
             size = f" at {bench.axis}={cell.size}" if bench.axis else ""
             reason = one_line(cell.failure.error) if cell.failure.error else "no reason given"
             yield f"{cell.label}{size} {cell.failure.outcome}: {reason}"
 
 
-def _leaders(bench: Bench) -> Iterator[str]:
-    """Which is fastest, as far as the intervals allow to say; at each size where that changes."""
-    before = None
-    for size in sorted(bench.sizes, key=lambda size: size or 0):
-        labels = analysis.fastest(bench, size)
-        if labels != before:
-            at = f"from {bench.axis}={size}: " if bench.axis else ""
-            yield f"{at}{_leader(bench.at(size), labels)}"
-        before = labels
+def answer(bench: Bench, slowdowns: Sequence[Slowdown], against: str) -> Iterator[str]:
+    """Which is fastest, as far as the intervals allow to say; or, against another, the verdict."""
+    total, measured = len(bench.cells), sum(bool(cell.rounds) for cell in bench.cells)
+    if measured < total:
+        none = "verdict" if against else "ranking"
+        yield f"{measured} of {total} measured, interrupted: no {none}"
+        return
+    if failed := {cell.label: cell.failure.outcome for cell in bench.cells if cell.failure}:
+        yield ", ".join(f"{label} {outcome}" for label, outcome in failed.items())
+    if against:
+        yield from _verdict(slowdowns, against)
+    elif any(cell.ratio for cell in bench.cells):
+        yield from _growing(bench) if bench.axis else [_leader(bench, None)]
+    elif any(cell.good for cell in bench.cells):
+        yield f"nothing was compared, since {bench.baseline} failed; choose another with --over"
+    else:
+        yield "nothing was measured"
 
 
-def _leader(cells: list[Cell], labels: list[str]) -> str:
+def _growing(bench: Bench) -> Iterator[str]:
+    """Which is fastest at which sizes, by how much at the largest, and how the cost grows."""
+    leaders = {size: analysis.fastest(bench, size) for size in bench.sizes}
+    spans = []
+    for labels, group in itertools.groupby(bench.sizes, leaders.__getitem__):
+        first, *more = group
+        to = f" to {more[-1]}" if more else ""
+        spans.append(f"{listed(labels, 'or') if labels else 'none'} at {first}{to}")
+    yield f"fastest by {bench.axis}: {', '.join(spans)}"
+    smallest, *_, largest = bench.sizes
+    if len(leaders[largest]) == 1:
+        yield _leader(bench, largest)
+    starts = {cell.label: cell.step_us for cell in bench.at(smallest)}
+    grown = {
+        cell.step_us.value / start.value: cell.label
+        for cell in bench.at(largest)
+        if cell.step_us and (start := starts[cell.label])
+    }
+    if grown:
+        ends = sorted({min(grown), max(grown)})
+        by = " to ".join(f"{times:.3g} times ({grown[times]})" for times in ends)
+        yield f"from {bench.axis}={smallest} to {largest} the time of a step grows {by}"
+
+
+def _leader(bench: Bench, size: int | None) -> str:
+    labels, cells = analysis.fastest(bench, size), bench.at(size)
+    own = analysis.same_work(cells, bench.baseline)
+    if len(own) == 1 < len(cells):
+        return f"no ranking: {analysis.named(cells)} do different work in a step"
     if not labels:
-        return "nothing could be compared"
+        return "no ranking: of those that do the same work, none was measured"
+    best, *others = (cell for cell in own if cell.ratio)
     if len(labels) > 1:
-        return f"fastest: {', '.join(labels)} (their intervals overlap)"
-    ratios = {cell.ratio.value: cell for cell in cells if cell.ratio and cell.rank}
-    best, *others = (ratios[value] for value in sorted(ratios))
+        rest = [f"; the next is {cell.label}" for cell in others if cell.label not in labels]
+        return f"{listed(labels)} can't be told apart: their intervals overlap{''.join(rest[:1])}"
     lead = intervals.paired_ratio(others[0].blocks(), best.blocks()) if others else None
     if lead is None:
-        return f"measured: {best.label} alone"
-    times = f"{lead.value:.2f} ({lead.low:.2f} to {lead.high:.2f}) times"
-    return f"fastest: {best.label}, {times} as fast as {others[0].label}, the next"
+        return "{}: {} ({}) µs a step".format(best.label, *_written(best.step_us, microseconds))
+    at = f" at {bench.axis}={size}" if bench.axis else ""
+    return f"fastest{at}: {best.label}, {_times(lead)} times as fast as {others[0].label}, the next"
+
+
+def _times(ratio: Interval) -> str:
+    return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+
+
+def _verdict(slowdowns: Sequence[Slowdown], against: str) -> Iterator[str]:
+    over = f"times as slow as {against}"
+    for state, end in (("unsure", ", too noisy to say"), ("slower", "")):
+        own = sorted((s for s in slowdowns if s.state == state), key=lambda s: -s.ratio.value)
+        if own:
+            named = listed(f"{each.label} is {_times(each.ratio)}" for each in own[:MOST_NAMED])
+            more = f", {len(own) - MOST_NAMED} more too" if len(own) > MOST_NAMED else ""
+            yield f"{named} {over}{more}{end}; the limit is {own[0].limit:.2f}"
+    if not slowdowns:
+        yield "nothing was compared"
+    elif all(each.state == "ok" for each in slowdowns):
+        first, *others = slowdowns
+        which = "no implementation is" if others else f"{first.label} is not"
+        yield f"{which} slower than {against}; the limit is {first.limit:.2f}"

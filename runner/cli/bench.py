@@ -1,6 +1,7 @@
 """`twolayer bench`: what a step costs, which implementation is faster, how certain that is."""
 
 import math
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,7 @@ def bench(
     max_slowdown: float | None = option("RATIO", "Slower is exit 5.", "1.10"),
     other_machine: bool = switch("--other-machine", help="Accept a baseline from another machine."),
     order_seed: int = Option(0, min=0, help="Seed of the order within each round."),
+    verbose: bool = switch("--verbose", help="Show every column."),
     results: Path = RESULTS,
     format: Format = FORMAT,
     quiet: bool = QUIET,
@@ -51,7 +53,7 @@ def bench(
         measuring = Measuring(
             new,
             entries,
-            lambda cells: watcher(cells=cells, quiet=quiet),
+            lambda: watcher(cells=len(new.cells), quiet=quiet),
             new.path(results),
             rounds=rounds or Measuring.rounds,
             budget_s=None if budget is None else inputs.seconds("--budget", budget),
@@ -63,23 +65,31 @@ def bench(
         if before:
             gate.check_comparable(new, before, str(baseline), other_machine=other_machine)
         slowdowns: list[gate.Slowdown] = []
-        with stoppable(measuring.stop, work="turn", quiet=quiet):
+        with stoppable(measuring.stop, measuring.cancel, work="turn", quiet=quiet):
             measuring.measure()
             if against is not None or before:
                 slowdowns = gate.confirmed(measuring, before, limit, lambda text: say(text, quiet))
     printing.show_results(
         format,
-        lambda: _shown(new, slowdowns, against or str(baseline)),
+        lambda: _shown(new, slowdowns, against or str(baseline or ""), verbose),
         whole=lambda: asdict(new),
         csv=lambda: tables.flat(new).csv(),
     )
     say(f"the measurement is in {measuring.path}", quiet)
     interrupted = measuring.stop.is_set()
-    if interrupted:
-        say("interrupted: what was measured until then is shown and kept")
     failures = {cell.failure.outcome for cell in new.cells if cell.failure}
     happened = failures | {slowdown.state for slowdown in slowdowns}
-    raise Exit(printing.exit_code(happened, interrupted=interrupted))
+    code = printing.exit_code(happened, interrupted=interrupted)
+    if interrupted:
+        say("interrupted: what was measured until then is shown and kept")
+    elif not code:
+        say(f"next: {_next(new.name, results)}", quiet)
+    raise Exit(code)
+
+
+def _next(name: str, results: Path) -> str:
+    where = [] if results == RESULTS.default else ["--results", str(results)]
+    return shlex.join(["twolayer", "report", name, *where])
 
 
 def _limit(max_slowdown: float | None, compared: bool) -> float:
@@ -90,10 +100,17 @@ def _limit(max_slowdown: float | None, compared: bool) -> float:
     return limit
 
 
-def _shown(bench: Bench, slowdowns: list[gate.Slowdown], against: str) -> Iterator[Table | str]:
-    for make in (tables.growth, tables.fits) if bench.axis else (tables.comparison, tables.costs):
-        yield make(bench)
+def _shown(
+    bench: Bench, slowdowns: list[gate.Slowdown], against: str, verbose: bool
+) -> Iterator[Table | str]:
+    first, second = tables.comparison, tables.costs
+    if bench.axis:
+        first, second = tables.growth, tables.fits
+    yield first(bench)
+    if (table := second(bench, verbose=verbose)).rows:
+        yield table
     warnings = (f"warning: {warning}" for warning in bench.warnings)
     yield printing.paragraphs([*tables.remarks(bench), *warnings])
     if slowdowns:
         yield tables.verdicts(slowdowns, against)
+    yield printing.paragraphs(tables.answer(bench, slowdowns, against))

@@ -98,7 +98,7 @@ class Live(Lines):
             style=f"color({COLOURS[MOODS[record.outcome]]})",
         )
 
-    def step(self, done: int, total: int | None, title: str, line: str) -> None:
+    def step(self, done: float, total: float | None, title: str, line: str) -> None:
         if self.whole is not None:
             ends = time.monotonic() + self.left_s(done, total)
             what: dict[str, Any] = {"state": title, "style": "", "ends": ends}

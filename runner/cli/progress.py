@@ -1,6 +1,7 @@
 """What a command under way shows on standard error, and what stops it."""
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -31,7 +32,7 @@ class Lines:
         self.runs, self.total, self.cells, self.quiet = runs, total or len(runs), cells, quiet
         self.outcomes: Counter[str] = Counter()
         self.begun = self.printed = self.tallied = time.monotonic()
-        self.line, self.turns = "", 0
+        self.line = ""
 
     def __enter__(self) -> Self:
         return self
@@ -68,19 +69,14 @@ class Lines:
             self.tallied = time.monotonic()
         self.step(self.outcomes.total(), self.total, self.tally(), self.tally() if due else "")
 
-    def measuring(self, number: int, of: int | None, label: str) -> None:
-        line = f"round {number + 1}{f' of {of}' if of else ''}"
-        self.step(self.turns, of and of * self.cells, f"{line}  {label}", line)
-        self.turns += 1
-
-    def step(self, done: int, total: int | None, title: str, line: str) -> None:
+    def step(self, done: float, total: float | None, title: str, line: str) -> None:
         """Show how far the whole is, and the time left: a bar and its `title`, or a new `line`."""
         if line and line != self.line:
             self.line, left_s = line, self.left_s(done, total)
             known = left_s and time.monotonic() - self.begun > TALLY_S
             self.note(f"{line}  {duration(left_s)} left" if known else line)
 
-    def left_s(self, done: int, total: int | None) -> float:
+    def left_s(self, done: float, total: float | None) -> float:
         """The time that the rest will take, going by what is done; 0 if that can't be known."""
         spent = time.monotonic() - self.begun
         return (total - done) * spent / done if done and total else 0.0
@@ -145,17 +141,19 @@ def stoppable(*events: threading.Event, work: str = "run", quiet: bool = False) 
     def acknowledge() -> None:
         while number := os.read(readable, 1)[0]:
             if number in (signal.SIGINT, signal.SIGTERM):
+                # Here, since Python calls a handler once for signals that come close together.
+                next((event for event in events if not event.is_set()), threading.Event()).set()
                 text = texts.pop() if texts else "stopping …"
                 if terminal := sys.stderr.isatty():
                     sys.stderr.write("\r")  # over the ^C
                 if terminal or not quiet:
                     emit(text, sys.stderr)
 
+    handled = itertools.count()
+
     def stop(*_: object) -> None:
-        event = next((event for event in events if not event.is_set()), None)
-        if event is None:
+        if next(handled) >= len(events):
             raise KeyboardInterrupt("what is finished is kept")
-        event.set()
 
     teller = threading.Thread(target=acknowledge, daemon=True)
     teller.start()

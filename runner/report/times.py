@@ -130,9 +130,8 @@ def _scaled_bench(bench: Bench) -> Chart:
     growth, fits = bench_tables.growth(bench), bench_tables.fits(bench)
     fitted = {label: fit for label, *fit in fits.rows}
     none = ["-"] * (len(fits.header) - 1)
-    _, *columns = zip(growth.header, *growth.rows, strict=True)
-    rows = [[*column, *fitted.get(column[0], none)] for column in columns]
-    header = [f"{bench.axis}={size}, µs" for size, *_ in growth.rows]
+    rows = [[*row, *fitted.get(row[0], none)] for row in growth.rows]
+    header = [f"{bench.axis}={size}, µs" for size in growth.header[1:]]
     table = Table(["implementation", *header, *fits.header[1:]], rows, frozenset({0}))
     note = (
         "The time of a step, with 95 % intervals; the table has what a step costs at size 0 "

@@ -2,21 +2,33 @@
 
 import csv
 import io
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 from dataclasses import replace
 
+import pexpect
 import pytest
-from command import left_behind, planted, small, start, twolayer, wait_for, without
+from command import (
+    left_behind,
+    on_a_terminal,
+    planted,
+    small,
+    start,
+    twolayer,
+    wait_for,
+    without,
+)
 from twolayer.bench import analysis
 from twolayer.bench.blocks import BlockTimer, time_blocks
 from twolayer.bench.gate import Slowdown
 from twolayer.bench.measurement import Bench, Cell, Interval, Rates, Round, read_bench
 from twolayer.bench.plan import parse_scale
 from twolayer.bench.rounds import PROBED_ROUNDS
-from twolayer.bench.tables import remarks
+from twolayer.bench.tables import answer, comparison, costs, fits, flat, growth, remarks
 from twolayer.config.settings import Config
 from twolayer.errors import UserError
 from twolayer.impls import autograd
@@ -55,7 +67,9 @@ def interleaved(tmp_path_factory):
 def test_rounds_are_fresh_processes_in_shuffled_order(interleaved):
     found = interleaved
     cells = {cell["label"]: cell for cell in found["cells"]}
-    assert list(cells) == ["numpy_manual", "plain_floats", "chunks"]
+    ratios = [cell["ratio"]["value"] for cell in cells.values()]
+    assert sorted(cells) == ["chunks", "numpy_manual", "plain_floats"]
+    assert ratios == sorted(ratios)
     for cell in cells.values():
         assert [each["number"] for each in cell["rounds"]] == list(range(4))
         assert all(len(each["blocks_us"]) == 2 for each in cell["rounds"])
@@ -70,9 +84,9 @@ def test_rounds_are_fresh_processes_in_shuffled_order(interleaved):
 def test_the_order_comes_from_its_seed(tmp_path, interleaved):
     def order(seed):
         bench(tmp_path, *THREE, "--rounds", "1", "--blocks", "1", "--order-seed", seed, "-q")
-        return [cell.rounds[0].place for cell in kept(tmp_path).cells]
+        return {cell.label: cell.rounds[0].place for cell in kept(tmp_path).cells}
 
-    first = [cell["rounds"][0]["place"] for cell in interleaved["cells"]]
+    first = {cell["label"]: cell["rounds"][0]["place"] for cell in interleaved["cells"]}
     assert order("0") == first != order("2")
 
 
@@ -262,12 +276,12 @@ def test_training_out_of_step_with_its_losses_is_refused(losses, said):
 # --- what is concluded
 
 
-def a_cell(label, blocks, *, config=None, size=None, **more):
+def a_cell(label, blocks, *, config=None, size=None, family="sgd", **more):
     config = config or Config().values()
     cfg = Config(**config)
     made = [Round(number, 0, blocks_us=list(each), **more) for number, each in enumerate(blocks)]
     return Cell(
-        *(label, label, "", "sgd", "numpy", config, "0" * 64, size),
+        *(label, label, "", family, "numpy", config, "0" * 64, size),
         flops=analysis.flops(cfg, "sgd"),
         bytes=analysis.traffic_bytes(cfg, "sgd"),
         rounds=made,
@@ -299,7 +313,7 @@ def test_steady_rounds_on_a_quiet_machine_are_not_warned_of():
     [
         ([a_cell("a", steady(100, wobble=0.3), cpu_share=1.0)], "spread", "close other programs"),
         ([a_cell("a", steady(100), cpu_share=1.0, others_share=0.5)], "other processes", "close"),
-        ([a_cell("a", steady(100), cpu_share=0.5)], "only 50%", "fewer --threads"),
+        ([a_cell("a", steady(100), cpu_share=0.5)], "only 50%", "close other programs"),
         ([a_cell("a", steady(100, 3), cpu_share=1.0)], "3 rounds are few", "more --rounds"),
         ([a_cell("a", steady(100), cpu_share=1.0, settled=False)], "warm-up", "--warmup"),
     ],
@@ -309,6 +323,25 @@ def test_doubts_are_said_with_a_remedy(cells, words, remedy):
     (warning,) = warnings_of(*cells)
     assert words in warning
     assert remedy in warning
+
+
+def test_a_remedy_fits_who_is_told():
+    """No fewer threads than one, no more rounds within a budget, no shorter a warm-up."""
+    wide = [a_cell(name, steady(100, 3, wobble=0.3), cpu_share=0.5, settled=False) for name in "ab"]
+    found = a_bench(wide)
+    analysis.conclude(found, [], False, "a longer --budget", 10.0)
+    one = " ".join(found.warnings)
+    assert "--threads" not in one
+    assert "--rounds" not in one
+    assert one.count("give it a longer --budget") == 2
+    assert "--warmup 50s" in one
+    found.threads = 2
+    analysis.conclude(found, [])
+    two = " ".join(found.warnings)
+    assert "try --threads 1, or give it more --rounds" in two
+    assert "try fewer --threads" in two
+    busy = warnings_of(a_cell("a", steady(100, wobble=0.3), cpu_share=1.0, others_share=0.5))
+    assert sum("close" in warning for warning in busy) == 1
 
 
 def test_a_drift_of_all_is_told_from_one_that_got_slower():
@@ -329,8 +362,73 @@ def test_a_cost_that_does_not_grow_along_a_line_is_said_to():
 def test_other_work_is_not_compared_in_silence():
     cells = [a_cell(name, steady(100), cpu_share=1) for name in "ab"]
     cells[1].config |= {"dtype": "float64"}
-    (warning,) = warnings_of(*cells)
-    assert "not the same work: dtype is float32 for a; float64 for b" in warning
+    cells.append(a_cell("c", steady(200), cpu_share=1))
+    cells.append(a_cell("d", steady(10), cpu_share=1, family="adam"))
+    found = a_bench(cells)
+    analysis.conclude(found, [])
+    (warning,) = found.warnings
+    assert "not the same work, so not all are ranked: dtype is float32 for" in warning
+    assert "float64 for b" in warning
+    assert {c.label: c.rank for c in cells} == {"a": (1, 1), "b": None, "c": (2, 2), "d": None}
+    assert analysis.fastest(found) == ["a"]
+    places = {row[0]: row[-1] for row in comparison(found).rows}
+    assert places == {"d *": "*", "a": "1", "b *": "*", "c": "2"}
+    assert any(text.startswith("* d: other work in a step") for text in remarks(found))
+    assert list(answer(found, [], "")) == [
+        "fastest: a, 2.00 (2.00 to 2.00) times as fast as c, the next"
+    ]
+
+
+def test_those_that_all_do_other_work_are_not_ranked():
+    found = a_bench([a_cell("a", steady(100), family="adam"), a_cell("b", steady(50))])
+    analysis.conclude(found, [])
+    assert analysis.fastest(found) == ["b"]
+    assert list(answer(found, [], "")) == ["no ranking: b and a do different work in a step"]
+
+
+def test_the_fastest_comes_first_and_those_that_failed_last():
+    failed = a_cell("failed", steady(1))
+    failed.rounds[-1].outcome = "failed"
+    never = a_cell("never", [])
+    never.rounds = [Round(0, 0, "timed_out")]
+    cells = [failed, a_cell("slow", steady(300)), never, a_cell("fast", steady(100))]
+    found = a_bench(cells)
+    analysis.conclude(found, [])
+    order = ["fast", "slow", "failed", "never"]
+    assert [cell.label for cell in found.cells] == order
+    assert [row[0] for row in comparison(found).rows] == order
+    assert [row[0] for row in costs(found).rows] == order[:3]
+    assert [row[0] for row in flat(found).rows] == order
+    assert next(answer(found, [], "")) == "failed failed, never timed_out"
+
+
+@pytest.mark.parametrize("against", ["", "main"])
+def test_nothing_is_ranked_where_some_were_not_measured(against):
+    cells = [a_cell("a", steady(100)), a_cell("b", steady(200)), a_cell("c", [])]
+    found = a_bench(cells)
+    analysis.conclude(found, [], cut_short=True)
+    assert analysis.fastest(found) == []
+    assert [cell.rank for cell in found.cells] == [None, None, None]
+    what = "verdict" if against else "ranking"
+    assert list(answer(found, [], against)) == [f"2 of 3 measured, interrupted: no {what}"]
+
+
+def test_what_is_usual_fits_80_columns():
+    names = ("torch_manual", "custom_module", "numpy_manual", "dynamic_net")
+    cells = [a_cell(name, steady(1234.5 * n), cpu_share=1) for n, name in enumerate(names, 1)]
+    for each in itertools.chain(*(cell.rounds for cell in cells)):
+        each.import_s = each.setup_s = each.first_us = each.peak_bytes = 12.34
+        each.dispatch_us = 200.0
+    cells[-1].family = "dynamic"
+    found = a_bench(cells)
+    analysis.conclude(found, [])
+    for table in (comparison(found), costs(found, verbose=False)):
+        assert "\n\n" not in table.text(80)
+    sizes = [a_cell("custom_module", steady(100 * n), size=15 * n) for n in (1, 2, 4, 8, 16, 32)]
+    found = a_bench(sizes, axis="N")
+    analysis.conclude(found, [])
+    for table in (growth(found), fits(found, verbose=False)):
+        assert "\n\n" not in table.text(80)
 
 
 def test_overlapping_intervals_are_not_ranked(tmp_path):
@@ -348,10 +446,21 @@ def test_the_fastest_is_one_or_a_tie_by_the_intervals_of_the_ratios():
     analysis.conclude(scaled, [])
     assert analysis.fastest(scaled, 10) == ["b", "a"]
     assert analysis.fastest(scaled, 20) == analysis.fastest(scaled) == ["b"]
-    tie, single = (text for text in remarks(scaled) if "fastest" in text)
-    assert tie == "from N=10: fastest: b, a (their intervals overlap)"
-    assert single.startswith("from N=20: fastest: b, 2.00 (")
-    assert single.endswith(") times as fast as a, the next")
+    by_size, largest, grows = answer(scaled, [], "")
+    assert by_size == "fastest by N: b or a at 10, b at 20"
+    assert largest.startswith("fastest at N=20: b, 2.00 (")
+    assert largest.endswith(") times as fast as a, the next")
+    assert grows == "from N=10 to 20 the time of a step grows 0.556 times (b) to 1 times (a)"
+    scaled.cells += [a_cell("adam", steady(20), size=n, family="adam") for n in (10, 20)]
+    analysis.conclude(scaled, [])
+    assert [row[0] for row in growth(scaled).rows] == ["adam *", "b", "a"]
+    assert {row[0] for row in fits(scaled).rows} == {"adam *", "b", "a"}
+    assert analysis.fastest(scaled) == ["b"]
+    scaled.cells = [cell for cell in scaled.cells if cell.label != "adam"]
+    small = a_bench(scaled.at(10))
+    for cell in small.cells:
+        cell.size = None
+    assert list(answer(small, [], "")) == ["b and a can't be told apart: their intervals overlap"]
     assert analysis.fastest(a_bench([a_cell("a", [])])) == []
 
 
@@ -362,8 +471,9 @@ def test_scaling_shows_times_by_size_and_a_fit(tmp_path):
     done = bench(tmp_path, *ALONE, *FEW, "--scale", "N=100,1000,10000", "--lr", "1e-12")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines[2:5]] == ["100", "1000", "10000"]
+    assert lines[0].split()[-3:] == ["100", "1000", "10000"]
     assert "overhead µs" in done.stdout
+    assert lines[-1].startswith("from N=100 to 10000 the time of a step grows ")
     found = json.loads(kept(tmp_path).text())
     assert found["axis"] == "N"
     assert [cell["size"] for cell in found["cells"]] == [100, 1000, 10000]
@@ -457,10 +567,59 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
     command.send_signal(signal.SIGINT)
     stdout, stderr = command.communicate(timeout=30)
     assert command.returncode == 130
-    assert "interrupted" in stderr
+    assert "finishing this turn; Ctrl-C again stops it" in stderr
+    assert "interrupted: what was measured until then is shown and kept" in stderr
+    assert "next:" not in stderr
     assert "numpy_manual" in stdout
     assert "measuring was stopped early" in stdout
     assert len(kept(tmp_path).cells[0].good) >= 2
+    assert left_behind(tmp_path) == []
+
+
+WAITS = '''"""Waits for a file before its steps."""
+
+import time
+from pathlib import Path
+
+
+def train(cfg):
+    Path("turn").touch()
+    while not Path("go").exists():
+        time.sleep(0.02)
+    for _ in cfg.steps():
+        yield 1.0
+'''
+
+
+def test_on_a_terminal_a_bar_shows_the_time_left_and_ctrl_c_lets_the_turn_finish(tmp_path):
+    """The second turn of the first round is the last."""
+    (tmp_path / "waits.py").write_text(WAITS)
+    words = ("--impl", "numpy_manual,./waits.py", "--threads", "1", "--blocks", "1")
+    words = ("bench", *small(tmp_path), *words, "--warmup", "0.1", "--order-seed", "0")
+    with on_a_terminal(*words, cwd=tmp_path, columns=100) as terminal:
+        terminal.expect(r"(s|min) left  round 1 of 10  waits")
+        terminal.sendintr()
+        terminal.expect("finishing this turn; Ctrl-C again stops it")
+        (tmp_path / "go").touch()
+        terminal.expect("fastest: |can't be told apart")
+        terminal.expect("interrupted: what was measured until then is shown and kept")
+        terminal.expect(pexpect.EOF)
+    assert terminal.exitstatus == 130
+    rounds = {cell.label: len(cell.good) for cell in kept(tmp_path).cells}
+    assert rounds == {"numpy_manual": 1, "waits": 1}
+
+
+def test_a_second_ctrl_c_stops_the_turn(tmp_path):
+    (tmp_path / "waits.py").write_text(WAITS)
+    words = ("--impl", "./waits.py", "--threads", "1", "--blocks", "1")
+    command = start("bench", *small(tmp_path), *words, cwd=tmp_path)
+    assert wait_for((tmp_path / "turn").exists)
+    command.send_signal(signal.SIGINT)
+    assert any("finishing this turn" in line for line in command.stderr)
+    command.send_signal(signal.SIGINT)
+    stdout, _ = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert stdout.splitlines()[-1] == "0 of 1 measured, interrupted: no ranking"
     assert left_behind(tmp_path) == []
 
 
@@ -523,6 +682,9 @@ def test_csv_has_every_digit_and_quiet_says_nothing(in_csv):
 def test_a_pipe_gets_lines_and_markdown_is_a_table(tmp_path):
     done = bench(tmp_path, *ALONE, *FEW, "--format", "markdown")
     assert done.stdout.startswith("| implementation | µs/step |")
+    assert "of limit |\n" in done.stdout
+    assert re.search(r"\n\nnumpy_manual: .* µs a step\n$", done.stdout)
+    assert done.stderr.endswith("\nnext: twolayer report small\n")
     assert "round 1 of 2\nround 2 of 2\n" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
@@ -582,6 +744,10 @@ def test_slower_than_the_baseline_is_exit_5_once_a_rerun_confirms_it(tmp_path, m
     done = bench(tmp_path, *ALONE, *baseline, *FEW, "--max-slowdown", "1.5")
     assert done.returncode == 5
     assert "SLOWER" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("numpy_manual is ")
+    assert last.endswith("times as slow as base.json; the limit is 1.50")
+    assert "next:" not in done.stderr
     assert "measuring again, to be sure: numpy_manual" in done.stderr
     assert len(kept(tmp_path).cells[0].rounds) == 4
 
@@ -608,6 +774,8 @@ def test_a_baseline_from_another_machine_is_refused_unless_asked_for(tmp_path, m
     done = bench(tmp_path, *ALONE, *FEW, *baseline, "--other-machine", "--max-slowdown", "1.5")
     assert done.returncode == 0
     assert "measuring again" not in done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last == "numpy_manual is not slower than base.json; the limit is 1.50"
 
 
 def test_a_baseline_of_other_work_is_refused(tmp_path, measured):
@@ -626,6 +794,25 @@ def test_two_measurements_must_agree_that_it_is_slower():
     assert [each.state for each in (slower, unsure, fine)] == ["slower", "unsure", "ok"]
     again = [replace(each, confirmed=False) for each in (slower, unsure, fine)]
     assert [each.state for each in again] == ["unsure", "unsure", "ok"]
+
+
+def test_a_verdict_names_the_slowest():
+    def verdict(*ratios):
+        slowdowns = [Slowdown(f"i{n}", Interval(*each), 1.1) for n, each in enumerate(ratios)]
+        cells = [a_cell(each.label, steady(1)) for each in slowdowns] or [a_cell("a", steady(1))]
+        return list(answer(a_bench(cells), slowdowns, "main"))
+
+    fine, slow, unsure = (1.0, 0.9, 1.05), (1.21, 1.15, 1.27), (1.08, 1.0, 1.3)
+    assert verdict(fine, fine) == ["no implementation is slower than main; the limit is 1.10"]
+    assert verdict(fine, unsure, slow) == [
+        "i1 is 1.08 (1.00 to 1.30) times as slow as main, too noisy to say; the limit is 1.10",
+        "i2 is 1.21 (1.15 to 1.27) times as slow as main; the limit is 1.10",
+    ]
+    (many,) = verdict(*[slow] * 5)
+    assert many.endswith(
+        "and i2 is 1.21 (1.15 to 1.27) times as slow as main, 2 more too; the limit is 1.10"
+    )
+    assert verdict() == ["nothing was compared"]
 
 
 QUICK = '''"""Mine."""
@@ -660,7 +847,7 @@ def test_a_revision_is_measured_in_the_same_rounds(repository):
     words = ("--impl", "./mine.py", "--threads", "1", *FEW)
     done = bench(repository, *words, "--against", "HEAD")
     assert done.returncode == 5, done.stdout + done.stderr
-    now, then = kept(repository).cells
+    then, now = kept(repository).cells
     assert (now.label, then.label, then.revision) == ("mine", "mine@HEAD", "HEAD")
     assert [each.number for each in now.rounds] == [each.number for each in then.rounds]
     assert now.step_us.value > 3 * then.step_us.value
