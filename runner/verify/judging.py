@@ -1,6 +1,7 @@
-"""The verdict on an implementation, its cause if that can be named, and both as a table."""
+"""The verdict on an implementation, its cause if that can be named, and both in words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,8 +70,13 @@ def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
             yield Case(own, "configured", family)
 
 
-def judge(case: Case, result: Mapping[str, Any]) -> Verdict:
-    """Hold what came of a case's job (see `tasks.trainings`) against the reference."""
+def judge(
+    case: Case, result: Mapping[str, Any], notify: Callable[[str], None] = lambda _: None
+) -> Verdict:
+    """Hold what came of a case's job (see `tasks.trainings`) against the reference.
+
+    `notify` is told of a search for the cause, which takes long.
+    """
     reference = case.reference
     verdict = Verdict(case.run.name, case.family, case.start, reference.config.values())
     if "results" not in result:
@@ -89,8 +95,10 @@ def judge(case: Case, result: Mapping[str, Any]) -> Verdict:
         verdict.gradient, verdict.gradient_bound = findings.gradient, findings.gradient_bound
         verdict.at_zero, verdict.zeros = findings.at_zero, findings.zeros
         verdict.reasons = own or list(findings.reasons())
-        if verdict.reasons and not own and not _explained(verdict, findings):
-            verdict.reasons = [*_other_reference(findings), *verdict.reasons]
+        if verdict.reasons and not own:
+            notify("looking for the mistake")
+            if not _explained(verdict, findings):
+                verdict.reasons = [*_other_reference(findings), *verdict.reasons]
     verdict.reasons = [result["borrowed"]] * bool(result["borrowed"]) + verdict.reasons
     verdict.equivalent = not verdict.reasons
     return verdict
@@ -149,52 +157,70 @@ def _near(altered: Reference, trained: Trained) -> bool:
     return bool(np.all(relative(losses, expected) < NEAR[altered.config.dtype]))
 
 
-# --- as a table
+# --- in words
 
 
-def table(verdicts: Sequence[Verdict]) -> Table:
-    """The verdicts as a table, one line each."""
+def table(verdicts: Sequence[Verdict], *, verbose: bool = True) -> Table:
+    """The verdicts, one a line; all that was measured if `verbose`."""
+    brief = ("implementation", "verdict", "deviation", "of bound", "gradient", "start")
+    if not verbose:
+        return Table(brief, [_row(verdict) for verdict in verdicts], frozenset({0, 1, 5}))
     header = (
-        *("implementation", "reference", "start", "loss dev.", "bound", "weights", "bound"),
-        *("gradient", "bound", "departs", "at 0", "float32", "verdict"),
+        *("implementation", "verdict", "reference", "start", "loss dev.", "bound", "weights"),
+        *("bound", "gradient", "bound", "departs", "at 0", "float32"),
     )
-    return Table(header, [_row(verdict) for verdict in verdicts], frozenset({0, 1, 2, 11, 12}))
+    return Table(header, [_whole_row(verdict) for verdict in verdicts], frozenset({0, 1, 2, 3, 12}))
 
 
 def _row(verdict: Verdict) -> list[str]:
+    gate = verdict.float64
+    word = "equivalent" if verdict.equivalent else "differs" if gate else "failed"
+    losses = (number(gate.deviation, 1), _share(gate)) if gate else ("-", "-")
+    return [verdict.impl, word, *losses, number(verdict.gradient, 1), verdict.start]
+
+
+def _share(gate: Gate) -> str:
+    """The worst deviation over its bound."""
+    percent = 100 * gate.ratios.max(initial=0)
+    return f"{percent:.2g}%" if percent < 1000 else ">1000%"
+
+
+def _whole_row(verdict: Verdict) -> list[str]:
     gate, single = verdict.float64, verdict.float32
     errors = (verdict.weights, verdict.weights_bound, verdict.gradient, verdict.gradient_bound)
     losses = (gate.deviation, gate.bound) if gate else (None, None)
     part = f" to {single.judged}" if single and single.judged < single.epochs else ""
     return [
-        *(verdict.impl, verdict.reference, verdict.start),
+        *(*_row(verdict)[:2], verdict.reference, verdict.start),
         *(number(value, 1) for value in (*losses, *errors)),
         "-" if gate is None else "none" if gate.inside else str(gate.departs),
         "?" if verdict.at_zero is None else f"{verdict.at_zero:.4g}",
         "-" if single is None else f"inside{part}" if single.inside else f"out at {single.departs}",
-        "equivalent" if verdict.equivalent else "DIFFERENT",
     ]
 
 
-def notes(verdicts: Sequence[Verdict]) -> list[str]:
-    """What the table can't say: why something differs, where zeros or rounding decide."""
-    lines = [f"{v.impl} ({v.start}): {reason}" for v in verdicts for reason in v.reasons]
-    lines += _zero_notes(verdicts)
-    gates = [gate for v in verdicts for gate in (v.float64, v.float32) if gate is not None]
+def notes(verdicts: Sequence[Verdict], *, verbose: bool) -> list[str]:
+    """What the table can't say: where zeros or rounding decide; if `verbose`, every reason."""
+    dtypes = ("float64", "float32") if verbose else ("float64",)
+    lines = [f"{v.impl} ({v.start}): {reason}" for v in verdicts for reason in v.reasons if verbose]
+    lines += _zero_notes(verdicts, dtypes)
+    gates = [gate for v in verdicts for dtype in dtypes if (gate := getattr(v, dtype)) is not None]
     if any(gate.judged < gate.epochs for gate in gates):
+        first = min(gate.judged for gate in gates)
         lines.append(
-            f"inside to N: from epoch N on rounding alone moves the loss by more than "
-            f"{MEANINGLESS / FACTOR:.0e}, or training diverges, so nothing is judged there"
+            f"{'inside to N: from epoch N' if verbose else f'at the latest from epoch {first}'} on "
+            f"rounding alone moves the loss by more than {MEANINGLESS / FACTOR:.0e}, or training "
+            f"diverges, so nothing is judged there"
         )
     return lines
 
 
-def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
+def _zero_notes(verdicts: Sequence[Verdict], dtypes: Sequence[str]) -> Iterator[str]:
     """Where implementations of one start differ in the slope at 0, and a zero occurs."""
     for family in REFERENCES:
         alike = [v for v in verdicts if (v.reference, v.start) == (family, "common")]
         slopes = sorted({v.at_zero for v in alike if v.at_zero is not None})
-        for dtype in ("float64", "float32"):
+        for dtype in dtypes:
             met = [epoch for v in alike for epoch in v.zeros.get(dtype, ())]
             if met and len(slopes) > 1:
                 given = listed(f"{slope:g}" for slope in slopes)
@@ -202,3 +228,33 @@ def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
                     f"{dtype}: a hidden value is exactly 0 first at epoch {min(met)}; from there "
                     f"on slopes of {given} at 0 part the curves by convention, not by error"
                 )
+
+
+def answer(verdicts: Sequence[Verdict], missing: int = 0) -> list[str]:
+    """How many are equivalent, and how nearly; or which are not, and why, a line each."""
+    starts = Counter(verdict.impl for verdict in verdicts)
+    wrong = [verdict for verdict in verdicts if not verdict.equivalent]
+    names = dict.fromkeys(verdict.impl for verdict in wrong)
+    text = f"{len(starts) - len(names)} of {len(starts)} equivalent"
+    if wrong:
+        text += f"; {listed(names)} {'are' if len(names) > 1 else 'is'} not"
+    elif verdicts:
+        text += f": {_how_near(verdicts)}"
+    if missing:
+        cases = f"interrupted with {missing} of {missing + len(verdicts)} cases missing"
+        text = f"{cases}; so far {text}" if verdicts else cases
+    lines = [text]
+    for verdict in wrong:
+        name = f"{verdict.impl} ({verdict.start})" if starts[verdict.impl] > 1 else verdict.impl
+        more = " (more with --verbose)" * (len(verdict.reasons) > 1)
+        lines.append(f"{name}: {verdict.reasons[0]}{more}")
+    return lines
+
+
+def _how_near(verdicts: Sequence[Verdict]) -> str:
+    gates = [(gate, verdict.impl) for verdict in verdicts if (gate := verdict.float64)]
+    gate, impl = max(gates, key=lambda pair: float(pair[0].ratios.max(initial=0)))
+    if not gate.deviation:
+        return "every loss is the reference's, bit for bit"
+    name = f" ({impl})" * (len(gates) > 1)
+    return f"losses deviate by up to {gate.deviation:.1e}{name}, {_share(gate)} of the bound"
