@@ -1,7 +1,6 @@
 """`twolayer check`: implementations against the rules of the contract."""
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,16 +50,15 @@ def check(
     )
     missing = len(implementations) - len(checked)
 
+    rows = [row for rows in checked for row in rows]
+
     def parts() -> Iterator[Table | str]:
-        for item, rows in zip(implementations, checked, strict=False):
-            title = f"{item.name}: {item.origin}"
-            if format == "markdown":
-                yield from (title, table(rows, COLUMNS[1:]))
-            else:
-                yield "\n".join([title, *_lines(rows)])
+        if format == "markdown":
+            yield table(rows, COLUMNS)
+        else:
+            yield from map(_lines, implementations, checked)
         yield printing.paragraphs(_answer(checked, missing))
 
-    rows = [row for rows in checked for row in rows]
     printing.show_rows(rows, COLUMNS, format, parts)
     kept = not any(row["verdict"] == "broken" for row in rows)
     if kept and not missing:
@@ -80,39 +78,34 @@ def _rows(name: str, result: Result) -> list[Row]:
     judged["the work is its own"] = result.get("borrowed", NOT_TRIED)
     rows = []
     for text, reason in judged.items():
-        verdict = reason if reason == NOT_TRIED else "broken" if reason else "ok"
-        values = (name, text, verdict, reason if verdict == "broken" else "")
+        tried = reason != NOT_TRIED
+        verdict = ("broken" if reason else "ok") if tried else reason
+        values = (name, text, verdict, reason if tried else "")
         rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
 
 
-def _counts(rows: list[Row]) -> Counter[str]:
-    return Counter(row["verdict"] for row in rows)
-
-
-def _lines(rows: list[Row]) -> list[str]:
-    """The rules with their verdicts; where they were not tried, the cause of that alone."""
-    untried = _counts(rows)["not tried"]
-    lines = [f"  {untried} other rules were not tried"] if untried else []
-    for row in reversed(rows):
-        rule, verdict, reason = (row[name] for name in COLUMNS[1:])
-        if reason or not untried:
-            told = [reason] if untried else filter(None, (rule, reason))
-            lines.insert(0, f"  {verdict:<6}  {': '.join(told)}")
-    return lines
+def _lines(item: catalogue.Implementation, rows: list[Row]) -> str:
+    tried = [row for row in rows if row["verdict"] != "not tried"]
+    lines = [f"{item.name}: {item.origin}"]
+    for row in tried:
+        text = ": ".join(filter(None, (row["rule"], row["reason"])))
+        lines.append(f"  {row['verdict']:<6}  {text}")
+    if untried := len(rows) - len(tried):
+        lines.append(f"  {untried} other rules were not tried")
+    return "\n".join(lines)
 
 
 def _answer(checked: list[list[Row]], missing: int) -> list[str]:
-    lines = []
-    if whole := [rows[0][COLUMNS[0]] for rows in checked if _counts(rows).keys() == {"ok"}]:
-        keep = "keep" if len(whole) > 1 else "keeps"
-        lines.append(f"{listed(whole)} {keep} all {len(checked[0])} rules")
+    kept, lines = [], []
     for rows in checked:
-        name, counts = rows[0][COLUMNS[0]], _counts(rows)
-        if counts["not tried"]:
-            lines.append(f"{name} can't be trained")
-        elif broken := counts["broken"]:
+        name, broken = rows[0]["implementation"], sum(row["verdict"] == "broken" for row in rows)
+        if broken:
             lines.append(f"{name} breaks {broken} of {len(rows)} rules")
+        else:
+            kept.append(name)
+    if kept:
+        lines.insert(0, f"{listed(kept)} keep{'s' * (len(kept) == 1)} all {len(checked[0])} rules")
     if missing:
         lines.append(f"interrupted: {missing} of {missing + len(checked)} not checked")
     return lines

@@ -37,8 +37,8 @@ def verify(
         format,
         lambda: [
             *[judging.table(verdicts, verbose=verbose)] * bool(verdicts),
-            printing.paragraphs(judging.notes(verdicts, verbose=verbose)),
-            printing.paragraphs(judging.answer(verdicts, missing)),
+            printing.paragraphs(judging.notes(verdicts) if verbose else []),
+            printing.paragraphs(judging.answer(verdicts, missing, verbose=verbose)),
         ],
         whole=lambda: list(map(asdict, verdicts)),
         csv=lambda: judging.table(verdicts).csv(),

@@ -158,7 +158,7 @@ class Rule:
 RULES = (
     Rule("docstring", "its module has a docstring", _has_title),
     Rule("global-state", "it leaves global state alone", _no_global_state),
-    Rule("generator", "train(cfg) is a generator of losses", lambda run: None),  # it has run
+    Rule("generator", "train(cfg) runs, as a generator of losses", lambda run: None),  # it has run
     Rule("steps", "it pulls its steps from cfg.steps()", lambda run: run.call.check_pulled()),
     Rule("ahead", "it pulls a step only when it is about to do it", _pulls_as_it_goes),
     Rule(

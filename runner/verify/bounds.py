@@ -86,6 +86,12 @@ class Gate:
         self.departs = int(outside[0]) if len(outside) else None
 
     @property
+    def share(self) -> str:
+        """The worst deviation over its bound."""
+        percent = 100 * self.ratios.max(initial=0)
+        return f"{percent:.2g}%" if percent < 1000 else ">1000%"
+
+    @property
     def inside(self) -> bool:
         return self.departs is None
 

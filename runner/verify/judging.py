@@ -160,67 +160,59 @@ def _near(altered: Reference, trained: Trained) -> bool:
 # --- in words
 
 
+HEADER = (
+    *("implementation", "verdict", "start", "deviation", "of bound", "gradient"),
+    *("reference", "bound", "weights", "bound", "gradient bound", "departs", "at 0", "float32"),
+)
+BRIEF = 6  # so many columns are enough for most
+
+
 def table(verdicts: Sequence[Verdict], *, verbose: bool = True) -> Table:
-    """The verdicts, one a line; all that was measured if `verbose`."""
-    brief = ("implementation", "verdict", "deviation", "of bound", "gradient", "start")
-    if not verbose:
-        return Table(brief, [_row(verdict) for verdict in verdicts], frozenset({0, 1, 5}))
-    header = (
-        *("implementation", "verdict", "reference", "start", "loss dev.", "bound", "weights"),
-        *("bound", "gradient", "bound", "departs", "at 0", "float32"),
-    )
-    return Table(header, [_whole_row(verdict) for verdict in verdicts], frozenset({0, 1, 2, 3, 12}))
+    """The verdicts, one a line."""
+    count = len(HEADER) if verbose else BRIEF
+    rows = [_row(verdict)[:count] for verdict in verdicts]
+    return Table(HEADER[:count], rows, frozenset({0, 1, 2, 6, 13}))
 
 
 def _row(verdict: Verdict) -> list[str]:
-    gate = verdict.float64
-    word = "equivalent" if verdict.equivalent else "differs" if gate else "failed"
-    losses = (number(gate.deviation, 1), _share(gate)) if gate else ("-", "-")
-    return [verdict.impl, word, *losses, number(verdict.gradient, 1), verdict.start]
-
-
-def _share(gate: Gate) -> str:
-    """The worst deviation over its bound."""
-    percent = 100 * gate.ratios.max(initial=0)
-    return f"{percent:.2g}%" if percent < 1000 else ">1000%"
-
-
-def _whole_row(verdict: Verdict) -> list[str]:
     gate, single = verdict.float64, verdict.float32
-    errors = (verdict.weights, verdict.weights_bound, verdict.gradient, verdict.gradient_bound)
-    losses = (gate.deviation, gate.bound) if gate else (None, None)
     part = f" to {single.judged}" if single and single.judged < single.epochs else ""
+    deviation, bound = (gate.deviation, gate.bound) if gate else (None, None)
+    bounds = (bound, verdict.weights, verdict.weights_bound, verdict.gradient_bound)
     return [
-        *(*_row(verdict)[:2], verdict.reference, verdict.start),
-        *(number(value, 1) for value in (*losses, *errors)),
+        verdict.impl,
+        "equivalent" if verdict.equivalent else "differs" if gate else "failed",
+        verdict.start,
+        number(deviation, 1),
+        gate.share if gate else "-",
+        number(verdict.gradient, 1),
+        verdict.reference,
+        *(number(value, 1) for value in bounds),
         "-" if gate is None else "none" if gate.inside else str(gate.departs),
         "?" if verdict.at_zero is None else f"{verdict.at_zero:.4g}",
         "-" if single is None else f"inside{part}" if single.inside else f"out at {single.departs}",
     ]
 
 
-def notes(verdicts: Sequence[Verdict], *, verbose: bool) -> list[str]:
-    """What the table can't say: where zeros or rounding decide; if `verbose`, every reason."""
-    dtypes = ("float64", "float32") if verbose else ("float64",)
-    lines = [f"{v.impl} ({v.start}): {reason}" for v in verdicts for reason in v.reasons if verbose]
-    lines += _zero_notes(verdicts, dtypes)
-    gates = [gate for v in verdicts for dtype in dtypes if (gate := getattr(v, dtype)) is not None]
+def notes(verdicts: Sequence[Verdict]) -> list[str]:
+    """What the table can't say: why something differs, where zeros or rounding decide."""
+    lines = [f"{v.impl} ({v.start}): {reason}" for v in verdicts for reason in v.reasons]
+    lines += _zero_notes(verdicts)
+    gates = [gate for v in verdicts for gate in (v.float64, v.float32) if gate is not None]
     if any(gate.judged < gate.epochs for gate in gates):
-        first = min(gate.judged for gate in gates)
         lines.append(
-            f"{'inside to N: from epoch N' if verbose else f'at the latest from epoch {first}'} on "
-            f"rounding alone moves the loss by more than {MEANINGLESS / FACTOR:.0e}, or training "
-            f"diverges, so nothing is judged there"
+            f"inside to N: from epoch N on rounding alone moves the loss by more than "
+            f"{MEANINGLESS / FACTOR:.0e}, or training diverges, so nothing is judged there"
         )
     return lines
 
 
-def _zero_notes(verdicts: Sequence[Verdict], dtypes: Sequence[str]) -> Iterator[str]:
+def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Where implementations of one start differ in the slope at 0, and a zero occurs."""
     for family in REFERENCES:
         alike = [v for v in verdicts if (v.reference, v.start) == (family, "common")]
         slopes = sorted({v.at_zero for v in alike if v.at_zero is not None})
-        for dtype in dtypes:
+        for dtype in ("float64", "float32"):
             met = [epoch for v in alike for epoch in v.zeros.get(dtype, ())]
             if met and len(slopes) > 1:
                 given = listed(f"{slope:g}" for slope in slopes)
@@ -230,7 +222,7 @@ def _zero_notes(verdicts: Sequence[Verdict], dtypes: Sequence[str]) -> Iterator[
                 )
 
 
-def answer(verdicts: Sequence[Verdict], missing: int = 0) -> list[str]:
+def answer(verdicts: Sequence[Verdict], missing: int, *, verbose: bool) -> list[str]:
     """How many are equivalent, and how nearly; or which are not, and why, a line each."""
     starts = Counter(verdict.impl for verdict in verdicts)
     wrong = [verdict for verdict in verdicts if not verdict.equivalent]
@@ -246,7 +238,7 @@ def answer(verdicts: Sequence[Verdict], missing: int = 0) -> list[str]:
     lines = [text]
     for verdict in wrong:
         name = f"{verdict.impl} ({verdict.start})" if starts[verdict.impl] > 1 else verdict.impl
-        more = " (more with --verbose)" * (len(verdict.reasons) > 1)
+        more = " (more with --verbose)" * (len(verdict.reasons) > 1 and not verbose)
         lines.append(f"{name}: {verdict.reasons[0]}{more}")
     return lines
 
@@ -254,7 +246,9 @@ def answer(verdicts: Sequence[Verdict], missing: int = 0) -> list[str]:
 def _how_near(verdicts: Sequence[Verdict]) -> str:
     gates = [(gate, verdict.impl) for verdict in verdicts if (gate := verdict.float64)]
     gate, impl = max(gates, key=lambda pair: float(pair[0].ratios.max(initial=0)))
+    judged = min(gate.judged for gate, _ in gates)
+    until = f" (judged up to epoch {judged})" * (judged < gate.epochs)
     if not gate.deviation:
-        return "every loss is the reference's, bit for bit"
+        return f"every loss is the reference's, bit for bit{until}"
     name = f" ({impl})" * (len(gates) > 1)
-    return f"losses deviate by up to {gate.deviation:.1e}{name}, {_share(gate)} of the bound"
+    return f"losses deviate by up to {gate.deviation:.1e}{name}, {gate.share} of the bound{until}"
