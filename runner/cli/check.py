@@ -49,7 +49,6 @@ def check(
         timeout_s=limit,
     )
     missing = len(implementations) - len(checked)
-
     rows = [row for rows in checked for row in rows]
 
     def parts() -> Iterator[Table | str]:
