@@ -250,5 +250,5 @@ def _how_near(verdicts: Sequence[Verdict]) -> str:
     until = f" (judged up to epoch {judged})" * (judged < gate.epochs)
     if not gate.deviation:
         return f"every loss is the reference's, bit for bit{until}"
-    name = f" ({impl})" * (len(gates) > 1)
-    return f"losses deviate by up to {gate.deviation:.1e}{name}, {gate.share} of the bound{until}"
+    name = f"{impl}: " * (len(gates) > 1)
+    return f"losses deviate by up to {gate.share} of the bound ({name}{gate.deviation:.1e}){until}"

@@ -447,7 +447,7 @@ def test_verify_fits_a_terminal_in_one_block_and_shows_the_rest_on_request(tmp_p
     assert [row.split()[1] for row in rows] == ["equivalent", "equivalent"]
     assert max(map(len, done.stdout.splitlines()[:4])) < 80
     answer = done.stdout.splitlines()[-1]
-    pattern = r"2 of 2 equivalent: losses deviate by up to \d\.\de-1\d \(nn\), 0\.\d+% of the bound"
+    pattern = r"2 of 2 equivalent: losses deviate by up to 0\.\d+% of the bound \(nn: \d\.\de-1\d\)"
     assert re.fullmatch(pattern, answer)
     verbose = twolayer(*words, "--verbose", cwd=tmp_path).stdout
     assert {"reference", "departs", "float32"} <= set(verbose.splitlines()[0].split())
