@@ -264,7 +264,7 @@ def momentum_of_nesterov(cfg):
     return w1, w2
 
 
-def adam_with(cfg, *, eps=1e-8, epsilon_hat=False, correct=True, slope=1.0):
+def adam_with(cfg, *, eps=1e-8, epsilon_hat=False, correct=True, slope=1.0, decay=0.0):
     """Adam, with its epsilon where it should be or not, corrected for bias or not."""
     x, y, w1, w2 = start(cfg)
     moments = [[np.zeros_like(w), np.zeros_like(w)] for w in (w1, w2)]
@@ -277,6 +277,7 @@ def adam_with(cfg, *, eps=1e-8, epsilon_hat=False, correct=True, slope=1.0):
         for weight, gradient, moment in zip((w1, w2), gradients, moments, strict=True):
             moment[0] = 0.9 * moment[0] + 0.1 * gradient
             moment[1] = 0.999 * moment[1] + 0.001 * gradient**2
+            weight -= cfg.lr * decay * weight
             if epsilon_hat:
                 weight -= cfg.lr * np.sqrt(c2) / c1 * moment[0] / (np.sqrt(moment[1]) + eps)
             else:
@@ -412,3 +413,108 @@ def dynamic_net_zeroed_gradients(cfg):
         loss.backward()
         optimizer.step()
     return [parameter.t().numpy(force=True) for parameter in model.parameters()]
+
+
+def varied(
+    cfg,
+    *,
+    relu=lambda h: np.maximum(h, 0),
+    slope=lambda h: 1.0 * (h >= 0),
+    clip=lambda gradients: gradients,
+    rate=lambda part, step: 1.0,
+    velocity=lambda v, g, m: (g, g),
+):
+    """Right but for one of its parts."""
+    x, y, w1, w2 = start(cfg)
+    state = [None, None]
+    for step in cfg.steps():
+        h = x @ w1
+        error = relu(h) @ w2 - y
+        yield np.square(error).sum()
+        gradients = x.T @ (2 * error @ w2.T * slope(h)), relu(h).T @ (2 * error)
+        for i, (weight, gradient) in enumerate(zip((w1, w2), clip(gradients), strict=True)):
+            state[i], update = velocity(state[i], gradient, cfg.momentum)
+            weight -= cfg.lr * rate(step / cfg.epochs, step) * update
+    return w1, w2
+
+
+@mutant()
+def no_relu(cfg):
+    return (yield from varied(cfg, relu=lambda h: h, slope=np.ones_like))
+
+
+@mutant()
+def leaky_relu(cfg):
+    leaky = {
+        "relu": lambda h: np.where(h > 0, h, 0.01 * h),
+        "slope": lambda h: np.where(h > 0, 1, 0.01),
+    }
+    return (yield from varied(cfg, **leaky))
+
+
+@mutant()
+def only_w2_trained(cfg):
+    return (yield from varied(cfg, slope=np.zeros_like))
+
+
+@mutant()
+def losses_after_the_update(cfg):
+    x, y, w1, w2 = start(cfg)
+    for _ in cfg.steps():
+        h, h_relu, error, _ = forward(x, y, w1, w2)
+        grad_w1, grad_w2 = backward(x, h, h_relu, error, w2)
+        w1 -= cfg.lr * grad_w1
+        w2 -= cfg.lr * grad_w2
+        yield forward(x, y, w1, w2)[3]
+    return w1, w2
+
+
+@mutant()
+def values_clipped(cfg):
+    return (yield from varied(cfg, clip=lambda gs: [np.clip(g, -5, 5) for g in gs]))
+
+
+def norm_clipped(gradients, least):
+    norm = np.sqrt(sum(np.square(g).sum() for g in gradients))
+    return [g * min(1, 10 / (norm + least)) for g in gradients]
+
+
+@mutant()
+def norm_clipped_by_hand(cfg):
+    return (yield from varied(cfg, clip=lambda gs: norm_clipped(gs, 0)))
+
+
+@mutant()
+def norm_clipped_by_pytorch(cfg):
+    return (yield from varied(cfg, clip=lambda gs: norm_clipped(gs, 1e-6)))
+
+
+@mutant()
+def lr_decays_by_a_thousandth(cfg):
+    return (yield from varied(cfg, rate=lambda part, step: 0.999**step))
+
+
+@mutant()
+def lr_falls_linearly(cfg):
+    return (yield from varied(cfg, rate=lambda part, step: 1 - part))
+
+
+@mutant()
+def lr_falls_by_a_cosine(cfg):
+    return (yield from varied(cfg, rate=lambda part, step: (1 + np.cos(np.pi * part)) / 2))
+
+
+@mutant(momentum=0.9)
+def momentum_dampened(cfg):
+    """As PyTorch does it: not at the first step."""
+
+    def velocity(v, g, m):
+        new = g if v is None else m * v + 0.1 * g
+        return new, new
+
+    return (yield from varied(cfg, velocity=velocity))
+
+
+@mutant("adam")
+def adam_w(cfg):
+    return (yield from adam_with(cfg, decay=0.01))

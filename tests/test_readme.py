@@ -16,7 +16,6 @@ from twolayer import cli as codes
 from twolayer.cli import app as cli
 from twolayer.config import catalogue, document, settings
 from twolayer.config import experiment as config
-from twolayer.training import check
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
@@ -169,10 +168,10 @@ def test_exit_codes() -> None:
 def test_the_implementation_shown_keeps_the_contract(tmp_path: Path) -> None:
     source = next(b for b in re.findall(r"```python\n(.*?)```", README, re.S) if "def train" in b)
     (tmp_path / "shown_in_readme.py").write_text(source)
-    command = [sys.executable, "-P", "-m", "twolayer", "check", "./shown_in_readme.py"]
+    command = [sys.executable, "-P", "-m", "twolayer", "check", "-q", "./shown_in_readme.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("  ok  ") == len(check.RULES)
+    assert done.stdout.splitlines()[-1].startswith("shown_in_readme keeps all ")
 
 
 def test_the_workflow_is_yaml_that_runs_the_smoke_test() -> None:

@@ -2,11 +2,12 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..config import published
-from ..config.catalogue import configs_folder
+from ..config.catalogue import Implementation, configs_folder
 from ..config.document import scalar
 from ..config.experiment import Experiment
 from ..config.rules import DURATION
@@ -98,6 +99,11 @@ def seconds(option: str, text: str) -> float:
         return float(DURATION.check(scalar(text)))
     except ValueError as error:
         raise UserError(f"{option}: {error} (got {text!r})") from None
+
+
+def words_for(implementations: Iterable[Implementation]) -> list[str]:
+    """What stands for each on a command line."""
+    return [item.name if item.module else item.origin for item in implementations]
 
 
 # --- stored experiments

@@ -8,13 +8,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Self, TypeVar
 
 from ..config.plan import Run
+from ..engine.scheduler import perform_each
+from ..engine.supervisor import Result
 from ..output import emit
 from ..results.record import FAILURES, Record
 from ..tables import exact, number
+
+Concluded = TypeVar("Concluded")
 
 HEARTBEAT_S = 10.0  # how often a pipe is told of a long run
 TALLY_S = 5.0  # how often it is told how many runs of a sweep are done

@@ -1,23 +1,23 @@
 """`twolayer verify`: whether it is the same computation, with numbers."""
 
-from contextlib import closing
+import shlex
 from dataclasses import asdict, replace
-from typing import Any
 
 from typer import Exit
 
 from ..config import plan
-from ..engine.scheduler import perform_each
+from ..config.catalogue import LESSON
 from ..verify import judging, tasks
-from . import DIVERGED, OK, inputs, printing
+from . import inputs, printing
 from .options import FORMAT, QUIET, Format, Load, switch, with_settings
-from .progress import watcher
+from .progress import in_turn
 
 
 @with_settings("notebook")
 def verify(
     load: Load,
     format: Format = FORMAT,
+    verbose: bool = switch("--verbose", "-v", help="Show all that was measured."),
     tf32: bool = switch("--tf32", help="On a GPU, let float32 products round to TF32."),
     quiet: bool = QUIET,
 ) -> None:
@@ -25,21 +25,27 @@ def verify(
     configured = plan.make(experiment)
     printing.say_notes(configured, quiet)
     cases = list(judging.cases(plan.make(replace(experiment, overrides={})), configured))
-    work = [(case.run, tasks.job(case.reference.config) | {"tf32": tf32}) for case in cases]
-    progress = watcher(cells=len(cases), quiet=quiet)
-
-    def starting(number: int) -> None:
-        title = f"{cases[number].run.name} ({cases[number].start})"
-        progress.step(number, len(cases), title, f"[{number + 1}/{len(cases)}] {title}")
-
-    shown: dict[str, Any] = {"importing": progress.importing, "starting": starting}
-    with progress, closing(perform_each(work, **inputs.limits(experiment), **shown)) as results:
-        verdicts = [judging.judge(*each) for each in zip(cases, results, strict=True)]
-    table = judging.table(verdicts)
+    verdicts = in_turn(
+        [(case.run, tasks.job(case.reference.config) | {"tf32": tf32}) for case in cases],
+        [f"{case.run.name} ({case.start})" for case in cases],
+        lambda number, *result: judging.judge(cases[number], *result),
+        quiet=quiet,
+        **inputs.limits(experiment),
+    )
+    missing = len(cases) - len(verdicts)
     printing.show_results(
         format,
-        lambda: [table, printing.paragraphs(judging.notes(verdicts))],
+        lambda: [
+            *[judging.table(verdicts, verbose=verbose)] * bool(verdicts),
+            printing.paragraphs(judging.notes(verdicts) if verbose else []),
+            printing.paragraphs(judging.answer(verdicts, missing, verbose=verbose)),
+        ],
         whole=lambda: list(map(asdict, verdicts)),
-        csv=table.csv,
+        csv=lambda: judging.table(verdicts).csv(),
     )
-    raise Exit(OK if all(v.equivalent for v in verdicts) else DIVERGED)
+    differ = not all(verdict.equivalent for verdict in verdicts)
+    if not differ and not missing:
+        names = inputs.words_for(run.implementation for run in configured)
+        chosen = [] if names == list(LESSON) else ["--impl", ",".join(names)]
+        printing.say(f"next: {shlex.join(['twolayer', 'bench', *chosen])}", quiet)
+    raise Exit(printing.exit_code({"diverged"} if differ else (), interrupted=missing > 0))

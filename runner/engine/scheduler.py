@@ -168,13 +168,17 @@ def perform_each(
     memory_limit: float | None = None,
     importing: Callable[[list[str]], None] = lambda _: None,
     starting: Callable[[int], None] = lambda _: None,
+    stop: threading.Event | None = None,
 ) -> Generator[Result]:
     """Do tasks, each given as a run and the task's arguments, in turn; yields their results.
 
-    `importing` is as in Watcher; `starting` gets the number of each task, from 0.
+    `importing` is as in Watcher; `starting` gets the number of each task, from 0. Once `stop` is
+    set no further one begins.
     """
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
-        hosts.wait_ready(importing=importing)
+        hosts.wait_ready(stop, importing)
         for number, (run, task) in enumerate(work):
+            if stop and stop.is_set():
+                return
             starting(number)
             yield perform(make_job(run, timeout_s, memory_limit, **task), hosts)

@@ -65,6 +65,12 @@ class Trace:
 # Each rule judges a run; some do others besides.
 
 
+def _has_title(run: Trace) -> None:
+    module = sys.modules.get(run.train.__module__)
+    if module and not (module.__doc__ or "").strip():
+        raise ContractError("it has none; begin it with a title, which `twolayer list` shows")
+
+
 def _no_global_state(run: Trace) -> None:
     for state in run.states:
         for name, value in run.states[0].items():
@@ -150,8 +156,9 @@ class Rule:
 
 
 RULES = (
+    Rule("docstring", "its module has a docstring", _has_title),
     Rule("global-state", "it leaves global state alone", _no_global_state),
-    Rule("generator", "train(cfg) is a generator of losses", lambda run: None),  # it has run
+    Rule("generator", "train(cfg) runs, as a generator of losses", lambda run: None),  # it has run
     Rule("steps", "it pulls its steps from cfg.steps()", lambda run: run.call.check_pulled()),
     Rule("ahead", "it pulls a step only when it is about to do it", _pulls_as_it_goes),
     Rule(

@@ -86,6 +86,12 @@ class Gate:
         self.departs = int(outside[0]) if len(outside) else None
 
     @property
+    def share(self) -> str:
+        """The worst deviation over its bound."""
+        percent = 100 * self.ratios.max(initial=0)
+        return f"{percent:.2g}%" if percent < 1000 else ">1000%"
+
+    @property
     def inside(self) -> bool:
         return self.departs is None
 
@@ -135,7 +141,8 @@ def one_step(reference: Reference, *, zero_unit: bool = False) -> Movement:
 
 def slope_at_zero(reference: Reference, weights: Sequence[np.ndarray]) -> float | None:
     """Which slope at 0 explains the first step of a silenced unit; None if none does."""
-    for slope in (*SLOPES_AT_ZERO, _measured_slope(reference, weights)):
+    usual = *SLOPES_AT_ZERO, reference.leak
+    for slope in (*usual, _measured_slope(reference, weights)):
         step = one_step(replace(reference, at_zero=slope), zero_unit=True)
         if step.error(weights) <= step.bound:
             return slope

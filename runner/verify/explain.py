@@ -102,7 +102,7 @@ class Findings:
             if self.right_gradient:
                 unit = "a hidden unit that is 0 everywhere"
                 yield f"no slope at exactly 0 explains its step from {unit}"
-        elif self.at_zero not in SLOPES_AT_ZERO:
+        elif self.at_zero not in (*SLOPES_AT_ZERO, self.reference.leak):
             yield f"its slope at exactly 0 is {self.at_zero:.4g}; a ReLU's is 0, 0.5 or 1"
 
     def wrong_update(self) -> str:
@@ -141,6 +141,13 @@ class Findings:
         size = float(-off @ weights / (weights @ weights))
         alike = np.linalg.norm(off + size * weights) < 1e-3 * np.linalg.norm(off)
         return size if alike and abs(size) > 1e-12 else None
+
+    def clipped_to(self, order: float) -> float | None:
+        """That norm of the first update, if it is less than the reference's."""
+        ours, theirs = (
+            float(np.linalg.norm(_flat(each), order)) for each in (self.ours, self.theirs)
+        )
+        return ours if 0 < ours < theirs * (1 - 1e-9) else None
 
     def meaning(self, factor: float) -> str:
         """What a factor that is made by a usual mistake comes from."""

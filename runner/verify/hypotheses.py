@@ -13,7 +13,7 @@ import numpy as np
 
 from ..config.catalogue import REFERENCES
 from .explain import Findings
-from .reference import BETA1, BETA2, EPSILON, SGD, Adam, Reference
+from .reference import BETA1, BETA2, EPSILON, SGD, Adam, Named, Reference
 
 Values = Callable[[Findings], Iterable[float]]
 
@@ -89,6 +89,35 @@ def _adam(name: str, sentence: str, epsilon: float = EPSILON, **options: Any) ->
     return Mistake(name, f"its Adam {sentence}", alter, "epsilon", lambda _: (epsilon,), ("adam",))
 
 
+def _net(name: str, sentence: str, **fields: Any) -> Mistake:
+    """Another network, or order of its steps."""
+    return Mistake(name, sentence, lambda net, _: replace(net, **fields))
+
+
+def _rate(name: str, sentence: str, rate: Callable[[float], float]) -> Mistake:
+    """A learning rate that changes with the part of the epochs that are done."""
+
+    def alter(net: Reference, _: float) -> Reference:
+        return replace(net, rate=lambda step: float(rate(step / net.config.epochs)))
+
+    return Mistake(name, sentence, alter)
+
+
+def _norm_clipped(gradients: Named, limit: float, least: float) -> Named:
+    size = np.sqrt(sum(np.square(gradient).sum() for gradient in gradients.values()))
+    factor = min(1.0, limit / (float(size) + least))
+    return {name: factor * gradient for name, gradient in gradients.items()}
+
+
+def _clipped(name: str, sentence: str, order: float, clip: Callable[..., Named]) -> Mistake:
+    def alter(net: Reference, limit: float) -> Reference:
+        return replace(net, clip=partial(clip, limit=limit))
+
+    values = _typed(lambda findings: findings.clipped_to(order))
+    return Mistake(name, sentence, alter, "limit", values, GRADIENT)
+
+
+GRADIENT = ("sgd", "dynamic")  # the references whose first update is the gradient
 KERAS = "has epsilon 1e-7, placed as Keras documents it (epsilon-hat)"
 ROUNDED = f"{KERAS}, and takes its betas in float32 where it corrects for bias"
 SINGLE = float(np.float32(BETA1)), float(np.float32(BETA2))
@@ -121,7 +150,47 @@ MISTAKES = (
         lambda net, value: replace(net, optimizer=partial(SGD, momentum=value)),
         "momentum",
         lambda findings: {0.9, 0.99, 0.95, 0.8, 0.5, 0.0} - {findings.config.momentum},
-        ("sgd", "dynamic"),
+        GRADIENT,
+    ),
+    Mistake(
+        "Nesterov",
+        "its momentum is Nesterov's",
+        lambda net, _: replace(net, optimizer=partial(SGD, nesterov=True)),
+        values=lambda findings: [0.0] * bool(findings.config.momentum),
+        families=GRADIENT,
+    ),
+    Mistake(
+        "dampening",
+        "it dampens its momentum by {value:g}",
+        lambda net, value: replace(net, optimizer=partial(SGD, dampening=value)),
+        "dampening",
+        lambda findings: (
+            {findings.config.momentum, 0.9, 0.5, 0.1} if findings.config.momentum else ()
+        ),
+        GRADIENT,
+    ),
+    _net("no ReLU", "it has no ReLU", leak=1.0),
+    _net(
+        "no mask", "its gradient passes the ReLU where the hidden value is below 0", slopes=(1, 1)
+    ),
+    _net("wrong mask", "its gradient passes the ReLU only where it must not", slopes=(1, 0)),
+    _net("last layer only", "it trains only the last layer", slopes=(0, 0)),
+    Mistake(
+        "leaky ReLU",
+        "its ReLU is leaky, with slope {value:g} below 0",
+        lambda net, value: replace(net, leak=value),
+        "slope",
+        lambda _: (0.01, 0.1, 0.2, 0.3, 0.05),
+    ),
+    _net("early update", "it updates w2 before it takes the gradient of w1", early=True),
+    _net("late loss", "its losses are those after the update", late=True),
+    Mistake(
+        "AdamW",
+        "it decays its weights by {value:.9g} times the learning rate (AdamW)",
+        lambda net, value: replace(net, optimizer=partial(Adam, decay=value)),
+        "decay",
+        lambda _: (0.01, 0.1, 0.05, 0.004, 1e-3, 1e-4),
+        ("adam",),
     ),
     Mistake(
         "weight decay",
@@ -143,5 +212,36 @@ MISTAKES = (
         lambda net, value: replace(net, change=lambda at: value * at.gradient),
         "factor",
         _typed(Findings.update_factor),
+    ),
+    _clipped(
+        "clipped values",
+        "it clips the values of its gradient to {value:.9g}",
+        np.inf,
+        lambda gradients, limit: {k: np.clip(v, -limit, limit) for k, v in gradients.items()},
+    ),
+    _clipped(
+        "clipped norm",
+        "it clips the norm of its gradient to {value:.9g}",
+        2,
+        partial(_norm_clipped, least=0),
+    ),
+    _clipped(
+        "clipped norm of PyTorch",
+        "it clips the norm of its gradient to {value:.9g}, as PyTorch does (plus 1e-6)",
+        2,
+        partial(_norm_clipped, least=1e-6),
+    ),
+    Mistake(
+        "decaying learning rate",
+        "it multiplies its learning rate by {value:g} after each step",
+        lambda net, value: replace(net, rate=lambda step: value**step),
+        "factor",
+        lambda _: (0.9, 0.95, 0.99, 0.995, 0.999, 0.9999),
+    ),
+    _rate("linear learning rate", "its learning rate falls linearly to 0", lambda done: 1 - done),
+    _rate(
+        "cosine learning rate",
+        "its learning rate falls to 0 by a cosine",
+        lambda done: (1 + np.cos(np.pi * done)) / 2,
     ),
 )

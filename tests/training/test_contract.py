@@ -3,13 +3,18 @@
 import ast
 import importlib
 import io
+import json
 import random
+import signal
+import sys
 import tokenize
+import types
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from command import twolayer
+from command import start, twolayer, wait_for
 from twolayer import Config
 from twolayer.config import catalogue
 from twolayer.training.check import NOT_TRIED, RULES, Trace, check
@@ -262,6 +267,15 @@ def returning(change):
         return change((yield from good(cfg)))
 
     return train
+
+
+def untitled(cfg):
+    """Of a module without a docstring."""
+    return (yield from good(cfg))
+
+
+untitled.__module__ = "untitled"
+sys.modules["untitled"] = types.ModuleType("untitled")
 
 
 def flipping(flip):
@@ -607,6 +621,11 @@ BREAKERS = {
         f"{LEFT_CHANGED}torch.is_grad_enabled() is False, was True; "
         "flip no global switch, and never yield inside a `with` that does",
     ),
+    "no docstring": (
+        untitled,
+        "docstring",
+        "it has none; begin it with a title, which `twolayer list` shows",
+    ),
     "inside errstate": (inside_errstate, "global-state", f"{LEFT_CHANGED}numpy.geterr() is "),
 }
 
@@ -770,6 +789,9 @@ def train(cfg):
 """
 
 
+OWN = "the work is its own"
+
+
 def checked(folder, *words, **files):
     """Exit code, stdout and stderr of `twolayer check` in a folder with these files."""
     for name, text in files.items():
@@ -781,10 +803,49 @@ def checked(folder, *words, **files):
 
 def test_check_shows_every_rule_that_is_kept(tmp_path):
     """Exit code 0."""
-    code, said, _ = checked(tmp_path, "./mine.py", "numpy_manual", mine=GOOD)
-    lines = said.splitlines()
-    rules = [f"  ok      {rule.text}" for rule in RULES]
-    assert (code, lines) == (0, ["mine: mine.py", *rules, "numpy_manual: built in", *rules])
+    code, said, err = checked(tmp_path, "./mine.py", "numpy_manual", mine=GOOD)
+    rules = [f"  ok      {text}" for text in (*(rule.text for rule in RULES), OWN)]
+    assert code == 0
+    assert said.split("\n\n") == [
+        "\n".join(["mine: mine.py", *rules]),
+        "\n".join(["numpy_manual: built in", *rules]),
+        f"mine and numpy_manual keep all {len(RULES) + 1} rules\n",
+    ]
+    assert err.splitlines()[-1] == (
+        "next: twolayer verify --impl mine.py,numpy_manual; "
+        "twolayer bench --impl mine.py,numpy_manual"
+    )
+
+
+def test_check_refuses_a_module_without_a_docstring(tmp_path):
+    """Its first line is the title; rules that are broken are counted in the end."""
+    text = MISSING_WEIGHTS.partition("\n")[2]
+    code, said, err = checked(tmp_path, "./mine.py", mine=text)
+    assert code == 3
+    assert "  broken  its module has a docstring: it has none; begin it with a title" in said
+    assert said.splitlines()[-1] == f"mine breaks 2 of {len(RULES) + 1} rules"
+    assert "next:" not in err
+
+
+def test_check_in_formats_for_programs(tmp_path):
+    """A record for each rule of each implementation."""
+    words = ("./mine.py", "./gone.py", "-q", "--format")
+    files = {"mine": MISSING_WEIGHTS, "gone": "import gone_for_good\n"}
+    code, said, err = checked(tmp_path, *words, "json", **files)
+    records = json.loads(said)
+    assert (code, err, len(records)) == (3, "", 2 * (len(RULES) + 1))
+    verdicts = {
+        name: [r["verdict"] for r in records if r["implementation"] == name] for name in files
+    }
+    assert Counter(verdicts["mine"]) == {"ok": len(RULES), "broken": 1}
+    assert Counter(verdicts["gone"]) == {"not tried": len(RULES), "broken": 1}
+    (broken,) = (r for r in records if r["verdict"] == "broken" and r["implementation"] == "gone")
+    assert broken["reason"] == "ModuleNotFoundError: No module named 'gone_for_good'"
+    lines = checked(tmp_path, *words, "csv")[1].splitlines()
+    assert (lines[0], len(lines)) == ("implementation,rule,verdict,reason", len(records) + 1)
+    lines = checked(tmp_path, *words, "markdown")[1].splitlines()
+    assert f"| mine | {OWN} | ok |  |" in lines
+    assert lines[-2:] == [f"{name} breaks 1 of {len(RULES) + 1} rules" for name in ("mine", "gone")]
 
 
 @pytest.mark.parametrize(
@@ -807,7 +868,7 @@ def test_check_says_which_rule_is_broken_and_how(tmp_path, text, line):
     code, said, _ = checked(tmp_path, "./mine.py", mine=text)
     assert code == 3
     assert [each for each in said.splitlines() if each.startswith("  broken")] == [line]
-    assert said.count("  ok ") == len(RULES) - 1
+    assert said.count("  ok ") == len(RULES)
 
 
 @pytest.mark.parametrize(
@@ -826,9 +887,12 @@ def test_check_survives_what_a_file_does(tmp_path, text, sentence):
     code, said, _ = checked(tmp_path, "./mine.py", "numpy_manual", mine=text)
     ours, _, other = said.partition("numpy_manual: built in")
     assert code == 3
-    assert sum(line.startswith("  broken  ") for line in ours.splitlines()) == 1
-    assert sentence in ours
-    assert other.count("  ok ") == len(RULES)
+    _, cause, rest = ours.strip().splitlines()
+    assert cause.startswith("  broken  ")
+    assert sentence in cause
+    assert rest == f"  {len(RULES)} other rules were not tried"
+    assert other.count("  ok ") == len(RULES) + 1
+    assert said.splitlines()[-1] == f"mine breaks 1 of {len(RULES) + 1} rules"
 
 
 HANGS = """\
@@ -845,8 +909,10 @@ def test_check_gives_each_implementation_so_much_time(tmp_path):
     words = ("./hangs.py", "./mine.py", "--timeout", "1s")
     code, said, _ = checked(tmp_path, *words, hangs=HANGS, mine=GOOD)
     ours, _, other = said.partition("mine: mine.py")
-    assert (code, ours) == (3, "hangs: hangs.py\n  broken  took longer than 1 s\n")
-    assert other.count("  ok ") == len(RULES)
+    assert code == 3
+    cause = "train(cfg) runs, as a generator of losses: took longer than 1 s"
+    assert ours.startswith(f"hangs: hangs.py\n  broken  {cause}\n")
+    assert other.count("  ok ") == len(RULES) + 1
 
 
 @pytest.mark.parametrize(
@@ -868,3 +934,32 @@ def test_check_of_what_can_not_be_checked_is_bad_usage(tmp_path, words, said):
     code, out, err = checked(tmp_path, *words, mine="def train(:\n")
     assert (code, out) == (2, "")
     assert err.strip().removeprefix(f"{tmp_path}/") == said
+
+
+SLOW = """\
+\"\"\"Takes a second to start.\"\"\"
+import time
+from pathlib import Path
+
+from mine import train
+
+Path("started").touch()
+time.sleep(1)
+"""
+
+
+def test_an_interrupt_of_check_lets_the_one_under_way_finish(tmp_path):
+    """And shows what is known by then, with how many are missing; exit code 130."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "mine.py").write_text(GOOD)
+    command = start("check", "./mine.py", "./slow.py", "numpy_manual", cwd=tmp_path)
+    assert wait_for((tmp_path / "started").exists)
+    command.send_signal(signal.SIGINT)
+    stdout, stderr = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert stderr.splitlines()[-1] == "finishing this case; Ctrl-C again stops it"
+    assert "numpy_manual: built in" not in stdout
+    assert stdout.splitlines()[-2:] == [
+        f"mine and slow keep all {len(RULES) + 1} rules",
+        "interrupted: 1 of 3 not checked",
+    ]

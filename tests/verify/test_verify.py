@@ -167,6 +167,22 @@ CAUSES = {
     "adam_eps_1e_7": ("Adam with another epsilon", {"epsilon": 1e-7}),
     "adam_without_bias_correction": ("Adam without correction", {"epsilon": 1e-8}),
     "float32_inside": ("float32", {}),
+    "no_relu": ("no ReLU", {}),
+    "no_relu_mask": ("no mask", {}),
+    "mask_on_the_wrong_side": ("wrong mask", {}),
+    "only_w2_trained": ("last layer only", {}),
+    "leaky_relu": ("leaky ReLU", {"slope": 0.01}),
+    "w2_updated_too_early": ("early update", {}),
+    "losses_after_the_update": ("late loss", {}),
+    "momentum_of_nesterov": ("Nesterov", {}),
+    "momentum_dampened": ("dampening", {"dampening": 0.9}),
+    "adam_w": ("AdamW", {"decay": 0.01}),
+    "values_clipped": ("clipped values", {"limit": 5}),
+    "norm_clipped_by_hand": ("clipped norm", {"limit": 10}),
+    "norm_clipped_by_pytorch": ("clipped norm of PyTorch", {"limit": 10}),
+    "lr_decays_by_a_thousandth": ("decaying learning rate", {"factor": 0.999}),
+    "lr_falls_linearly": ("linear learning rate", {}),
+    "lr_falls_by_a_cosine": ("cosine learning rate", {}),
 }
 
 
@@ -254,7 +270,7 @@ def test_the_mutants_themselves_are_right_but_for_their_mistake() -> None:
         ("stale_weights", "its gradients are of the step before: with that it agrees"),
         ("data_reshuffled", "the update itself differs"),
         ("dynamic_net_zeroed_gradients", "carried from step to step"),
-        ("no_relu_mask", "in w1"),
+        ("no_relu_mask", "its gradient passes the ReLU where the hidden value is below 0"),
         ("gradient_off_in_the_twelfth_digit", "the gradient is off by 4.0e-12, in w1 and w2"),
         ("slope_of_5_at_zero", "its slope at exactly 0 is 5; a ReLU's is 0, 0.5 or 1"),
         ("slope_of_minus_1_at_zero", "its slope at exactly 0 is -1;"),
@@ -381,7 +397,13 @@ def train(cfg):
 """
 
 
-WORDS = ("equivalent", "DIFFERENT")
+WORDS = ("equivalent", "differs", "failed")
+
+
+def words_of(done) -> dict[str, str]:
+    """The second column of the table, by implementation."""
+    lines = [line.split() for line in done.stdout.replace("|", " ").splitlines()]
+    return {line[0]: line[1] for line in lines if len(line) > 1 and line[1] in WORDS}
 
 
 @pytest.fixture(scope="module", params=["table", "markdown"])
@@ -403,12 +425,42 @@ def test_verify_refutes_a_wrong_file(mixed) -> None:
 
 def test_verify_survives_one_that_crashes(mixed) -> None:
     assert "exited with status 7" in mixed.stdout
-    lines = [line.split() for line in mixed.stdout.replace("|", " ").splitlines()]
-    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
-        "wrong": "DIFFERENT",
-        "gone": "DIFFERENT",
-        "numpy_manual": "equivalent",
-    }
+    words = {"wrong": "differs", "gone": "failed", "numpy_manual": "equivalent"}
+    assert words_of(mixed) == words
+
+
+def test_verify_ends_with_who_is_not_equivalent_and_why(mixed) -> None:
+    *_, first, wrong, gone = mixed.stdout.splitlines()
+    assert first == "1 of 3 equivalent; wrong and gone are not"
+    assert re.fullmatch(
+        r"wrong: its update is 1.000001 times .* agrees to \de-1\d over all 50 epochs", wrong
+    )
+    assert gone.startswith("gone: does not train: the process exited with status 7 before")
+    assert mixed.stderr == ""
+
+
+def test_verify_fits_a_terminal_in_one_block_and_shows_the_rest_on_request(tmp_path: Path) -> None:
+    words = ("verify", *small(tmp_path), "--impl", "numpy_manual,nn", "-q")
+    done = twolayer(*words, cwd=tmp_path)
+    header, _, *rows = done.stdout.splitlines()[:4]
+    assert header.split("  ")[0] == "implementation"
+    assert [row.split()[1] for row in rows] == ["equivalent", "equivalent"]
+    assert max(map(len, done.stdout.splitlines()[:4])) < 80
+    answer = done.stdout.splitlines()[-1]
+    pattern = r"2 of 2 equivalent: losses deviate by up to 0\.\d+% of the bound \(nn: \d\.\de-1\d\)"
+    assert re.fullmatch(pattern, answer)
+    verbose = twolayer(*words, "--verbose", cwd=tmp_path).stdout
+    assert {"reference", "departs", "float32"} <= set(verbose.splitlines()[0].split())
+    assert verbose.splitlines()[-1] == answer
+
+
+def test_reasons_beyond_the_first_are_for_verbose(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(WRONG.replace(" * (h > 0)", ""))
+    words = ("verify", *small(tmp_path), "--impl", "./wrong.py", "-q")
+    last = twolayer(*words, cwd=tmp_path).stdout.splitlines()[-1]
+    assert re.fullmatch(r"wrong: the gradient is off .* \(more with --verbose\)", last)
+    verbose = twolayer(*words, "--verbose", cwd=tmp_path).stdout
+    assert "wrong (common): the losses leave the band at epoch 1" in verbose
 
 
 def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -447,15 +499,10 @@ def test_each_training_has_the_limits_of_a_run_and_the_rest_go_on(tmp_path: Path
     words = (*small(tmp_path, timeout="3s"), *planted("hangs", "borrows", "gram"), "-q")
     done = twolayer("verify", *words, cwd=tmp_path)
     assert done.returncode == 4
-    assert "hangs (common): does not train: took longer than 3 s" in done.stdout
+    assert "hangs: does not train: took longer than 3 s" in done.stdout
     proves = "it imports twolayer.verify.reference: that it agrees with ours proves nothing"
-    assert f"borrows (common): {proves}" in done.stdout
-    lines = [line.split() for line in done.stdout.splitlines()]
-    assert {line[0]: line[-1] for line in lines if line and line[-1] in WORDS} == {
-        "hangs": "DIFFERENT",
-        "borrows": "DIFFERENT",
-        "gram": "equivalent",
-    }
+    assert f"borrows: {proves}" in done.stdout
+    assert words_of(done) == {"hangs": "failed", "borrows": "differs", "gram": "equivalent"}
     done = twolayer("check", *planted("borrows")[1:], cwd=tmp_path)
     assert done.returncode == 3
     assert f"broken  the work is its own: {proves}" in done.stdout
@@ -464,7 +511,9 @@ def test_each_training_has_the_limits_of_a_run_and_the_rest_go_on(tmp_path: Path
 def test_progress_is_a_line_for_each_in_a_pipe_and_a_bar_on_a_terminal(tmp_path: Path) -> None:
     words = ("verify", *small(tmp_path), "--impl", "numpy_manual")
     piped = twolayer(*words, cwd=tmp_path)
-    assert piped.stderr == "importing numpy\n[1/1] numpy_manual (common)\n"
+    assert piped.stderr == (
+        "importing numpy\n[1/1] numpy_manual (common)\nnext: twolayer bench --impl numpy_manual\n"
+    )
     with on_a_terminal(*words, cwd=tmp_path, columns=80) as spawned:
         shown = spawned.read()
     assert re.search(r"total .*━.* numpy_manual \(common\)", shown)
@@ -472,13 +521,57 @@ def test_progress_is_a_line_for_each_in_a_pipe_and_a_bar_on_a_terminal(tmp_path:
     assert "\x1b[?25h" in shown  # the cursor is back
 
 
-def test_an_interrupt_ends_verify_at_once(tmp_path: Path) -> None:
-    command = start("verify", *small(tmp_path), *planted("hangs"), cwd=tmp_path)
+def test_an_interrupt_lets_the_case_under_way_finish(tmp_path: Path) -> None:
+    """And shows the verdicts so far, with how many are missing."""
+    (tmp_path / "slow.py").write_text(SLOW + WRONG)
+    impls = ("--impl", "numpy_manual,./slow.py,sgd")
+    command = start("verify", *small(tmp_path), *impls, cwd=tmp_path)
     assert wait_for((tmp_path / "started").exists)
     command.send_signal(signal.SIGINT)
-    _, stderr = command.communicate(timeout=30)
+    stdout, stderr = command.communicate(timeout=60)
     assert command.returncode == 130
-    assert stderr.splitlines()[-1] == "interrupted"
+    assert "finishing this case; Ctrl-C again stops it" in stderr.splitlines()
+    assert "kept" not in stderr
+    first, second = stdout.splitlines()[-2:]
+    start_of = "interrupted with 1 of 3 cases missing; so far 1 of 2 equivalent; slow is not"
+    assert first == start_of
+    assert second.startswith("slow: its update is 1.000001 times the reference's")
+    assert "next:" not in stderr
+
+
+SLOW = """\
+import time
+from pathlib import Path
+
+Path("started").touch()
+time.sleep(1)
+"""
+
+
+def test_a_second_interrupt_stops_the_case(tmp_path: Path) -> None:
+    impls = planted("numpy_manual", "hangs")
+    command = start("verify", *small(tmp_path), *impls, cwd=tmp_path)
+    assert wait_for((tmp_path / "started").exists)
+    command.send_signal(signal.SIGINT)
+    assert command.stderr is not None
+    assert wait_for(lambda: "finishing this case" in command.stderr.readline())
+    command.send_signal(signal.SIGINT)
+    stdout, stderr = command.communicate(timeout=30)
+    assert (command.returncode, stderr) == (130, "stopping …\n")
+    assert stdout.splitlines()[-1].startswith(
+        "interrupted with 1 of 2 cases missing; so far 1 of 1 equivalent: every loss is"
+    )
+    assert left_behind(tmp_path) == []
+
+
+def test_an_interrupt_while_frameworks_are_imported_ends_verify(tmp_path: Path) -> None:
+    command = start("verify", *small(tmp_path), "--impl", "tf_graph", cwd=tmp_path)
+    assert command.stderr is not None
+    assert "importing" in command.stderr.readline()
+    command.send_signal(signal.SIGINT)
+    stdout, _ = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert stdout.splitlines()[-1] == "interrupted with 1 of 1 cases missing"
     assert left_behind(tmp_path) == []
 
 
