@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__, output
-from ..errors import UserError
+from ..errors import UserError, listed, nearest
 from ..output import emit, printable
 from . import INTERNAL, INTERRUPTED, USAGE
 from .options import HelpfulCommand
@@ -49,6 +49,9 @@ class Commands(TyperGroup):
     """Lines of help, until one is called: only then is its module imported."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            hint = nearest(args[0], self.commands)
+            raise UserError(f"{args[0]}: is not a command{hint}; see twolayer --help")
         name, line, rest = super().resolve_command(ctx, args)
         return name, line and name and command(name, str(line.help)), rest
 
@@ -101,7 +104,7 @@ def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
     output.prepare()
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
         _end(USAGE, str(error))
     except BrokenPipeError:
@@ -118,9 +121,40 @@ def main() -> None:
         if not reason:  # ours to mend
             raise
         _end(USAGE, printable(reason))
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        _end(USAGE, _refusal(error))
+
+
+def _refusal(error: Any) -> str:
+    """What typer found wrong with a call, said as our own errors are."""
+    parameter, message = getattr(error, "param", None), str(error.message).rstrip(".")
+    place: str = getattr(error, "option_name", "")
+    kind: Any = getattr(parameter, "type", None)
+    if parameter:
+        place = parameter.metavar or parameter.name.upper()
+        place = next((name for name in parameter.opts if name.startswith("--")), place)
+    got = f" (got {message.partition(' is not ')[0]})"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return message
+    if hasattr(error, "possibilities"):
+        known = [name for each in error.ctx.command.params for name in each.opts]
+        message = f"is not an option{nearest(place, known)}"
+    elif type(error).__name__ == "MissingParameter":
+        message = "is missing"
+    elif getattr(kind, "choices", ()):
+        message = f"must be {listed(kind.choices, 'or')}{got}"
+    elif getattr(kind, "min", None) is not None:
+        message = f"must be a whole number, {kind.min} or more{got}"
+    else:
+        message = message.removeprefix(f"Option {place!r} ")
+    about = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+    return f"{place}: {message}{about}" if place else f"{message}{about}"
 
 
 def _end(code: int, message: str) -> NoReturn:
     """End with a message, without the middle of names so long that they would hide the rest."""
-    emit(re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", message), sys.stderr)
+    if message:  # typer has printed the help of a call without a word
+        emit(re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", message), sys.stderr)
     sys.exit(code)

@@ -1,9 +1,10 @@
 """Command-line options that several commands share; those of settings are made from their table."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from inspect import Parameter, Signature, signature
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from typer import Argument, Option
 from typer.core import TyperCommand
 
 from ..config.settings import HELP, OPTIONS, RULES
-from ..errors import UserError
+from ..errors import UserError, listed, nearest, no_file
 
 if TYPE_CHECKING:
     from ..config.experiment import Experiment
@@ -91,18 +92,31 @@ _SETTINGS = "Settings of every implementation, in place of the config's"
 class HelpfulCommand(TyperCommand):
     """A command that has an answer to what other tools' users type."""
 
+    allow_extra_args = True  # refused below, in better words
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.allow_extra_args = any(parameter.name == "impl" for parameter in self.params)
         try:
             extra = super().parse_args(ctx, args)
         except Exception as error:
             self._explain(getattr(error, "option_name", ""))
             raise
-        if extra and not ctx.resilient_parsing:
-            meant = shlex.join(part for word in extra for part in (_option_of(word), word))
-            message = f"must be the value of an option; write twolayer {self.name} … {meant}"
-            raise UserError(f"{' '.join(extra)}: {message}")
+        if not ctx.resilient_parsing:
+            self._refuse(ctx.params, extra)
         return extra
+
+    def _refuse(self, params: dict[str, Any], extra: list[str]) -> None:
+        """Raise UserError for words that are no config, or too many."""
+        words = [word for word in (params.get("file"), *extra) if word is not None]
+        options = {word: _option_of(word) for word in words if "impl" in params}
+        if meant := [(option, word) for word, option in options.items() if option]:
+            given, line = " ".join(word for _, word in meant), shlex.join(chain(*meant))
+            message = f"must be the value of an option; write twolayer {self.name} … {line}"
+            raise UserError(f"{given}: {message}")
+        if extra:
+            if options:
+                raise UserError(f"{listed(words)}: choose one of them")
+            message = f"is more than twolayer {self.name} takes; see twolayer {self.name} --help"
+            raise UserError(f"{' '.join(extra)}: {message}")
 
     def _explain(self, option: str) -> None:
         """Raise UserError with what to write for an option that does not exist, if known."""
@@ -115,10 +129,20 @@ class HelpfulCommand(TyperCommand):
 
 
 def _option_of(word: str) -> str:
-    """The option that a word without one is the value of, as its form tells."""
+    """The option that a word without one is the value of; none of what is, or may be, a config."""
+    from ..config import catalogue
+    from ..config.experiment import SWEEPS, config_names
+
+    suffix, configs = Path(word).suffix, [*config_names(), *config_names(SWEEPS)]
+    if suffix == ".py":
+        return "--impl"
+    if suffix in (".yaml", ".yml") or word in configs or not no_file(word):
+        return ""
     if "=" in word:
         return "--set"
-    return "--config" if word.endswith((".yaml", ".yml")) else "--impl"
+    last, impls = word.rpartition(",")[2], [*catalogue.names(), "all"]
+    near = nearest(last, impls) and not nearest(word, configs)
+    return "--impl" if last in impls or near else ""
 
 
 def with_settings(
@@ -126,16 +150,18 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command options for implementations and for every setting but those `without`.
 
-    And --config with that default, if there is one, and options for keys of a config. In place
-    of their values, the command gets `load`, which reads the config and lays them over it. Its
-    module must not postpone its annotations: typer reads them.
+    And a config, named first or by --config, with that default, if there is one, and options
+    for keys of a config. In place of their values, the command gets `load`, which reads the
+    config and lays them over it. Its module must not postpone its annotations: typer reads them.
     """
     names = [*(name for name in RULES if name not in without), "name", "timeout", "memory_limit"]
     first = [_keyword("impl", list[str] | None, _IMPL)]
     if config:
-        flags, complete = ("--config", "-c"), completion()
-        default = Option(config, *flags, metavar="FILE", help=_CONFIG, autocompletion=complete)
-        first.append(_keyword("config", str, default))
+        more: dict[str, Any] = {"autocompletion": completion(), "show_default": config}
+        word = Argument(None, metavar="[CONFIG]", help=_CONFIG, **more)
+        more |= {"help": "The same, as an option.", "show_default": False}
+        same = Option(None, "--config", "-c", metavar="CONFIG", **more)
+        first += [_keyword("file", str | None, word), _keyword("config", str | None, same)]
     last = [_keyword(name, str | None, _setting(name)) for name in names]
     sets = Option(None, "--set", metavar="KEY=VALUE", help=_SET)
     last.append(_keyword("sets", list[str] | None, sets))
@@ -143,7 +169,7 @@ def with_settings(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def with_them(**values: Any) -> None:
             chosen = {p.name: values.pop(p.name) for p in (*first, *last)}
-            command(load=partial(_load, chosen), **values)
+            command(load=partial(_load, chosen, config), **values)
 
         own = [p for name, p in signature(command).parameters.items() if name != "load"]
         own = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own]
@@ -156,15 +182,26 @@ def with_settings(
 
 
 def _load(
-    chosen: dict[str, Any], *sizes: Any, path: Path | None = None, extra: Sequence[str] = ()
+    chosen: dict[str, Any],
+    config: str,
+    *sizes: Any,
+    path: Path | None = None,
+    extra: Collection[str] = (),
 ) -> "Experiment":
     """The config, or the file at `path`, under `sizes` and the options; `extra` keys are left."""
-    from ..config.experiment import Assignment, find_config, load, parse_set
+    from ..config.experiment import SWEEPS, Assignment, config_names, find_config, load, parse_set
 
     texts = {name: chosen[name] for name in (*RULES, *OPTIONS) if chosen.get(name) is not None}
     given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
     assignments = [*sizes, *given, *map(parse_set, chosen["sets"] or ())]
-    return load(path or find_config(chosen["config"]), assignments, chosen["impl"], extra)
+    if not path:
+        word, option = chosen["file"], chosen["config"]
+        if word is not None and option is not None:
+            raise UserError(f"{word} and --config {option}: choose one of them")
+        name = next((each for each in (word, option) if each is not None), config)
+        folder = SWEEPS if extra and name in config_names(SWEEPS) else ""
+        path = find_config(name, folder, "" if option is None else "--config ")
+    return load(path, assignments, chosen["impl"], extra)
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> Parameter:

@@ -29,11 +29,19 @@ def test_a_command_says_in_its_help_what_it_does(name):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("runn",), "No such command 'runn'. Did you mean 'run'?"),
-        (("--nothing", "run"), "No such option: --nothing"),
+        (("runn",), "runn: is not a command (did you mean run?); see twolayer --help"),
+        (("--nothing", "run"), "--nothing: is not an option"),
+        (("run", "--epoch", "3"), "--epoch: is not an option (did you mean --epochs?)"),
+        (("list", "foo"), "foo: is more than twolayer list takes; see twolayer list --help"),
+        (("run", "-f", "xml"), "--format: must be table, json, csv or markdown (got 'xml')"),
+        (("bench", "--rounds", "0"), "--rounds: must be a whole number, 1 or more (got 0)"),
+        (("export",), "EXPERIMENT: is missing; see"),
+        (("run", "--lr"), "--lr: requires an argument"),
+        (("run", "--quiet=3"), "--quiet: does not take a value"),
     ],
 )
-def test_a_word_that_is_no_command_is_refused(tmp_path, words, said):
+def test_a_wrong_call_is_refused_in_a_line(tmp_path, words, said):
     done = twolayer(*words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(said)
