@@ -67,7 +67,16 @@ def command(name: str, summary: str) -> Any:
     alone = typer.Typer(add_completion=False)
     function = getattr(import_module(f".{name}", __package__), name)
     alone.command(name, help=summary, cls=HelpfulCommand)(function)
-    return typer.main.get_command(alone)
+    made: Any = typer.main.get_command(alone)
+    for parameter in made.params:
+        kind = parameter.type
+        if choices := list(getattr(kind, "choices", ())):  # typer would put them in a column
+            parameter.metavar = parameter.name.upper() if choices[1:] else choices[0]
+            if choices[1:]:
+                parameter.help = f"{parameter.help.rstrip('.')}: {listed(choices, 'or')}."
+        elif getattr(kind, "min", None) is not None:
+            parameter.metavar = "N"
+    return made
 
 
 app = typer.Typer(

@@ -17,7 +17,7 @@ from ..tables import exact
 from .options import Load, switch, with_settings
 from .printing import patience, say
 
-FORMAT = Option("yaml", "--format", "-f", metavar="FORMAT", help="yaml or json.")
+FORMAT = Option("yaml", "--format", "-f", help="How to print.")
 _MOST = 6  # values of an axis that are all shown
 
 Settings = dict[str, dict[Any, Item]]

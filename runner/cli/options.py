@@ -71,21 +71,21 @@ def switch(*names: str, help: str) -> Any:
 
 
 Format = Literal["table", "json", "csv", "markdown"]
-FORMAT = Option("table", "--format", "-f", help="How to print the results.")
-PUBLISHED = switch("--published", help="Show the losses printed in the notebook beside ours.")
-QUIET = switch("--quiet", "-q", help="Show no progress, only the results.")
-RESULTS = Option(Path("results"), metavar="DIR", help="Folder that results are kept in.")
+FORMAT = Option("table", "--format", "-f", help="How to print.")
+PUBLISHED = switch("--published", help="Show the notebook's losses beside ours.")
+QUIET = switch("--quiet", "-q", help="Show results only, no progress.")
+RESULTS = Option(Path("results"), metavar="DIR", help="Folder of all results.")
 WHERE = option("CONDITION", "Only runs such as 'lr<1e-4 and outcome==\"ok\"'.")
 
 _IMPL = Option(
     *(None, "--impl", "-i"),
     metavar="NAME",
-    help="Implementation, by name or as ./path.py. Repeat it or use commas.",
+    help="By name or as ./path.py; repeat it, or use commas.",
     autocompletion=complete_impls,
     show_default="all in the config",
 )
 _CONFIG = "YAML config, or the name of one that comes with twolayer."
-_SET = "A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3)."
+_SET = "A setting: lr=1e-3 for all, sgd.lr=1e-3 for one."
 _SETTINGS = "Settings of every implementation, in place of the config's"
 
 
@@ -211,7 +211,8 @@ def _keyword(name: str, annotation: Any, default: Any) -> Parameter:
 def _setting(name: str) -> Any:
     rule, text = OPTIONS.get(name) or (RULES[name], HELP[name])
     panel = _SETTINGS if name in RULES else None
-    return Option(None, _flag(name), metavar=rule.metavar, help=text, rich_help_panel=panel)
+    words = f"{text[0].upper()}{text[1:]}."
+    return Option(None, _flag(name), metavar=rule.metavar, help=words, rich_help_panel=panel)
 
 
 def _flag(name: str) -> str:

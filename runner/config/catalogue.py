@@ -63,7 +63,9 @@ class Implementation:
             place = f"{self.source}:{error.lineno or 1}:{error.offset or 1}"
             raise UserError(f"{place}: is not valid Python: {error.msg}") from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{self.source}: can't be read: {error}") from None
+            raise UserError(
+                f"{self.source}: can't be read: {getattr(error, 'strerror', None) or error}"
+            ) from None
 
     @cached_property
     def sources(self) -> Sources:
@@ -101,7 +103,7 @@ class Implementation:
         """Its `REFERENCE = "…"`, else sgd. Raises UserError if there is no such reference."""
         name, reference, line = self._reference
         if reference not in REFERENCES:
-            message = f"there is no reference {reference}; there are {listed(REFERENCES)}"
+            message = f"must be {listed(REFERENCES, 'or')} (got {reference})"
             raise UserError(f"{self.source}:{line}: {name}: {message}")
         return reference
 
@@ -260,7 +262,7 @@ def with_distinct_names(items: Sequence[Implementation]) -> list[Implementation]
 def _folder(package: str) -> Path:
     spec = locate(package)
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"{package} is not installed; install twolayer again")
+        raise UserError(f"{package}: is not installed; install twolayer again")
     return Path(next(iter(spec.submodule_search_locations)))
 
 

@@ -143,7 +143,9 @@ class Experiment:
         elif key in extra:
             self.extra[key] = item
         elif key in SWEEP_KEYS:
-            self.mistakes.append(Mistake(item.key_origin, key, "is for sweeps; use twolayer sweep"))
+            self.mistakes.append(
+                Mistake(item.key_origin, key, "is for sweeps; write twolayer sweep FILE")
+            )
         elif not key.startswith("x-"):
             self.common |= self.checked({key: item}, (*KEYS, *extra))
 

@@ -66,7 +66,7 @@ class Sweep:
         elif self.repeat > 1:
             item = self.experiment.extra["repeat"]
             if any("seed" in point for point in self._points()):
-                message = "and a block both set the seed; keep one of them"
+                message = "must not stand beside a block that sets the seed; keep one of them"
                 self.mistakes.append(Mistake(item.origin, "repeat", message))
             elif first + self.repeat > LARGEST:
                 message = f"goes beyond the largest seed when it starts at {first}"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from command import twolayer
-from twolayer.cli.app import COMMANDS, app
+from twolayer.cli.app import COMMANDS, app, command
 from typer.testing import CliRunner
 
 SUMMARIES = {name: text for group in COMMANDS.values() for name, text in group.items()}
@@ -24,6 +24,19 @@ def test_a_command_says_in_its_help_what_it_does(name):
     done = CliRunner().invoke(app, [name, "--help"])
     assert (done.exit_code, SUMMARIES[name] in done.stdout) == (0, True)
     assert "[default: ()]" not in done.stdout
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_no_word_of_the_help_is_cut_at_80_columns(name, monkeypatch):
+    """In particular no list of choices, which are words of the text."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(app, [name, "--help"]).stdout
+    text = " ".join(re.sub(r"\W+", " ", shown).split())
+    for parameter in command(name, "").params:
+        choices = getattr(parameter.type, "choices", ())
+        assert " ".join(choices[:-1]) in text
+        words = re.sub(r"\W+", " ", parameter.help).split()
+        assert set(words) <= set(text.split())
 
 
 @pytest.mark.parametrize(

@@ -660,6 +660,48 @@ def test_a_word_that_is_no_config_is_refused_with_what_to_write(tmp_path, words,
     assert list(tmp_path.iterdir()) == []
 
 
+SWEEP = """\
+impls: [sgd, numpy_manual]
+grid:
+  lr: {log: [1e-7, 1e-1, 7]}
+  N: [5, 6]
+exclude: {impl: sgd, N: 6}
+repeat: 2
+"""
+
+
+def test_a_sweep_shows_its_axes_and_how_many_runs_they_make(tmp_path):
+    """All values of an axis for programs, some of many for people; the next command goes on."""
+    (tmp_path / "s.yaml").write_text(SWEEP)
+    done = twolayer("config", "s.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    place, text = "# 7 values, s.yaml:3:7", "  lr: [1e-07, 1e-06, 1e-05, …, 0.1]  "
+    assert f"{text}{place}" in lines
+    assert any(line.startswith("  N: [5, 6] ") for line in lines)
+    assert "  seed: [0, 1]                       # 2 values, s.yaml:6:9" in lines
+    counts = "2 implementations, 7 values of lr, 2 values of seed and 2 values of N"
+    assert lines[-1] == f"# a sweep of 42 runs: {counts}"
+    assert document.parse(done.stdout, "shown").value["sgd"]["N"] == 5
+    assert done.stderr == "next: twolayer sweep s.yaml --plan\n"
+    shown = json.loads(twolayer("config", "s.yaml", "-f", "json", cwd=tmp_path).stdout)
+    assert shown["sgd"]["N"] == {"value": 5, "origin": "s.yaml:4:7"}
+    assert shown["numpy_manual"]["N"] == {"values": [5, 6], "origin": "s.yaml:4:7"}
+    assert shown["sgd"]["H"] == {"value": 100, "origin": "default"}
+    assert len(shown["sgd"]["lr"]["values"]) == 7
+    plan = twolayer("sweep", "s.yaml", "--plan", cwd=tmp_path).stdout
+    assert "42 runs: " in plan
+
+
+def test_a_wrong_sweep_is_refused_by_config_as_by_sweep(tmp_path):
+    """With all its mistakes; one of ours is found by its name."""
+    (tmp_path / "s.yaml").write_text("impls: sgd\ngrid: {lr: [1, -1], q: 3}\n")
+    said = [refused(twolayer(command, "s.yaml", cwd=tmp_path)) for command in ("config", "sweep")]
+    assert said[0] == said[1]
+    assert len(said[0]) >= 2
+    assert "a sweep of 20 runs" in twolayer("config", "depth-seeds", cwd=tmp_path).stdout
+
+
 @pytest.mark.parametrize("command", ["run", "verify", "config"])
 def test_a_config_is_named_by_a_word_or_by_an_option(tmp_path, command):
     """A file, or one of ours; a file may be called like an implementation."""
