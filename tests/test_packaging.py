@@ -389,6 +389,51 @@ def test_a_typo_in_somebody_elses_name_is_put_right(theirs, tmp_path):
     assert "did you mean their_net?" in done.stderr
 
 
+# The README's two commands.
+
+FAKE = """\
+#!/bin/sh
+echo "$(basename "$0") $*" >> log
+if [ "$2" = venv ]; then
+    mkdir -p .venv/bin
+    cp "$0" .venv/bin/python
+    cp "$0" .venv/bin/twolayer
+fi
+"""
+RUN, TESTS = ["twolayer run", "twolayer report notebook"], "python -m pytest "
+
+
+@pytest.mark.parametrize(
+    ("commands", "installed"),
+    [
+        (["run", "run", "test", "run", "test"], ["report", "dev"]),
+        (["test", "run", "run", "test"], ["dev"]),
+        (["check"], ["dev"]),
+    ],
+)
+def test_make_installs_what_a_command_needs_once(tmp_path, commands, installed):
+    """In either order; running needs less than testing."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "fake").write_text(FAKE)
+    (tmp_path / "fake").chmod(0o755)
+    for tool in ("ruff", "mypy", "lint-imports"):
+        (tmp_path / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "fake", tmp_path / ".venv" / "bin" / tool)
+    for command in commands:
+        done = run("make", command, "PYTHON=./fake", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "log").read_text().splitlines()
+    pips = [line for line in lines if " -m pip install " in line]
+    assert [line.rpartition("--editable ")[2] for line in pips] == [f".[{e}]" for e in installed]
+    assert all("--constraint constraints.txt" in line for line in pips)
+    ran = [line for line in lines if line.startswith(("twolayer ", TESTS))]
+    wanted = {"run": RUN, "test": [TESTS], "check": []}
+    assert [line if line in RUN else TESTS for line in ran] == [
+        line for command in commands for line in wanted[command]
+    ]
+
+
 # What starting costs.
 
 SCRIPT = Path(sys.executable).with_name("twolayer")
