@@ -148,7 +148,12 @@ def _refusal(error: Any) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return message
     if hasattr(error, "possibilities"):
+        from ..config.experiment import elsewhere
+
         known = [name for each in error.ctx.command.params for name in each.opts]
+        impls = ["--impls"] if "--impl" in known else []  # what a config calls it
+        if hint := elsewhere(place, [*known, *impls]):
+            return f"{place}: is not an option{hint.replace('--impls', '--impl')}"
         message = f"is not an option{nearest(place, known)}"
     elif type(error).__name__ == "MissingParameter":
         message = "is missing"

@@ -17,45 +17,45 @@ from ..tables import exact
 from .options import Load, switch, with_settings
 from .printing import patience, say
 
-FORMAT = Option("yaml", "--format", "-f", help="How to print.")
 _MOST = 6  # values of an axis that are all shown
-
-Settings = dict[str, dict[Any, Item]]
-"""Every value of each setting: one, or those that a sweep gives it."""
 
 
 @with_settings("notebook")
 def config(
     load: Load,
-    format: Literal["yaml", "json"] = FORMAT,
+    format: Literal["yaml", "json"] = Option("yaml", "--format", "-f", help="How to print."),
     schema: bool = switch("--schema", help="Print the JSON schema of a config, for editors."),
 ) -> None:
     if schema:
         emit(json.dumps(json_schema(), indent=2))
         return
     experiment = load(extra=SWEEP_KEYS)
-    shown: dict[Implementation, Settings] = {}
+    origins: dict[Implementation, dict[str, dict[Any, str]]] = {}  # of each value of a setting
     runs = set()
     with patience(f"going through every combination of {experiment.path.name} …", quiet=False):
         for implementation, settings in _combinations(experiment):
             runs.add(hash((implementation, *(item.value for item in settings.values()))))
-            own = shown.setdefault(implementation, {})
+            own = origins.setdefault(implementation, {})
             for name, item in settings.items():
-                own.setdefault(name, {}).setdefault(item.value, item)
-    for note in plan.notes(shown):
+                own.setdefault(name, {}).setdefault(item.value, item.origin)
+    for note in plan.notes(origins):
         say(f"note: {note}")
+    shown = {each.name: dict(map(_shown, own.items())) for each, own in origins.items()}
     if format == "json":
-        whole = {i.name: {n: _data(v) for n, v in own.items()} for i, own in shown.items()}
-        emit(json.dumps(whole, indent=1))
+        emit(json.dumps(shown, indent=1))
         return
-    for implementation, own in shown.items():
-        emit(f"{printable(implementation.name)}:")
-        lines = dict(_line(*setting) for setting in own.items())
+    for impl, values in shown.items():
+        lines = {f"{name}: {_yaml(v['value'])}": v["origin"] for name, v in values.items()}
         width = max(map(len, lines))
-        for line, origin in lines.items():
-            emit(printable(f"  {line:<{width}}  # {origin}"))
+        emit("\n".join([f"{impl}:", *(f"  {line:<{width}}  # {lines[line]}" for line in lines)]))
     if experiment.extra:
-        _say_size(experiment, len(runs), shown)
+        axes = {n: len(v) for own in origins.values() for n, v in own.items() if len(v) > 1}
+        counts = [f"{count} values of {name}" for name, count in axes.items()]
+        parts = [f"{len(shown)} implementation{'s' * (len(shown) > 1)}", *counts]
+        emit(f"# a sweep of {len(runs)} runs: {listed(parts)}")
+        ours = configs_folder() in experiment.path.resolve().parents
+        file = experiment.path.stem if ours else shown_path(experiment.path)
+        say(f"next: {shlex.join(['twolayer', 'sweep', file, '--plan'])}")
 
 
 def _combinations(experiment: Experiment) -> Iterable[tuple[Implementation, dict[str, Item]]]:
@@ -67,28 +67,18 @@ def _combinations(experiment: Experiment) -> Iterable[tuple[Implementation, dict
     return [(r.implementation, experiment.settings(r.name)) for r in plan.make(experiment)]
 
 
-def _data(values: dict[Any, Item]) -> dict[str, Any]:
-    origin = next(iter(values.values())).origin
-    what = {"values": [*values]} if len(values) > 1 else {"value": next(iter(values))}
-    return what | {"origin": origin}
+def _shown(setting: tuple[str, dict[Any, str]]) -> tuple[str, dict[str, Any]]:
+    """A setting with its value, or all values of an axis, and where they come from."""
+    name, origins = setting
+    value, *others = origins
+    whole = [value, *others] if others else value
+    return name, {"value": whole, "origin": printable(origins[value])}
 
 
-def _line(name: str, values: dict[Any, Item]) -> tuple[str, str]:
-    """A setting as YAML, and where it comes from."""
-    words, origin = list(map(exact, values)), next(iter(values.values())).origin
-    if len(words) == 1:
-        return f"{name}: {words[0]}", origin
+def _yaml(value: Any) -> str:
+    if not isinstance(value, list):
+        return exact(value)
+    words = list(map(exact, value))
     if len(words) > _MOST:
         words[_MOST // 2 : -1] = ["…"]
-    return f"{name}: [{', '.join(words)}]", f"{len(values)} values, {origin}"
-
-
-def _say_size(experiment: Experiment, runs: int, shown: dict[Implementation, Settings]) -> None:
-    """How many runs a sweep has, and of what."""
-    counts = {n: len(v) for own in shown.values() for n, v in own.items() if len(v) > 1}
-    parts = [f"{len(shown)} implementation{'s' * (len(shown) > 1)}"]
-    parts += [f"{count} values of {name}" for name, count in counts.items()]
-    emit(f"# a sweep of {runs} runs: {listed(parts)}")
-    ours = configs_folder() in experiment.path.resolve().parents
-    file = experiment.path.stem if ours else shown_path(experiment.path)
-    say(f"next: {shlex.join(['twolayer', 'sweep', file, '--plan'])}")
+    return f"[{', '.join(words)}]"

@@ -90,42 +90,35 @@ _SETTINGS = "Settings of every implementation, in place of the config's"
 
 
 class HelpfulCommand(TyperCommand):
-    """A command that has an answer to what other tools' users type."""
+    """A command that says of words without an option what they are the values of."""
 
-    allow_extra_args = True  # refused below, in better words
+    allow_extra_args = True  # refused here
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        try:
-            extra = super().parse_args(ctx, args)
-        except Exception as error:
-            self._explain(getattr(error, "option_name", ""))
-            raise
+        extra = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
-            self._refuse(ctx.params, extra)
+            self._refuse(extra, ctx.params)
         return extra
 
-    def _refuse(self, params: dict[str, Any], extra: list[str]) -> None:
-        """Raise UserError for words that are no config, or too many."""
+    def _refuse(self, extra: list[str], params: dict[str, Any]) -> None:
+        """Raise UserError for words that are no config, and for more than one."""
+        if "impl" not in params:
+            if extra:
+                message = (
+                    f"is more than twolayer {self.name} takes; see twolayer {self.name} --help"
+                )
+                raise UserError(f"{' '.join(extra)}: {message}")
+            return
         words = [word for word in (params.get("file"), *extra) if word is not None]
-        options = {word: _option_of(word) for word in words if "impl" in params}
-        if meant := [(option, word) for word, option in options.items() if option]:
-            given, line = " ".join(word for _, word in meant), shlex.join(chain(*meant))
+        meant = {word: option for word in words if (option := _option_of(word))}
+        if meant:
+            line = shlex.join(chain.from_iterable((meant[word], word) for word in meant))
             message = f"must be the value of an option; write twolayer {self.name} … {line}"
-            raise UserError(f"{given}: {message}")
-        if extra:
-            if options:
-                raise UserError(f"{listed(words)}: choose one of them")
-            message = f"is more than twolayer {self.name} takes; see twolayer {self.name} --help"
-            raise UserError(f"{' '.join(extra)}: {message}")
-
-    def _explain(self, option: str) -> None:
-        """Raise UserError with what to write for an option that does not exist, if known."""
-        from ..config.experiment import elsewhere
-
-        options = [name for each in self.params for name in each.opts if name.startswith("-")]
-        impls = ["--impls"] if "--impl" in options else []
-        if option not in options and (hint := elsewhere(option, [*options, *impls])):
-            raise UserError(f"{option}: is not an option{hint.replace('--impls', '--impl')}")
+            raise UserError(f"{' '.join(meant)}: {message}")
+        if params.get("config") is not None:
+            words.append(f"--config {params['config']}")
+        if words[1:]:
+            raise UserError(f"{listed(words)}: choose one of them")
 
 
 def _option_of(word: str) -> str:
@@ -196,8 +189,6 @@ def _load(
     assignments = [*sizes, *given, *map(parse_set, chosen["sets"] or ())]
     if not path:
         word, option = chosen["file"], chosen["config"]
-        if word is not None and option is not None:
-            raise UserError(f"{word} and --config {option}: choose one of them")
         name = next((each for each in (word, option) if each is not None), config)
         folder = SWEEPS if extra and name in config_names(SWEEPS) else ""
         path = find_config(name, folder, "" if option is None else "--config ")

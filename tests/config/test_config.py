@@ -676,19 +676,19 @@ def test_a_sweep_shows_its_axes_and_how_many_runs_they_make(tmp_path):
     done = twolayer("config", "s.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    place, text = "# 7 values, s.yaml:3:7", "  lr: [1e-07, 1e-06, 1e-05, …, 0.1]  "
+    place, text = "# s.yaml:3:7", "  lr: [1e-07, 1e-06, 1e-05, …, 0.1]  "
     assert f"{text}{place}" in lines
     assert any(line.startswith("  N: [5, 6] ") for line in lines)
-    assert "  seed: [0, 1]                       # 2 values, s.yaml:6:9" in lines
+    assert "  seed: [0, 1]                       # s.yaml:6:9" in lines
     counts = "2 implementations, 7 values of lr, 2 values of seed and 2 values of N"
     assert lines[-1] == f"# a sweep of 42 runs: {counts}"
     assert document.parse(done.stdout, "shown").value["sgd"]["N"] == 5
     assert done.stderr == "next: twolayer sweep s.yaml --plan\n"
     shown = json.loads(twolayer("config", "s.yaml", "-f", "json", cwd=tmp_path).stdout)
     assert shown["sgd"]["N"] == {"value": 5, "origin": "s.yaml:4:7"}
-    assert shown["numpy_manual"]["N"] == {"values": [5, 6], "origin": "s.yaml:4:7"}
+    assert shown["numpy_manual"]["N"] == {"value": [5, 6], "origin": "s.yaml:4:7"}
     assert shown["sgd"]["H"] == {"value": 100, "origin": "default"}
-    assert len(shown["sgd"]["lr"]["values"]) == 7
+    assert len(shown["sgd"]["lr"]["value"]) == 7
     plan = twolayer("sweep", "s.yaml", "--plan", cwd=tmp_path).stdout
     assert "42 runs: " in plan
 
