@@ -133,10 +133,10 @@ def main() -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        _end(USAGE, _refusal(error))
+        _end(USAGE, _usage(error))
 
 
-def _refusal(error: Any) -> str:
+def _usage(error: Any) -> str:
     """What typer found wrong with a call, said as our own errors are."""
     parameter, message = getattr(error, "param", None), str(error.message).rstrip(".")
     place: str = getattr(error, "option_name", "")

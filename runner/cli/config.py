@@ -40,7 +40,7 @@ def config(
                 own.setdefault(name, {}).setdefault(item.value, item.origin)
     for note in plan.notes(origins):
         say(f"note: {note}")
-    shown = {each.name: dict(map(_shown, own.items())) for each, own in origins.items()}
+    shown = {each.name: dict(map(_with_origin, own.items())) for each, own in origins.items()}
     if format == "json":
         emit(json.dumps(shown, indent=1))
         return
@@ -67,7 +67,7 @@ def _combinations(experiment: Experiment) -> Iterable[tuple[Implementation, dict
     return [(r.implementation, experiment.settings(r.name)) for r in plan.make(experiment)]
 
 
-def _shown(setting: tuple[str, dict[Any, str]]) -> tuple[str, dict[str, Any]]:
+def _with_origin(setting: tuple[str, dict[Any, str]]) -> tuple[str, dict[str, Any]]:
     """A setting with its value, or all values of an axis, and where they come from."""
     name, origins = setting
     value, *others = origins

@@ -23,12 +23,12 @@ def list(format: Format = FORMAT) -> None:  # noqa: A001 (a command's function h
             rows.append(_described(item))
         except UserError as error:
             notes.append(f"{item.name}: {error}")
-    table = Table(HEADER, [_cells(**row) for row in rows], _LEFT)
+    table = Table(HEADER, [_as_cells(**row) for row in rows], _LEFT)
     needs = {frameworks.install_hint(name): None for row in rows for name in row["missing"]}
     ready = sum(not row["missing"] for row in rows)
     answer = "; ".join([f"{ready} of {len(rows)} can run here", *needs])
     if format == "table":  # at once: printing imports much that this does without
-        emit(f"{_fitted(table)}\n\n{answer}")
+        emit(f"{_for_width(table)}\n\n{answer}")
     else:
         from .printing import show_results
 
@@ -51,13 +51,13 @@ def _described(item: Implementation) -> dict[str, Any]:
     }
 
 
-def _cells(implementation: str, framework: str, title: str, **row: Any) -> tuple[str, ...]:
+def _as_cells(implementation: str, framework: str, title: str, **row: Any) -> tuple[str, ...]:
     missing = f"{', '.join(row['missing'])} missing" if row["missing"] else ""
     needs = missing or f"{framework} {row['version']}"
     return implementation, needs, "/".join(row["devices"]), ", ".join(row["honours"]) or "-", title
 
 
-def _fitted(table: Table) -> str:
+def _for_width(table: Table) -> str:
     """A line for each implementation, or, on a terminal too narrow for that, titles apart."""
     text = table.text(sys.maxsize)
     if not sys.stdout.isatty():

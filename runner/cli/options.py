@@ -101,24 +101,20 @@ class HelpfulCommand(TyperCommand):
         return extra
 
     def _refuse(self, extra: list[str], params: dict[str, Any]) -> None:
-        """Raise UserError for words that are no config, and for more than one."""
-        if "impl" not in params:
-            if extra:
-                message = (
-                    f"is more than twolayer {self.name} takes; see twolayer {self.name} --help"
-                )
-                raise UserError(f"{' '.join(extra)}: {message}")
-            return
+        """Raise UserError for words that belong to an option, and for more than it takes."""
         words = [word for word in (params.get("file"), *extra) if word is not None]
-        meant = {word: option for word in words if (option := _option_of(word))}
-        if meant:
+        options = {word: _option_of(word) for word in words if "impl" in params}
+        if meant := {word: option for word, option in options.items() if option}:
             line = shlex.join(chain.from_iterable((meant[word], word) for word in meant))
             message = f"must be the value of an option; write twolayer {self.name} … {line}"
             raise UserError(f"{' '.join(meant)}: {message}")
         if params.get("config") is not None:
             words.append(f"--config {params['config']}")
-        if words[1:]:
+        if "file" in params and words[1:]:
             raise UserError(f"{listed(words)}: choose one of them")
+        if extra:
+            place, call = " ".join(extra), f"twolayer {self.name}"
+            raise UserError(f"{place}: is more than {call} takes; see {call} --help")
 
 
 def _option_of(word: str) -> str:

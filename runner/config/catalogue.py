@@ -63,9 +63,8 @@ class Implementation:
             place = f"{self.source}:{error.lineno or 1}:{error.offset or 1}"
             raise UserError(f"{place}: is not valid Python: {error.msg}") from None
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"{self.source}: can't be read: {getattr(error, 'strerror', None) or error}"
-            ) from None
+            why = getattr(error, "strerror", None) or error
+            raise UserError(f"{self.source}: can't be read: {why}") from None
 
     @cached_property
     def sources(self) -> Sources:
