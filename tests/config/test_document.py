@@ -305,7 +305,7 @@ def test_tags_are_refused_and_nothing_is_executed(text, place, tmp_path, monkeyp
     """On a scalar, a list, a mapping or the whole document."""
     monkeypatch.chdir(tmp_path)
     (line,) = mistakes(text)
-    assert line.startswith(f"{place}: tags such as !")
+    assert line.startswith(f"{place}: must have no tag (got !")
     assert ": must have no tag (got " in line
     assert os.listdir() == []
 
