@@ -46,6 +46,7 @@ def version(package: str) -> str:
     return next(map(metadata.version, names), "?")
 
 
+@cache
 def entry_points(group: str) -> list[tuple[str, str, str]]:
     """(name, package, value) of every entry point in a group; no value if it can't be read."""
     points: list[tuple[str, str, str]] = []
