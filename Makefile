@@ -5,11 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# what running needs: less, unless all is there already
+RUNNABLE := $(or $(wildcard $(INSTALLED)),$(VENV)/.runnable)
 
 .PHONY: run test check bench clean
+.NOTPARALLEL:
 
-run: $(INSTALLED)
-	@$(BIN)/twolayer run --config configs/notebook.yaml; code=$$?; \
+run: $(RUNNABLE)
+	@$(BIN)/twolayer run; code=$$?; \
 	if [ $$code -le 4 ] && [ $$code -ne 2 ]; then $(BIN)/twolayer report notebook; fi; exit $$code
 
 test: $(INSTALLED)
@@ -24,10 +27,12 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-$(INSTALLED): pyproject.toml constraints.txt
-	@echo "setting up $(VENV) (a few minutes the first time)"
+$(VENV)/.runnable: EXTRA := report
+$(INSTALLED): EXTRA := dev
+$(VENV)/.runnable $(INSTALLED): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) with what '$(EXTRA)' needs (a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRA)]'
 	@touch $@
 
 clean:

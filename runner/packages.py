@@ -46,6 +46,7 @@ def version(package: str) -> str:
     return next(map(metadata.version, names), "?")
 
 
+@cache
 def entry_points(group: str) -> list[tuple[str, str, str]]:
     """(name, package, value) of every entry point in a group; no value if it can't be read."""
     points: list[tuple[str, str, str]] = []
@@ -54,6 +55,9 @@ def entry_points(group: str) -> list[tuple[str, str, str]]:
             text = (folder / "entry_points.txt").read_text(encoding="utf-8")
         except OSError:
             continue
+        except UnicodeDecodeError:
+            points.append(("", package, ""))
+            continue
         if f"[{group}]" in text:
             from importlib.metadata import Distribution
 
@@ -61,7 +65,7 @@ def entry_points(group: str) -> list[tuple[str, str, str]]:
                 own = Distribution.at(folder).entry_points.select(group=group)
                 points += [(point.name, package, point.value) for point in own]
             except TypeError:  # a line without `=`
-                points.append(("an implementation", package, ""))
+                points.append(("", package, ""))
     return sorted(points)
 
 

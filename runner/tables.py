@@ -1,7 +1,5 @@
 """A table: for a terminal of any width, as Markdown and as CSV."""
 
-import csv
-import io
 import itertools
 import math
 import textwrap
@@ -78,6 +76,9 @@ class Table:
         return "\n".join(printable(f"| {' | '.join(line)} |") for line in lines)
 
     def csv(self) -> str:
+        import csv  # here, since `list` would feel it
+        import io
+
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
         return text.getvalue().rstrip("\n")

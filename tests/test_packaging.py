@@ -135,8 +135,8 @@ def said(done, code=0):
 
 
 def names(lines):
-    """The first word of each line."""
-    return tuple(line.partition(" ")[0] for line in lines)
+    """The first word of each row of a table that ends with an empty line."""
+    return tuple(line.partition(" ")[0] for line in lines[2 : lines.index("")])
 
 
 def test_the_wheel_has_all_that_is_needed_and_nothing_else(wheel):
@@ -234,8 +234,9 @@ def test_the_list_says_what_is_missing(light, tmp_path):
     """With the line that installs it."""
     lines = said(light.twolayer("list", cwd=tmp_path))
     assert names(lines) == catalogue.LESSON
-    assert sum(TORCH_LINE in line for line in lines) == 8
-    assert sum("tensorflow" in line and "install" in line for line in lines) == 1
+    assert sum(" torch missing " in line for line in lines) == 8
+    assert sum(" tensorflow missing " in line for line in lines) == 1
+    assert TORCH_LINE in lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -291,6 +292,8 @@ version = "2.1"
 
 [project.entry-points."twolayer.implementations"]
 their_net = "their_nets.nets.two_layers"
+sgd = "their_nets.nets.two_layers"
+lost = "their_nets.lost"
 
 [tool.setuptools]
 packages = ["their_nets", "their_nets.nets"]
@@ -343,9 +346,23 @@ def theirs(wheel, without_frameworks, tmp_path_factory):
 
 def test_somebody_elses_implementation_is_listed(theirs, tmp_path):
     """After ours, with its title."""
-    lines = said(theirs.twolayer("list", cwd=tmp_path))
+    done = theirs.twolayer("list", cwd=tmp_path)
+    lines = said(done)
     assert names(lines) == (*catalogue.LESSON, "their_net")
-    assert lines[-1].endswith("Their net: somebody else's idea of it.")
+    assert lines[-3].endswith("Their net: somebody else's idea of it.")
+    clash, lost = sorted(done.stderr.splitlines(), reverse=True)
+    assert "registers sgd, which is taken (built in); it is left out" in clash
+    assert "registers lost, but there is no module their_nets.lost; it is left out" in lost
+
+
+def test_what_somebody_else_registers_badly_is_said_once_and_refused_by_name(theirs, tmp_path):
+    """With the reason; the name that clashes is still ours."""
+    done = theirs.twolayer("run", "--impl", "lost", cwd=tmp_path)
+    assert said(done, code=2) == []
+    assert done.stderr.endswith("registers lost, but there is no module their_nets.lost\n")
+    done = theirs.twolayer("config", "--impl", "numpy_manual", cwd=tmp_path)
+    assert said(done)[0] == "numpy_manual:"
+    assert done.stderr.count("it is left out") == 2
 
 
 def test_somebody_elses_implementation_runs_beside_ours(theirs, tmp_path):
@@ -371,6 +388,51 @@ def test_a_typo_in_somebody_elses_name_is_put_right(theirs, tmp_path):
     done = theirs.twolayer("run", "--impl", "their_nett", cwd=tmp_path)
     assert said(done, code=2) == []
     assert "did you mean their_net?" in done.stderr
+
+
+# The README's two commands.
+
+FAKE = """\
+#!/bin/sh
+echo "$(basename "$0") $*" >> log
+if [ "$2" = venv ]; then
+    mkdir -p .venv/bin
+    cp "$0" .venv/bin/python
+    cp "$0" .venv/bin/twolayer
+fi
+"""
+RUN, TESTS = ["twolayer run", "twolayer report notebook"], "python -m pytest "
+
+
+@pytest.mark.parametrize(
+    ("commands", "installed"),
+    [
+        (["run", "run", "test", "run", "test"], ["report", "dev"]),
+        (["test", "run", "run", "test"], ["dev"]),
+        (["check"], ["dev"]),
+    ],
+)
+def test_make_installs_what_a_command_needs_once(tmp_path, commands, installed):
+    """In either order; running needs less than testing."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "fake").write_text(FAKE)
+    (tmp_path / "fake").chmod(0o755)
+    for tool in ("ruff", "mypy", "lint-imports"):
+        (tmp_path / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "fake", tmp_path / ".venv" / "bin" / tool)
+    for command in commands:
+        done = run("make", command, "PYTHON=./fake", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "log").read_text().splitlines()
+    pips = [line for line in lines if " -m pip install " in line]
+    assert [line.rpartition("--editable ")[2] for line in pips] == [f".[{e}]" for e in installed]
+    assert all("--constraint constraints.txt" in line for line in pips)
+    ran = [line for line in lines if line.startswith(("twolayer ", TESTS))]
+    wanted = {"run": RUN, "test": [TESTS], "check": []}
+    assert [line if line in RUN else TESTS for line in ran] == [
+        line for command in commands for line in wanted[command]
+    ]
 
 
 # What starting costs.
@@ -423,6 +485,8 @@ def test_starting_imports_neither_numpy_nor_a_framework(tmp_path, words):
         ("twolayer check dyn", ["dynamic_net"]),
         ("twolayer run --config sm", ["smoke"]),
         ("twolayer run --config ./mi", ["./mine.yaml"]),
+        ("twolayer run sm", ["smoke"]),
+        ("twolayer config ./mi", ["./mine.yaml"]),
         ("twolayer run --config ", ["bench", "mine.yaml", "notebook", "smoke"]),
         ("twolayer ru", ["run"]),
     ],

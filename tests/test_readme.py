@@ -177,7 +177,7 @@ def test_the_implementation_shown_keeps_the_contract(tmp_path: Path) -> None:
 def test_the_workflow_is_yaml_that_runs_the_smoke_test() -> None:
     workflow = next(b for b in re.findall(r"```yaml\n(.*?)```", README, re.S) if "jobs:" in b)
     steps = yaml.safe_load(workflow)["jobs"]["smoke"]["steps"]
-    assert any("twolayer run --config smoke" in step.get("run", "") for step in steps)
+    assert any("twolayer run smoke" in step.get("run", "") for step in steps)
 
 
 def test_schema_keys_are_described() -> None:

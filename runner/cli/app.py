@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__, output
-from ..errors import UserError
+from ..errors import UserError, listed, nearest
 from ..output import emit, printable
 from . import INTERNAL, INTERRUPTED, USAGE
 from .options import HelpfulCommand
@@ -49,6 +49,9 @@ class Commands(TyperGroup):
     """Lines of help, until one is called: only then is its module imported."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            hint = nearest(args[0], self.commands)
+            raise UserError(f"{args[0]}: is not a command{hint}; see twolayer --help")
         name, line, rest = super().resolve_command(ctx, args)
         return name, line and name and command(name, str(line.help)), rest
 
@@ -64,7 +67,16 @@ def command(name: str, summary: str) -> Any:
     alone = typer.Typer(add_completion=False)
     function = getattr(import_module(f".{name}", __package__), name)
     alone.command(name, help=summary, cls=HelpfulCommand)(function)
-    return typer.main.get_command(alone)
+    made: Any = typer.main.get_command(alone)
+    for parameter in made.params:
+        kind = parameter.type
+        if choices := list(getattr(kind, "choices", ())):  # typer would put them in a column
+            parameter.metavar = parameter.name.upper() if choices[1:] else choices[0]
+            if choices[1:]:
+                parameter.help = f"{parameter.help.rstrip('.')}: {listed(choices, 'or')}."
+        elif getattr(kind, "min", None) is not None:
+            parameter.metavar = "N"
+    return made
 
 
 app = typer.Typer(
@@ -101,7 +113,7 @@ def main() -> None:
     """Run the command line; turns every error into a message and an exit code."""
     output.prepare()
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
         _end(USAGE, str(error))
     except BrokenPipeError:
@@ -118,9 +130,45 @@ def main() -> None:
         if not reason:  # ours to mend
             raise
         _end(USAGE, printable(reason))
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        _end(USAGE, _usage(error))
+
+
+def _usage(error: Any) -> str:
+    """What typer found wrong with a call, said as our own errors are."""
+    parameter, message = getattr(error, "param", None), str(error.message).rstrip(".")
+    place: str = getattr(error, "option_name", "")
+    kind: Any = getattr(parameter, "type", None)
+    if parameter:
+        place = parameter.metavar or parameter.name.upper()
+        place = next((name for name in parameter.opts if name.startswith("--")), place)
+    got = f" (got {message.partition(' is not ')[0]})"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return message
+    if hasattr(error, "possibilities"):
+        from ..config.experiment import elsewhere
+
+        known = [name for each in error.ctx.command.params for name in each.opts]
+        impls = ["--impls"] if "--impl" in known else []  # what a config calls it
+        if hint := elsewhere(place, [*known, *impls]):
+            return f"{place}: is not an option{hint.replace('--impls', '--impl')}"
+        message = f"is not an option{nearest(place, known)}"
+    elif type(error).__name__ == "MissingParameter":
+        message = "is missing"
+    elif getattr(kind, "choices", ()):
+        message = f"must be {listed(kind.choices, 'or')}{got}"
+    elif getattr(kind, "min", None) is not None:
+        message = f"must be a whole number, {kind.min} or more{got}"
+    else:
+        message = message.removeprefix(f"Option {place!r} ")
+    about = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+    return f"{place}: {message}{about}" if place else f"{message}{about}"
 
 
 def _end(code: int, message: str) -> NoReturn:
     """End with a message, without the middle of names so long that they would hide the rest."""
-    emit(re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", message), sys.stderr)
+    if message:  # typer has printed the help of a call without a word
+        emit(re.sub(r"([^\s:]{200})[^\s:]{800,}", r"\1…", message), sys.stderr)
     sys.exit(code)

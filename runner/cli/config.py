@@ -1,27 +1,84 @@
 """`twolayer config`: the settings of each implementation, and where each value came from."""
 
 import json
+import shlex
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from typer import Option
 
 from ..config import plan
-from ..config.experiment import json_schema
+from ..config.catalogue import Implementation, configs_folder
+from ..config.document import Item
+from ..config.experiment import SWEEP_KEYS, Experiment, json_schema, shown_path
+from ..errors import listed
 from ..output import emit, printable
 from ..tables import exact
 from .options import Load, switch, with_settings
+from .printing import patience, say
+
+_MOST = 6  # values of an axis that are all shown
 
 
 @with_settings("notebook")
 def config(
     load: Load,
+    format: Literal["yaml", "json"] = Option("yaml", "--format", "-f", help="How to print."),
     schema: bool = switch("--schema", help="Print the JSON schema of a config, for editors."),
 ) -> None:
     if schema:
         emit(json.dumps(json_schema(), indent=2))
         return
-    experiment = load()
-    for run in plan.make(experiment):
-        emit(f"{run.name}:")
-        settings = experiment.settings(run.name)
-        lines = {f"{name}: {exact(a.value)}": a.origin for name, a in settings.items()}
+    experiment = load(extra=SWEEP_KEYS)
+    origins: dict[Implementation, dict[str, dict[Any, str]]] = {}  # of each value of a setting
+    runs = set()
+    with patience(f"going through every combination of {experiment.path.name} …", quiet=False):
+        for implementation, settings in _combinations(experiment):
+            runs.add(hash((implementation, *(item.value for item in settings.values()))))
+            own = origins.setdefault(implementation, {})
+            for name, item in settings.items():
+                own.setdefault(name, {}).setdefault(item.value, item.origin)
+    for note in plan.notes(origins):
+        say(f"note: {note}")
+    shown = {each.name: dict(map(_with_origin, own.items())) for each, own in origins.items()}
+    if format == "json":
+        emit(json.dumps(shown, indent=1))
+        return
+    for impl, values in shown.items():
+        lines = {f"{name}: {_yaml(v['value'])}": v["origin"] for name, v in values.items()}
         width = max(map(len, lines))
-        for line, origin in lines.items():
-            emit(printable(f"  {line:<{width}}  # {origin}"))
+        emit("\n".join([f"{impl}:", *(f"  {line:<{width}}  # {lines[line]}" for line in lines)]))
+    if experiment.extra:
+        axes = {n: len(v) for own in origins.values() for n, v in own.items() if len(v) > 1}
+        counts = [f"{count} values of {name}" for name, count in axes.items()]
+        parts = [f"{len(shown)} implementation{'s' * (len(shown) > 1)}", *counts]
+        emit(f"# a sweep of {len(runs)} runs: {listed(parts)}")
+        ours = configs_folder() in experiment.path.resolve().parents
+        file = experiment.path.stem if ours else shown_path(experiment.path)
+        say(f"next: {shlex.join(['twolayer', 'sweep', file, '--plan'])}")
+
+
+def _combinations(experiment: Experiment) -> Iterable[tuple[Implementation, dict[str, Item]]]:
+    """Each implementation with its settings; in a sweep, with every combination of them."""
+    if experiment.extra:
+        from ..config.sweep import Sweep  # imports NumPy
+
+        return Sweep(experiment).combinations()
+    return [(r.implementation, experiment.settings(r.name)) for r in plan.make(experiment)]
+
+
+def _with_origin(setting: tuple[str, dict[Any, str]]) -> tuple[str, dict[str, Any]]:
+    """A setting with its value, or all values of an axis, and where they come from."""
+    name, origins = setting
+    value, *others = origins
+    whole = [value, *others] if others else value
+    return name, {"value": whole, "origin": printable(origins[value])}
+
+
+def _yaml(value: Any) -> str:
+    if not isinstance(value, list):
+        return exact(value)
+    words = list(map(exact, value))
+    if len(words) > _MOST:
+        words[_MOST // 2 : -1] = ["…"]
+    return f"[{', '.join(words)}]"

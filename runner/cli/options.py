@@ -1,9 +1,10 @@
 """Command-line options that several commands share; those of settings are made from their table."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from inspect import Parameter, Signature, signature
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from typer import Argument, Option
 from typer.core import TyperCommand
 
 from ..config.settings import HELP, OPTIONS, RULES
-from ..errors import UserError
+from ..errors import UserError, listed, nearest, no_file
 
 if TYPE_CHECKING:
     from ..config.experiment import Experiment
@@ -70,56 +71,68 @@ def switch(*names: str, help: str) -> Any:
 
 
 Format = Literal["table", "json", "csv", "markdown"]
-FORMAT = Option("table", "--format", "-f", help="How to print the results.")
-PUBLISHED = switch("--published", help="Show the losses printed in the notebook beside ours.")
-QUIET = switch("--quiet", "-q", help="Show no progress, only the results.")
-RESULTS = Option(Path("results"), metavar="DIR", help="Folder that results are kept in.")
+FORMAT = Option("table", "--format", "-f", help="How to print.")
+PUBLISHED = switch("--published", help="Show the notebook's losses beside ours.")
+QUIET = switch("--quiet", "-q", help="Show results only, no progress.")
+RESULTS = Option(Path("results"), metavar="DIR", help="Folder of all results.")
 ALL = switch("--all", help="All runs of the experiment, not only those of its latest call.")
 WHERE = option("CONDITION", "Only runs such as 'lr<1e-4 and outcome==\"ok\"'.")
 
 _IMPL = Option(
     *(None, "--impl", "-i"),
     metavar="NAME",
-    help="Implementation, by name or as ./path.py. Repeat it or use commas.",
+    help="By name or as ./path.py; repeat it, or use commas.",
     autocompletion=complete_impls,
     show_default="all in the config",
 )
 _CONFIG = "YAML config, or the name of one that comes with twolayer."
-_SET = "A setting, for all (lr=1e-3) or for one implementation (sgd.lr=1e-3)."
+_SET = "A setting: lr=1e-3 for all, sgd.lr=1e-3 for one."
 _SETTINGS = "Settings of every implementation, in place of the config's"
 
 
 class HelpfulCommand(TyperCommand):
-    """A command that has an answer to what other tools' users type."""
+    """A command that says of words without an option what they are the values of."""
+
+    allow_extra_args = True  # refused here
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.allow_extra_args = any(parameter.name == "impl" for parameter in self.params)
-        try:
-            extra = super().parse_args(ctx, args)
-        except Exception as error:
-            self._explain(getattr(error, "option_name", ""))
-            raise
-        if extra and not ctx.resilient_parsing:
-            meant = shlex.join(part for word in extra for part in (_option_of(word), word))
-            message = f"must be the value of an option; write twolayer {self.name} … {meant}"
-            raise UserError(f"{' '.join(extra)}: {message}")
+        extra = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            self._refuse(extra, ctx.params)
         return extra
 
-    def _explain(self, option: str) -> None:
-        """Raise UserError with what to write for an option that does not exist, if known."""
-        from ..config.experiment import elsewhere
-
-        options = [name for each in self.params for name in each.opts if name.startswith("-")]
-        impls = ["--impls"] if "--impl" in options else []
-        if option not in options and (hint := elsewhere(option, [*options, *impls])):
-            raise UserError(f"{option}: is not an option{hint.replace('--impls', '--impl')}")
+    def _refuse(self, extra: list[str], params: dict[str, Any]) -> None:
+        """Raise UserError for words that belong to an option, and for more than it takes."""
+        words = [word for word in (params.get("file"), *extra) if word is not None]
+        options = {word: _option_of(word) for word in words if "impl" in params}
+        if meant := {word: option for word, option in options.items() if option}:
+            line = shlex.join(chain.from_iterable((meant[word], word) for word in meant))
+            message = f"must be the value of an option; write twolayer {self.name} … {line}"
+            raise UserError(f"{' '.join(meant)}: {message}")
+        if params.get("config") is not None:
+            words.append(f"--config {params['config']}")
+        if "file" in params and words[1:]:
+            raise UserError(f"{listed(words)}: choose one of them")
+        if extra:
+            place, call = " ".join(extra), f"twolayer {self.name}"
+            raise UserError(f"{place}: is more than {call} takes; see {call} --help")
 
 
 def _option_of(word: str) -> str:
-    """The option that a word without one is the value of, as its form tells."""
+    """The option that a word without one is the value of; none of what is, or may be, a config."""
+    from ..config import catalogue
+    from ..config.experiment import SWEEPS, config_names
+
+    suffix, configs = Path(word).suffix, [*config_names(), *config_names(SWEEPS)]
+    if suffix == ".py":
+        return "--impl"
+    if suffix in (".yaml", ".yml") or word in configs or not no_file(word):
+        return ""
     if "=" in word:
         return "--set"
-    return "--config" if word.endswith((".yaml", ".yml")) else "--impl"
+    last, impls = word.rpartition(",")[2], [*catalogue.names(), "all"]
+    near = nearest(last, impls) and not nearest(word, configs)
+    return "--impl" if last in impls or near else ""
 
 
 def with_settings(
@@ -127,16 +140,18 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command options for implementations and for every setting but those `without`.
 
-    And --config with that default, if there is one, and options for keys of a config. In place
-    of their values, the command gets `load`, which reads the config and lays them over it. Its
-    module must not postpone its annotations: typer reads them.
+    And a config, named first or by --config, with that default, if there is one, and options
+    for keys of a config. In place of their values, the command gets `load`, which reads the
+    config and lays them over it. Its module must not postpone its annotations: typer reads them.
     """
     names = [*(name for name in RULES if name not in without), "name", "timeout", "memory_limit"]
     first = [_keyword("impl", list[str] | None, _IMPL)]
     if config:
-        flags, complete = ("--config", "-c"), completion()
-        default = Option(config, *flags, metavar="FILE", help=_CONFIG, autocompletion=complete)
-        first.append(_keyword("config", str, default))
+        more: dict[str, Any] = {"autocompletion": completion(), "show_default": config}
+        word = Argument(None, metavar="[CONFIG]", help=_CONFIG, **more)
+        more |= {"help": "The same, as an option.", "show_default": False}
+        same = Option(None, "--config", "-c", metavar="CONFIG", **more)
+        first += [_keyword("file", str | None, word), _keyword("config", str | None, same)]
     last = [_keyword(name, str | None, _setting(name)) for name in names]
     sets = Option(None, "--set", metavar="KEY=VALUE", help=_SET)
     last.append(_keyword("sets", list[str] | None, sets))
@@ -144,7 +159,7 @@ def with_settings(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def with_them(**values: Any) -> None:
             chosen = {p.name: values.pop(p.name) for p in (*first, *last)}
-            command(load=partial(_load, chosen), **values)
+            command(load=partial(_load, chosen, config), **values)
 
         own = [p for name, p in signature(command).parameters.items() if name != "load"]
         own = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own]
@@ -157,15 +172,24 @@ def with_settings(
 
 
 def _load(
-    chosen: dict[str, Any], *sizes: Any, path: Path | None = None, extra: Sequence[str] = ()
+    chosen: dict[str, Any],
+    config: str,
+    *sizes: Any,
+    path: Path | None = None,
+    extra: Collection[str] = (),
 ) -> "Experiment":
     """The config, or the file at `path`, under `sizes` and the options; `extra` keys are left."""
-    from ..config.experiment import Assignment, find_config, load, parse_set
+    from ..config.experiment import SWEEPS, Assignment, config_names, find_config, load, parse_set
 
     texts = {name: chosen[name] for name in (*RULES, *OPTIONS) if chosen.get(name) is not None}
     given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
     assignments = [*sizes, *given, *map(parse_set, chosen["sets"] or ())]
-    return load(path or find_config(chosen["config"]), assignments, chosen["impl"], extra)
+    if not path:
+        word, option = chosen["file"], chosen["config"]
+        name = next((each for each in (word, option) if each is not None), config)
+        folder = SWEEPS if extra and name in config_names(SWEEPS) else ""
+        path = find_config(name, folder, "" if option is None else "--config ")
+    return load(path, assignments, chosen["impl"], extra)
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> Parameter:
@@ -175,7 +199,8 @@ def _keyword(name: str, annotation: Any, default: Any) -> Parameter:
 def _setting(name: str) -> Any:
     rule, text = OPTIONS.get(name) or (RULES[name], HELP[name])
     panel = _SETTINGS if name in RULES else None
-    return Option(None, _flag(name), metavar=rule.metavar, help=text, rich_help_panel=panel)
+    words = f"{text[0].upper()}{text[1:]}."
+    return Option(None, _flag(name), metavar=rule.metavar, help=words, rich_help_panel=panel)
 
 
 def _flag(name: str) -> str:

@@ -174,3 +174,32 @@ def stoppable(*events: threading.Event, work: str = "run", quiet: bool = False) 
         teller.join()
         os.close(readable)
         os.close(writable)
+
+
+def in_turn(
+    work: list[tuple[Run, dict[str, Any]]],
+    titles: Sequence[str],
+    conclude: Callable[[int, Result, Callable[[str], None]], Concluded],
+    *,
+    quiet: bool,
+    **limits: Any,
+) -> list[Concluded]:
+    """Do tasks (see `perform_each`), each shown by its title, until Ctrl-C; what each came to.
+
+    `conclude` gets a task's number, its result, and what shows that it takes long itself.
+    """
+    progress, stop = watcher(cells=len(work), quiet=quiet), threading.Event()
+    done: list[Concluded] = []
+
+    def show(number: int, doing: str = "", *, line: bool = True) -> None:
+        text = f"{titles[number]}{doing and ': '}{doing}"
+        progress.step(number, len(work), text, f"[{number + 1}/{len(work)}] {text}" * line)
+
+    limits |= {"importing": progress.importing, "starting": show, "stop": stop}
+    results = perform_each(work, **limits)
+    stopped = contextlib.suppress(KeyboardInterrupt)
+    with stopped, stoppable(stop, work="case", quiet=quiet), progress, contextlib.closing(results):
+        for number, result in enumerate(results):
+            show(number, "judging", line=False)
+            done.append(conclude(number, result, partial(show, number)))
+    return done

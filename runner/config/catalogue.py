@@ -1,6 +1,8 @@
 """The implementations, found and read without importing any of them."""
 
 import ast
+import contextlib
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -29,6 +31,7 @@ LESSON = (
 REFERENCES = ("sgd", "adam", "dynamic")
 """SGD or Adam on the plain net, SGD on the net of drawn depth."""
 
+_NAME = re.compile(r"[\w.-]+")
 _WHOLE = {"values", "with_", "__dict__"}
 
 
@@ -60,7 +63,8 @@ class Implementation:
             place = f"{self.source}:{error.lineno or 1}:{error.offset or 1}"
             raise UserError(f"{place}: is not valid Python: {error.msg}") from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{self.source}: can't be read: {error}") from None
+            why = getattr(error, "strerror", None) or error
+            raise UserError(f"{self.source}: can't be read: {why}") from None
 
     @cached_property
     def sources(self) -> Sources:
@@ -98,7 +102,7 @@ class Implementation:
         """Its `REFERENCE = "…"`, else sgd. Raises UserError if there is no such reference."""
         name, reference, line = self._reference
         if reference not in REFERENCES:
-            message = f"there is no reference {reference}; there are {listed(REFERENCES)}"
+            message = f"must be {listed(REFERENCES, 'or')} (got {reference})"
             raise UserError(f"{self.source}:{line}: {name}: {message}")
         return reference
 
@@ -208,26 +212,27 @@ def installed() -> list[Implementation]:
 
 def problems() -> list[str]:
     """What is wrong with installed packages that register implementations, a sentence each."""
-    return _registered()[1]
+    return [f"{problem}; it is left out" for _, problem in _registered()[1]]
 
 
 def find(name: str, folder: Path | None = None) -> Implementation:
     """The implementation of a name or a file (`./mine.py`, from `folder`); else a UserError."""
     if name.endswith(".py") or "/" in name:
         return from_file((folder or Path()) / name)
-    known, _ = _registered()
+    known, wrong = _registered()
     if name not in known:
         hint = nearest(name, known) or f"; known are {listed(known)}"
-        raise UserError(f"no implementation is called {name}{hint}")
+        why = dict(wrong).get(name, f"is not an implementation{hint}")
+        raise UserError(f"{name}: {why}")
     return known[name]
 
 
 def from_file(path: Path) -> Implementation:
     """An implementation in a file; a UserError if there is none, or no module can be named so."""
     if why := no_file(path):
-        raise UserError(f"no implementation at {path}: {why}")
+        raise UserError(f"{path}: {why}")
     if path.suffix != ".py" or not path.stem.isidentifier() or path.stem == "__init__":
-        raise UserError(f"{path}: an implementation is a .py file named like a variable")
+        raise UserError(f"{path}: must be a .py file named like a variable")
     source, (known, _) = path.resolve(), _registered()
     if source.stem in known and source.parent == built_in_folder():
         return known[source.stem]
@@ -256,7 +261,7 @@ def with_distinct_names(items: Sequence[Implementation]) -> list[Implementation]
 def _folder(package: str) -> Path:
     spec = locate(package)
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"{package} is not installed; install twolayer again")
+        raise UserError(f"{package}: is not installed; install twolayer again")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -264,8 +269,8 @@ built_in_folder = partial(_folder, BUILT_IN)
 configs_folder = partial(_folder, "twolayer.configs")
 
 
-def _registered() -> tuple[dict[str, Implementation], list[str]]:
-    """The implementations that can be used, and why others can't."""
+def _registered() -> tuple[dict[str, Implementation], list[tuple[str, str]]]:
+    """The implementations that can be used; the names of others, and why they can't."""
     folder, usable, wrong = built_in_folder(), {}, []
     others = sorted({path.stem for path in folder.glob("[!_]*.py")}.difference(LESSON))
     for name in (*LESSON, *filter(str.isidentifier, others)):
@@ -273,14 +278,21 @@ def _registered() -> tuple[dict[str, Implementation], list[str]]:
             usable[name] = Implementation(name, source, f"{BUILT_IN}.{name}", "built in")
     for name, package, value in packages.entry_points(ENTRY_POINTS):
         module = value.partition(":")[0].strip()
-        spec = locate(module)
+        spec = None
+        with contextlib.suppress(ImportError, ValueError):  # of a finder, at an odd name
+            spec = locate(module)
         if name in usable:
-            wrong.append(f"{package} registers {name}, which is taken ({usable[name].origin})")
+            why = f"which is taken ({usable[name].origin})"
+        elif not module:
+            why = "but its entry points can't be read"
+        elif not _NAME.fullmatch(name) or name == "all" or name.endswith(".py"):
+            why = "but a name must be of letters, digits, _, - and ., and not all"
         elif spec is None or not spec.origin:
-            why = f"there is no module {module}" if module else "its entry points can't be read"
-            wrong.append(f"{package} registers {name}, but {why}")
+            why = f"but there is no module {module}"
         else:
             usable[name] = Implementation(name, Path(spec.origin), module, package)
+            continue
+        wrong.append((name, f"{package} registers {name or 'an implementation'}, {why}"))
     return usable, wrong
 
 

@@ -103,7 +103,7 @@ def parse(text: str, name: str) -> Item:
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text, name) from None
     if item.size > _MOST_VALUES:
-        raise _refusal(item.origin, "is too large")
+        raise _refusal(item.origin, f"must hold at most {_MOST_VALUES:,} values, aliases unfolded")
     if reader.mistakes:
         raise ConfigError(reader.mistakes)
     return item
@@ -157,10 +157,12 @@ class _Reader:
             kind = type(event).__name__
             depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
             if depth > _DEEPEST:
-                raise _refusal(_mark(event.start_mark, self.name), "is nested too deep")
+                raise _refusal(
+                    _mark(event.start_mark, self.name), f"must be at most {_DEEPEST} levels deep"
+                )
             if tag := getattr(event, "tag", None):
                 tag = tag.replace("tag:yaml.org,2002:", "!!")
-                self.wrong(event, "", f"tags such as {tag} are not used here")
+                self.wrong(event, "", f"must have no tag (got {tag})")
 
     def item(self, node: Any) -> Item:
         if node not in self.items:

@@ -40,6 +40,9 @@ SWEEP_KEYS = {
 }
 """Keys that only a sweep has, and what they are."""
 
+SWEEPS = "sweeps"
+"""The folder of the sweeps that come with twolayer, among its configs."""
+
 _ELSEWHERE = {
     "grid": "params parameters param_grid hyperparameters sweep matrix search_space",
     "impls": "impl implementation implementations model models solver solvers",
@@ -140,7 +143,9 @@ class Experiment:
         elif key in extra:
             self.extra[key] = item
         elif key in SWEEP_KEYS:
-            self.mistakes.append(Mistake(item.key_origin, key, "is for sweeps; use twolayer sweep"))
+            self.mistakes.append(
+                Mistake(item.key_origin, key, "is for sweeps; write twolayer sweep FILE")
+            )
         elif not key.startswith("x-"):
             self.common |= self.checked({key: item}, (*KEYS, *extra))
 
@@ -187,7 +192,10 @@ def find_config(name: str, folder: str = "", option: str = "--config ") -> Path:
         return configs_folder() / folder / f"{name}.yaml"
     if why := no_file(name):
         hint = nearest(name, known) or f"; twolayer's own are {', '.join(known)}"
-        raise UserError(f"{option}{name}: {why}{hint if why == MISSING else ''}")
+        why += hint if why == MISSING else ""
+        if name in config_names(SWEEPS):
+            why = f"is a sweep; write twolayer sweep {name}"
+        raise UserError(f"{option}{name or repr(name)}: {why}")
     return Path(name)
 
 

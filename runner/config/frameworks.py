@@ -95,14 +95,14 @@ def resolve_device(requested: str, main: str) -> str:
         return requested
     if requested == "mps":
         if not import_module("torch").backends.mps.is_available():
-            raise UserError("device mps: torch sees no Apple GPU here; use --device cpu")
+            raise UserError("device: must be cpu: torch sees no Apple GPU here (got mps)")
         return requested
     count = int(KNOWN[main].cuda_devices(import_module(main))) if main in KNOWN else 0
     if requested == "auto":
         return "cuda" if count else "cpu"
     if int(requested.partition(":")[2] or 0) >= count:
-        seen = f"only {count} CUDA device(s)" if count else "no CUDA device"
-        raise UserError(f"device {requested}: {main} sees {seen} here; use --device cpu or auto")
+        seen = f"only {count} CUDA device{'s' * (count > 1)}" if count else "no CUDA device"
+        raise UserError(f"device: must be auto or cpu: {main} sees {seen} here (got {requested})")
     return requested
 
 

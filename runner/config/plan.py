@@ -64,7 +64,7 @@ def make(experiment: Experiment) -> list[Run]:
 def notes(implementations: Iterable[Implementation]) -> list[str]:
     """Possible problems: packages that can't be found, broken registrations, old names."""
     own = (note for each in dict.fromkeys(implementations) for note in each.notes())
-    return [*(f"{problem}; it is left out" for problem in catalogue.problems()), *own]
+    return [*catalogue.problems(), *own]
 
 
 class Planner:
@@ -88,7 +88,7 @@ class Planner:
                 if option and missing:
                     raise UserError(f"{implementation.name}: {missing}")
                 if implementation.source in chosen:
-                    raise UserError(f"{implementation.name} is listed more than once")
+                    raise UserError(f"{implementation.name}: is listed more than once; keep one")
                 chosen[implementation.source] = implementation
             except UserError as error:
                 self.mistakes.append(Mistake(name.origin, "" if option else "impls", str(error)))

@@ -85,21 +85,23 @@ def auto_or(rule: Rule) -> Rule:
     return Rule(f"auto|{rule.metavar}", {"anyOf": [{"const": "auto"}, rule.schema]}, check)
 
 
-def quantity(units: Mapping[str, float], example: str) -> Rule:
+def quantity(noun: str, base: str, units: Mapping[str, float], example: str, most: str) -> Rule:
     """A number greater than 0, perhaps with a unit, such as `90`, `5m` or `2GiB`."""
     digits = r"[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
 
     def check(value: object) -> float:
         match = re.fullmatch(rf"({digits})\s*([a-zA-Z]*)", str(value).strip())
         number = float(match[1]) * units.get(match[2].lower(), math.nan) if match else math.nan
-        if not 0 < number < math.inf:
-            raise ValueError(f"must be greater than 0, {example}")
+        if not number > 0:
+            raise ValueError(f"must be a {noun} greater than 0, in {base} or like {example}")
+        if number > float(most):
+            raise ValueError(f"must be at most {most} {base}")
         return number
 
     either = "|".join("".join(f"[{c}{c.upper()}]" for c in unit) for unit in units)
     written = {"type": "string", "pattern": rf"^{digits}\s*({either})$"}
-    number = {"type": "number", "exclusiveMinimum": 0}
-    return Rule("QUANTITY", {"anyOf": [number, written]}, check)
+    number = {"type": "number", "exclusiveMinimum": 0, "maximum": float(most)}
+    return Rule(noun.upper(), {"anyOf": [number, written]}, check)
 
 
 def _switch(value: object) -> bool:
@@ -112,8 +114,10 @@ _POWERS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _BYTES = {letter + end: size for letter, size in _POWERS.items() for end in ("", "b", "ib")}
 
 SWITCH = Rule("true|false", {"type": "boolean"}, _switch)
-DURATION = quantity({"": 1, "s": 1, "m": 60, "h": 3600}, "in seconds or like 90s, 5m or 1h")
-SIZE = quantity({"": 1, "b": 1, **_BYTES}, "in bytes or like 500M or 2G")
+DURATION = quantity(
+    "time", "seconds", {"": 1, "s": 1, "m": 60, "h": 3600}, "90s, 5m or 1h", most="1e9"
+)
+SIZE = quantity("size", "bytes", {"": 1, "b": 1, **_BYTES}, "500M or 2G", most="1e18")
 NAME = matching(
     "NAME", "[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", "a name of letters, digits, _, - and . (100 at most)"
 )

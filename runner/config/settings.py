@@ -37,33 +37,29 @@ class Config:
     momentum: float = _setting(
         0.0, numeric(float, minimum=0, exclusiveMaximum=1), "momentum of SGD", optional=True
     )
-    epochs: int = _setting(1000, _POSITIVE, "number of full-batch training steps")
+    epochs: int = _setting(1000, _POSITIVE, "full-batch training steps")
     device: str = _setting(
         "cpu",
-        choice("auto", "cpu", "cuda", "mps", "cuda:N"),
-        "where to train; auto prefers CUDA where the framework sees it",
+        replace(choice("auto", "cpu", "cuda", "mps", "cuda:N"), metavar="DEVICE"),
+        "where to train: cpu, cuda, cuda:N, mps, or auto (CUDA if it is seen)",
     )
-    dtype: str = _setting(
-        "float32", choice("float32", "float64"), "floating-point type of data and weights"
-    )
-    seed: int = _setting(
-        0, numeric(int, minimum=0), "seed of data, starting weights and depths (PCG64)"
-    )
+    dtype: str = _setting("float32", choice("float32", "float64"), "type of data and weights")
+    seed: int = _setting(0, numeric(int, minimum=0), "seed of data, starting weights and depths")
     init: str = _setting(
         "normal",
         choice("normal", "uniform"),
-        "starting weights: normal is N(0, 1); uniform is U(-1/sqrt(fan_in), 1/sqrt(fan_in))",
+        "starting weights: normal is N(0, 1); uniform is U(±1/sqrt(fan_in))",
     )
     bias: bool = _setting(False, SWITCH, "whether the layers add a bias", optional=True)
     threads: int | str = _setting(
         "auto",
         auto_or(numeric(int, minimum=1, maximum=1024)),
-        "CPU threads of every framework; auto is the cores it may use",
+        "CPU threads of every framework; auto: all cores it may use",
     )
     log_every: int | str = _setting(
         "auto",
         auto_or(_POSITIVE),
-        "epochs between two rows of the loss table; auto gives about ten rows",
+        "epochs between rows of the loss table; auto: about ten rows",
     )
 
     def __post_init__(self) -> None:
@@ -131,9 +127,9 @@ SHOWN_ONLY = ("log_every",)
 """Settings that change what is printed, never what is computed."""
 
 OPTIONS: dict[str, tuple[Rule, str]] = {
-    "name": (NAME, "name of the experiment: its folder under results/"),
-    "timeout": (DURATION, "time that one run may take, in seconds or like 5m"),
-    "memory_limit": (SIZE, "memory that one run may take beyond its framework's own, like 2G"),
+    "name": (NAME, "the experiment's folder under results/"),
+    "timeout": (DURATION, "time of one run, in seconds or like 5m"),
+    "memory_limit": (SIZE, "memory of one run beyond its framework's own, like 2G"),
     "loss_must_fall": (SWITCH, "whether a run whose loss did not fall is an error (exit 4)"),
 }
 """Keys of a config, apart from settings, that hold one value."""

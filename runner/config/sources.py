@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Sources:
         else:
             root = _above_package(source.parent)
             folders = [source.parent, root]
-        self._folders = list(dict.fromkeys((*folders, *_on_the_path())))
+        self._folders = list(dict.fromkeys((*folders, *_own(tuple(sys.path)))))
         self._follow(source, tree)
         parts = tuple(module.split("."))
         if not module:  # a file that imports from its own package is imported as part of it
@@ -137,12 +137,13 @@ def _above_package(folder: Path) -> Path:
     return folder
 
 
-def _on_the_path() -> Iterator[Path]:
+@cache
+def _own(path: tuple[str, ...]) -> list[Path]:
     """The folders of users' own modules that are on `sys.path`, by PYTHONPATH or a .pth file."""
-    for place in map(Path, sys.path):
-        own = not any(place.is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
-        if own and place.is_dir() and not any(part in INSTALLED for part in place.parts):
-            yield place.resolve()
+    theirs = (sys.prefix, sys.base_prefix)
+    places = [place for place in map(Path, path) if not any(map(place.is_relative_to, theirs))]
+    own = (place for place in places if not any(part in INSTALLED for part in place.parts))
+    return [place.resolve() for place in own if place.is_dir()]
 
 
 def _chain(folder: Path, parts: Sequence[str]) -> list[Path]:

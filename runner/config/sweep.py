@@ -50,7 +50,7 @@ class Sweep:
         self.excluded = list(self._excluded())
         self._check_size()
         checked: set[tuple[Any, ...]] = set()
-        for implementation, settings in () if self.mistakes else self._combinations():
+        for implementation, settings in () if self.mistakes else self.combinations():
             key = (implementation.name, *(settings[name].value for name in _DECIDES))
             if key not in checked:
                 checked.add(key)
@@ -66,7 +66,7 @@ class Sweep:
         elif self.repeat > 1:
             item = self.experiment.extra["repeat"]
             if any("seed" in point for point in self._points()):
-                message = "and a block both set the seed; keep one of them"
+                message = "must not stand beside a block that sets the seed; keep one of them"
                 self.mistakes.append(Mistake(item.origin, "repeat", message))
             elif first + self.repeat > LARGEST:
                 message = f"goes beyond the largest seed when it starts at {first}"
@@ -83,7 +83,7 @@ class Sweep:
     def runs(self, condition: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Run]:
         """Every run that is not excluded and for which the condition is true, each once."""
         seen: set[str] = set()
-        for implementation, settings in self._combinations():
+        for implementation, settings in self.combinations():
             config = Config(**values_of(settings))
             if condition and not condition({"impl": implementation.name, **config.values()}):
                 continue
@@ -92,12 +92,12 @@ class Sweep:
                 seen.add(run.key)
                 yield run
 
-    def _combinations(self) -> Iterator[tuple[Implementation, Point]]:
+    def combinations(self) -> Iterator[tuple[Implementation, Point]]:
         """Implementations with their settings, without what is excluded."""
-        first, seeds = self.experiment.settings("")["seed"], [Point()]
+        first, seeds = self.experiment.settings("")["seed"].value, [Point()]
         if self.repeat > 1:
-            values = range(first.value, first.value + self.repeat)
-            seeds = [{"seed": Item(value, first.origin)} for value in values]
+            origin = self.experiment.extra["repeat"].origin
+            seeds = [{"seed": Item(first + n, origin)} for n in range(self.repeat)]
         for point, seed in ((point, seed) for point in self._points() for seed in seeds):
             for implementation in self.implementations:
                 settings = self.experiment.settings(implementation.name, point | seed)

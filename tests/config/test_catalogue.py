@@ -1,11 +1,15 @@
 """Which implementations there are: found and read without importing any of them."""
 
+import csv
+import json
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import pexpect
 import pytest
-from command import small, twolayer, without
+from command import on_a_terminal, small, twolayer, without
 from twolayer.config import catalogue
 from twolayer.errors import UserError
 
@@ -30,8 +34,9 @@ def train(cfg):
 def listed(done):
     """What `twolayer list` says of each implementation, by its name."""
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    return {line.partition(" ")[0]: line for line in lines}
+    header, _, *lines = done.stdout.splitlines()
+    assert header.split() == ["implementation", "framework", "devices", "honours", "title"]
+    return {line.partition(" ")[0]: line for line in lines[: lines.index("")]}
 
 
 def source(folder, text, name="mine"):
@@ -222,13 +227,47 @@ def test_a_dropped_file_with_a_syntax_error_is_said_and_leaves_the_others_alone(
 
 def test_the_list_says_what_is_missing_and_how_to_install_it(tmp_path):
     """Where neither torch nor tensorflow can be found."""
-    lines = listed(twolayer("list", cwd=tmp_path, **without(tmp_path, "torch", "tensorflow")))
+    done = twolayer("list", cwd=tmp_path, **without(tmp_path, "torch", "tensorflow"))
+    lines = listed(done)
     assert tuple(lines)[:10] == catalogue.LESSON
     assert "numpy 2" in lines["numpy_manual"] or "numpy 1" in lines["numpy_manual"]
     for name in set(catalogue.LESSON) - {"numpy_manual", "tf_graph"}:
-        assert "torch is not installed; pip install torch" in lines[name]
-    assert "tensorflow" in lines["tf_graph"]
-    assert "pip install tensorflow" in lines["tf_graph"] or sys.version_info >= (3, 14)
+        assert "  torch missing  " in lines[name]
+    assert "  tensorflow missing  " in lines["tf_graph"]
+    answer = done.stdout.splitlines()[-1]
+    assert answer.startswith("1 of 10 can run here; torch is not installed; pip install torch; ")
+    assert answer.count("pip install") == 2 or sys.version_info >= (3, 14)
+
+
+def test_on_a_narrow_terminal_no_word_of_the_list_is_cut(tmp_path):
+    """Titles stand apart, wrapped between words."""
+    child = on_a_terminal("list", cwd=tmp_path, columns=80)
+    child.expect(pexpect.EOF)
+    lines = child.before.replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= 80
+    words = " ".join(line.strip() for line in lines)
+    assert all(item.title in words for item in catalogue.installed())
+    assert "10 of 10 can run here" in words
+
+
+def test_the_list_is_there_for_programs(tmp_path):
+    """As JSON, with what the table has not; as CSV and Markdown, the table."""
+    rows = json.loads(twolayer("list", "--format", "json", cwd=tmp_path).stdout)
+    assert [row["implementation"] for row in rows] == list(catalogue.LESSON)
+    sgd = next(row for row in rows if row["implementation"] == "sgd")
+    assert sgd == {
+        "implementation": "sgd",
+        "framework": "torch",
+        "version": version("torch"),
+        "devices": ["cpu", "cuda", "mps"],
+        "honours": ["bias", "momentum"],
+        "title": catalogue.find("sgd").title,
+        "origin": "built in",
+        "missing": [],
+    }
+    header, *lines = csv.reader(twolayer("list", "-f", "csv", cwd=tmp_path).stdout.splitlines())
+    assert (header[0], [line[0] for line in lines]) == ("implementation", list(catalogue.LESSON))
+    assert "| nn | torch " in twolayer("list", "-f", "markdown", cwd=tmp_path).stdout
 
 
 HELPED = MINE.replace("import numpy as np\n", "import numpy as np\nfrom helper import scale\n")
@@ -300,7 +339,8 @@ def registered(folder, points):
     metadata = folder / "Their_Nets-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: Their-Nets\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[{catalogue.ENTRY_POINTS}]\n{points}\n")
+    text = f"[{catalogue.ENTRY_POINTS}]\n{points}\n"
+    (metadata / "entry_points.txt").write_text(text, encoding="latin-1")
 
 
 @pytest.mark.parametrize("value", ["theirs", "theirs:train", "theirs : train"])
@@ -318,6 +358,11 @@ def test_a_registered_module_is_listed_under_its_name(tmp_path, value):
         ("sgd = theirs", "registers sgd, which is taken (built in)"),
         ("their_net = nowhere", "registers their_net, but there is no module nowhere"),
         ("their_net", "registers an implementation, but its entry points can't be read"),
+        ("their_net = caf\xe9", "registers an implementation, but its entry points can't be read"),
+        (
+            "a,b = theirs",
+            "registers a,b, but a name must be of letters, digits, _, - and ., and not all",
+        ),
     ],
 )
 def test_a_package_that_registers_badly_is_named(tmp_path, points, said):
@@ -327,22 +372,35 @@ def test_a_package_that_registers_badly_is_named(tmp_path, points, said):
     done = twolayer("list", cwd=tmp_path, **env)
     assert "numpy_manual" in done.stdout
     (line,) = done.stderr.splitlines()
-    assert line.lower().replace("-", "_") == f"their_nets {said}; it is left out"
+    said = f"their_nets {said}; it is left out"
+    assert line.partition(" ")[2].lower().replace("their-", "their_") == said
+    done = twolayer("config", "--impl", "numpy_manual", cwd=tmp_path, **env)
+    assert (done.returncode, done.stderr.lower().count(said)) == (0, 1)
     done = twolayer("run", "--impl", "numpy_manual", *small(tmp_path), cwd=tmp_path, **env)
     assert done.returncode == 0
-    assert f"{said}; it is left out" in done.stderr
+    assert done.stderr.lower().count(said) == 1
+
+
+def test_what_is_registered_badly_is_refused_with_the_reason_where_it_is_named(tmp_path):
+    """The others are not in its way."""
+    registered(tmp_path / "packages", "their_net = nowhere")
+    for words in (("run", "--impl", "their_net"), ("check", "their_net")):
+        done = twolayer(*words, cwd=tmp_path, PYTHONPATH=str(tmp_path / "packages"))
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.endswith("their_nets registers their_net, but there is no module nowhere")
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("sgdd", "no implementation is called sgdd (did you mean sgd?)"),
-        ("./none.py", "no implementation at none.py: there is no such file"),
-        ("none.py", "no implementation at none.py: there is no such file"),
-        (".", "no implementation is called ."),
-        ("./", "no implementation at .: is a folder; name a file in it"),
-        ("./bad-name.py", "bad-name.py: an implementation is a .py file named like a variable"),
-        ("./mine.txt", "mine.txt: an implementation is a .py file named like a variable"),
+        ("sgdd", "sgdd: is not an implementation (did you mean sgd?)"),
+        ("./none.py", "none.py: there is no such file"),
+        ("none.py", "none.py: there is no such file"),
+        (".", ".: is not an implementation"),
+        ("./", ".: is a folder; name a file in it"),
+        ("./bad-name.py", "bad-name.py: must be a .py file named like a variable"),
+        ("./mine.txt", "mine.txt: must be a .py file named like a variable"),
     ],
 )
 def test_what_is_no_implementation_is_refused_in_a_sentence(tmp_path, monkeypatch, name, said):

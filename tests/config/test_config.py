@@ -20,8 +20,8 @@ LONG = "n" * 5000
 BIG = "(got a number of over 300 digits)"
 MOST = 2**63 - 1
 SPACE = "write `lr: 1e-3`, with a space after the colon"
-DURATION = "must be greater than 0, in seconds or like 90s, 5m or 1h"
-SIZE = "must be greater than 0, in bytes or like 500M or 2G"
+DURATION = "must be a time greater than 0, in seconds or like 90s, 5m or 1h"
+SIZE = "must be a size greater than 0, in bytes or like 500M or 2G"
 NAME = "must be a name of letters, digits, _, - and . (100 at most)"
 MEMORY = 8_000_000_000
 
@@ -137,7 +137,7 @@ OTHER_MISTAKES = [
     ("name: .hidden", f"2:7: name: {NAME} (got '.hidden')"),
     ("name: two words", f"2:7: name: {NAME} (got 'two words')"),
     ("name: 3", f"2:7: name: {NAME} (got 3)"),
-    (f"timeout: {HUGE}", f"2:10: timeout: {DURATION} {BIG}"),
+    (f"timeout: {HUGE}", f"2:10: timeout: must be at most 1e9 seconds {BIG}"),
     (f"name: {'n' * 101}", f"2:7: name: {NAME} (got '{'n' * 56}…)"),
     ("loss_must_fall: 1", "2:17: loss_must_fall: must be true or false (got 1)"),
     ("published: none.csv", "2:12: published: there is no such file (got 'none.csv')"),
@@ -226,16 +226,16 @@ def test_a_mistake_is_said_with_its_place(folder, line, message):
             "impls: [sgd, {adam: 1}]",
             "1:14: impls: must be a list of implementations (got {adam: 1})",
         ),
-        ("impls: [sgdd]", "1:9: impls: no implementation is called sgdd (did you mean sgd?)"),
+        ("impls: [sgdd]", "1:9: impls: sgdd: is not an implementation (did you mean sgd?)"),
         (
             "impls:\n  - sgd\n  - custom_rellu\n",
-            "3:5: impls: no implementation is called custom_rellu (did you mean custom_relu?)",
+            "3:5: impls: custom_rellu: is not an implementation (did you mean custom_relu?)",
         ),
         (
             "impls: ./none.py",
-            "1:8: impls: no implementation at none.py: there is no such file",
+            "1:8: impls: none.py: there is no such file",
         ),
-        ("impls: [sgd, adam, sgd]", "1:20: impls: sgd is listed more than once"),
+        ("impls: [sgd, adam, sgd]", "1:20: impls: sgd: is listed more than once; keep one"),
         ("[sgd]", "1:1: a config must be a mapping of keys to values"),
         ("sgd", "1:1: a config must be a mapping of keys to values"),
         ("lr:1e-3", f"1:1: a config must be a mapping of keys to values; {SPACE}"),
@@ -274,7 +274,7 @@ def test_an_unknown_implementation_with_no_near_name_shows_them_all(folder):
     """Nothing to guess: the list says what there is."""
     (line,) = mistakes("impls: zzzzzz")
     known = ", ".join(catalogue.names()[:-1]) + f" and {catalogue.names()[-1]}"
-    assert line == f"x.yaml:1:8: impls: no implementation is called zzzzzz; known are {known}"
+    assert line == f"x.yaml:1:8: impls: zzzzzz: is not an implementation; known are {known}"
 
 
 def test_which_keys_there_are_is_said_once_after_all_mistakes(folder):
@@ -374,7 +374,7 @@ timeout: 0
 published: none.csv
 """
     assert mistakes(text) == [
-        "x.yaml:1:23: impls: no implementation is called sgdd (did you mean sgd?)",
+        "x.yaml:1:23: impls: sgdd: is not an implementation (did you mean sgd?)",
         "x.yaml:2:4: N: must be 1 or more (got 0)",
         "x.yaml:3:1: epcohs: is not a key (did you mean epochs?)",
         "x.yaml:5:3: sgdx: is not an implementation (did you mean sgd?)",
@@ -534,6 +534,10 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
             {"--log-every: must be a whole number, 1 or more, or auto (got nothing)"},
         ),
         (("--timeout", "0"), {f"--timeout: {DURATION} (got 0)"}),
+        (
+            ("--memory-limit", "1e300T"),
+            {"--memory-limit: must be at most 1e18 bytes (got '1e300T')"},
+        ),
         (("--memory-limit", "much"), {f"--memory-limit: {SIZE} (got 'much')"}),
         (("--name", "a/b"), {f"--name: {NAME} (got 'a/b')"}),
         (("--set", "lr=abc"), {f"--set lr: {UNDERSTANDABLE} (got 'abc')"}),
@@ -557,10 +561,10 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
                 "which never reads cfg.bias (got true)"
             },
         ),
-        (("--impl", "sgdd"), {"--impl: no implementation is called sgdd (did you mean sgd?)"}),
+        (("--impl", "sgdd"), {"--impl: sgdd: is not an implementation (did you mean sgd?)"}),
         (
             ("--impl", "./none.py"),
-            {"--impl: no implementation at none.py: there is no such file"},
+            {"--impl: none.py: there is no such file"},
         ),
         (
             ("--lr", "abc", "--N", "0", "--set", "sgd.lr=-1", "--timeout", "0", "--impl", "sgdd"),
@@ -569,7 +573,7 @@ UNDERSTANDABLE = "must be a finite number, greater than 0"
                 "--N: must be 1 or more (got 0)",
                 "--set sgd.lr: must be greater than 0 (got -1)",
                 f"--timeout: {DURATION} (got 0)",
-                "--impl: no implementation is called sgdd (did you mean sgd?)",
+                "--impl: sgdd: is not an implementation (did you mean sgd?)",
             },
         ),
         (
@@ -602,8 +606,8 @@ def test_mistakes_on_the_command_line_are_all_said_and_nothing_is_written(tmp_pa
         ),
         (
             ("config", "x.yaml", "sgd", "adam"),
-            "x.yaml sgd adam: must be the value of an option; "
-            "write twolayer config … --config x.yaml --impl sgd --impl adam",
+            "sgd adam: must be the value of an option; "
+            "write twolayer config … --impl sgd --impl adam",
         ),
         (
             ("sweep", "examples", "sgd"),
@@ -639,10 +643,79 @@ def test_what_python_warns_of_in_a_source_is_not_printed(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_other_words_without_an_option_are_refused_as_ever(tmp_path):
-    """By commands that have none to put them in, and unknown options by all."""
-    assert "unexpected extra argument" in " ".join(refused(twolayer("list", "foo", cwd=tmp_path)))
-    assert "No such option" in " ".join(refused(twolayer("run", "--zzz", cwd=tmp_path)))
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("run", "sgdd"), "sgdd: must be the value of an option; write twolayer run … --impl sgdd"),
+        (("run", "smok"), "smok: there is no such file (did you mean smoke?)"),
+        (("run", "lr-edge"), "lr-edge: is a sweep; write twolayer sweep lr-edge"),
+        (("verify", ""), "'': there is no such file; twolayer's own are bench, notebook, smoke"),
+        (("bench", "smoke", "notebook"), "smoke and notebook: choose one of them"),
+        (("run", "smoke", "-c", "bench"), "smoke and --config bench: choose one of them"),
+    ],
+)
+def test_a_word_that_is_no_config_is_refused_with_what_to_write(tmp_path, words, line):
+    """And two configs, whichever way they are named."""
+    assert refused(twolayer(*words, cwd=tmp_path)) == [line]
+    assert list(tmp_path.iterdir()) == []
+
+
+SWEEP = """\
+impls: [sgd, numpy_manual]
+grid:
+  lr: {log: [1e-7, 1e-1, 7]}
+  N: [5, 6]
+exclude: {impl: sgd, N: 6}
+repeat: 2
+"""
+
+
+def test_a_sweep_shows_its_axes_and_how_many_runs_they_make(tmp_path):
+    """All values of an axis for programs, some of many for people; the next command goes on."""
+    (tmp_path / "s.yaml").write_text(SWEEP)
+    done = twolayer("config", "s.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    place, text = "# s.yaml:3:7", "  lr: [1e-07, 1e-06, 1e-05, …, 0.1]  "
+    assert f"{text}{place}" in lines
+    assert any(line.startswith("  N: [5, 6] ") for line in lines)
+    assert "  seed: [0, 1]                       # s.yaml:6:9" in lines
+    counts = "2 implementations, 7 values of lr, 2 values of seed and 2 values of N"
+    assert lines[-1] == f"# a sweep of 42 runs: {counts}"
+    assert document.parse(done.stdout, "shown").value["sgd"]["N"] == 5
+    assert done.stderr == "next: twolayer sweep s.yaml --plan\n"
+    shown = json.loads(twolayer("config", "s.yaml", "-f", "json", cwd=tmp_path).stdout)
+    assert shown["sgd"]["N"] == {"value": 5, "origin": "s.yaml:4:7"}
+    assert shown["numpy_manual"]["N"] == {"value": [5, 6], "origin": "s.yaml:4:7"}
+    assert shown["sgd"]["H"] == {"value": 100, "origin": "default"}
+    assert len(shown["sgd"]["lr"]["value"]) == 7
+    plan = twolayer("sweep", "s.yaml", "--plan", cwd=tmp_path).stdout
+    assert "42 runs: " in plan
+
+
+def test_a_wrong_sweep_is_refused_by_config_as_by_sweep(tmp_path):
+    """With all its mistakes; one of ours is found by its name."""
+    (tmp_path / "s.yaml").write_text("impls: sgd\ngrid: {lr: [1, -1], q: 3}\n")
+    said = [refused(twolayer(command, "s.yaml", cwd=tmp_path)) for command in ("config", "sweep")]
+    assert said[0] == said[1]
+    assert len(said[0]) >= 2
+    assert "a sweep of 20 runs" in twolayer("config", "depth-seeds", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("command", ["run", "verify", "config"])
+def test_a_config_is_named_by_a_word_or_by_an_option(tmp_path, command):
+    """A file, or one of ours; a file may be called like an implementation."""
+    for name in ("mine.yaml", "sgd"):
+        (tmp_path / name).write_text("impls: numpy_manual\nepochs: 3\nN: 4\nthreads: 1\n")
+    words = ("--format", "json", *(("-q",) if command != "config" else ()))
+    whole = []
+    for chosen in (("mine.yaml",), ("-c", "mine.yaml"), ("sgd",)):
+        done = twolayer(command, *chosen, *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        whole.append(json.loads(done.stdout))
+    assert all("numpy_manual" in str(each) for each in whole)
+    if command == "run":
+        assert whole[0][0]["losses"] == whole[1][0]["losses"]
 
 
 @pytest.mark.parametrize("names", ["", ",", " "])

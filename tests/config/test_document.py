@@ -273,7 +273,7 @@ def test_an_alias_bomb_is_refused():
     """A few lines that would unfold to ten thousand million values."""
     (line,) = mistakes(_bomb(10))
     assert line.startswith("x.yaml:1:")
-    assert line.endswith(": is too large")
+    assert line.endswith(": must hold at most 1,000,000 values, aliases unfolded")
 
 
 def test_a_small_pile_of_aliases_is_fine():
@@ -284,7 +284,7 @@ def test_a_small_pile_of_aliases_is_fine():
 def test_deep_nesting_is_refused():
     """A thousand brackets are nobody's config."""
     (line,) = mistakes("a: " + "[" * 1000 + "]" * 1000)
-    assert line.endswith(": is nested too deep")
+    assert line.endswith(": must be at most 50 levels deep")
 
 
 @pytest.mark.parametrize(
@@ -305,8 +305,8 @@ def test_tags_are_refused_and_nothing_is_executed(text, place, tmp_path, monkeyp
     """On a scalar, a list, a mapping or the whole document."""
     monkeypatch.chdir(tmp_path)
     (line,) = mistakes(text)
-    assert line.startswith(f"{place}: tags such as !")
-    assert line.endswith(" are not used here")
+    assert line.startswith(f"{place}: must have no tag (got !")
+    assert ": must have no tag (got " in line
     assert os.listdir() == []
 
 

@@ -322,7 +322,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     seeds = {impl: record["config"]["seed"] for impl, record in stored(tmp_path).items()}
     assert seeds == {"before/mine": 0, "after/mine": 3}
     done = twolayer(*words, "before/mine.py,./before/mine.py", cwd=tmp_path)
-    assert (done.returncode, "mine is listed more than once" in done.stderr) == (2, True)
+    assert (done.returncode, "mine: is listed more than once" in done.stderr) == (2, True)
 
 
 def test_a_config_may_override_files_that_are_not_chosen(tmp_path):

@@ -208,7 +208,7 @@ def test_version(tmp_path):
 
 def test_list_shows_the_ten_with_their_frameworks_and_titles(tmp_path):
     lines = succeed("list", cwd=tmp_path).stdout.splitlines()
-    shown = {line.split()[0]: line for line in lines}
+    shown = {line.partition(" ")[0]: line for line in lines}
     assert [name for name in shown if name in TEN] == TEN
     for item in (catalogue.find(name) for name in TEN):
         assert f"{item.framework} {version(item.framework)}" in shown[item.name]

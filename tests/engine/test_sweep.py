@@ -218,7 +218,10 @@ def test_a_mistake_is_said_with_its_place(folder, text, line):
 
 def test_repeat_and_a_seed_axis_contradict_each_other(folder):
     (said,) = mistakes(folder, "impls: numpy_manual\nrepeat: 2\ngrid: {seed: [1]}")
-    assert said == "s.yaml:2:9: repeat: and a block both set the seed; keep one of them"
+    assert (
+        said
+        == "s.yaml:2:9: repeat: must not stand beside a block that sets the seed; keep one of them"
+    )
 
 
 @pytest.mark.parametrize("words", [("--seed", "3"), ("--set", "numpy_manual.seed=3")])
@@ -340,7 +343,7 @@ def test_the_sweep_in_the_documentation_is_valid(folder):
 def test_a_sweep_is_no_config(folder):
     file = sweep_file(folder, "impls: numpy_manual\ngrid: {seed: [1]}")
     done = twolayer("run", "--config", file, cwd=folder)
-    assert done.stderr == "s.yaml:8:1: grid: is for sweeps; use twolayer sweep\n"
+    assert done.stderr == "s.yaml:8:1: grid: is for sweeps; write twolayer sweep FILE\n"
 
 
 def test_parallel_runs_give_the_same_bits(folder):

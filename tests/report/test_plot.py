@@ -259,7 +259,7 @@ def test_the_latest_experiment_is_drawn_and_the_losses(folder, tmp_path):
         (("small", "--out", "a.svg", "--chart", "scale"), "small: has no chart scale"),
         (("smal", "--out", "a.svg"), "has no experiment smal (did you mean small?)"),
         (("small", "--out", "/proc/a.svg"), "--out /proc/a.svg: can't be written: "),
-        (("small", "--out", "a.svg", "--chart", "loses"), "Invalid value for '--chart'"),
+        (("small", "--out", "a.svg", "--chart", "loses"), "--chart: must be losses, "),
     ],
 )
 def test_mistakes_are_explained_and_nothing_is_written(folder, tmp_path, words, said):

@@ -920,12 +920,13 @@ def test_check_gives_each_implementation_so_much_time(tmp_path):
     [
         (
             ("./mine.py", "--timeout", "soon"),
-            "--timeout: must be greater than 0, in seconds or like 90s, 5m or 1h (got 'soon')",
+            "--timeout: must be a time greater than 0, in seconds or like 90s, 5m or 1h "
+            "(got 'soon')",
         ),
         (("./mine.py",), "mine.py:1:11: is not valid Python: invalid syntax"),
-        (("./none.py",), "no implementation at none.py: there is no such file"),
-        (("autogradd",), "no implementation is called autogradd (did you mean autograd?)"),
-        (("./my-own.py",), "my-own.py: an implementation is a .py file named like a variable"),
+        (("./none.py",), "none.py: there is no such file"),
+        (("autogradd",), "autogradd: is not an implementation (did you mean autograd?)"),
+        (("./my-own.py",), "my-own.py: must be a .py file named like a variable"),
     ],
 )
 def test_check_of_what_can_not_be_checked_is_bad_usage(tmp_path, words, said):

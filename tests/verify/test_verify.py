@@ -473,8 +473,7 @@ def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path:
         done = twolayer(*words, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == (
-            f"{impls.partition(',')[2]}:3: REFERENCE: there is no reference rmsprop; "
-            "there are sgd, adam and dynamic\n"
+            f"{impls.partition(',')[2]}:3: REFERENCE: must be sgd, adam or dynamic (got rmsprop)\n"
         )
 
 
@@ -488,9 +487,8 @@ def test_a_reference_that_there_is_not_is_refused_before_anything_runs(tmp_path:
 )
 def test_no_other_word_stands_for_a_reference(tmp_path: Path, line: str, said: str) -> None:
     (tmp_path / "mine.py").write_text(f'"""Mine."""\n{line}\n')
-    message = re.escape(
-        f"mine.py:2: {line.split(':')[0].split()[0]}: there is no reference {said};"
-    )
+    key = line.split(":")[0].split()[0]
+    message = re.escape(f"mine.py:2: {key}: must be sgd, adam or dynamic (got {said})")
     with pytest.raises(UserError, match=message):
         catalogue.from_file(tmp_path / "mine.py").reference  # noqa: B018
 
