@@ -63,7 +63,7 @@ def bench(
         if before:
             gate.check_comparable(new, before, str(baseline), other_machine=other_machine)
         slowdowns: list[gate.Slowdown] = []
-        with stoppable(measuring.stop):
+        with stoppable(measuring.stop, work="turn", quiet=quiet):
             measuring.measure()
             if against is not None or before:
                 slowdowns = gate.confirmed(measuring, before, limit, lambda text: say(text, quiet))

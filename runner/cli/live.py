@@ -17,7 +17,7 @@ from .progress import Lines, duration, loss, result_line
 
 
 class State(ProgressColumn):
-    """The loss of a run, and how it goes or ended; of the whole, the time that it has taken.
+    """The loss of a run, and how it goes or ended; of the whole, the time taken and left.
 
     The one column that is cut where there is no room.
     """
@@ -26,8 +26,10 @@ class State(ProgressColumn):
         loss, state = task.fields["loss"], task.fields["state"]
         if loss is None:
             loss = duration(round(task.elapsed or 0))
+            if (left_s := round(task.fields["ends"] - time.monotonic())) > 0:
+                state = f"{duration(left_s)} left  {state}"
         if not state and task.speed:
-            state = f"{task.time_remaining:.0f} s left  {task.speed:,.0f} steps/s"
+            state = f"{duration(task.time_remaining or 0)} left  {task.speed:,.0f} steps/s"
         styled = state, task.fields["style"]
         return Text.assemble(f"{loss:>10} ", styled, no_wrap=True, overflow="ellipsis")
 
@@ -47,7 +49,7 @@ class Live(Lines):
             transient=bool(cells),
         )
         self.imports: TaskID | None = None
-        self.whole = None if runs else self.row("total", total or None, loss=None)
+        self.whole = None if runs else self.row("total", total or None, loss=None, ends=0)
         self.rows = {run.key: self.row(run.name, run.config.epochs) for run in runs}
 
     def row(self, name: str, total: int | None, **fields: Any) -> TaskID:
@@ -98,4 +100,6 @@ class Live(Lines):
 
     def step(self, done: int, total: int | None, title: str, line: str) -> None:
         if self.whole is not None:
-            self.display.update(self.whole, completed=done, total=total, state=title, style="")
+            ends = time.monotonic() + self.left_s(done, total)
+            what: dict[str, Any] = {"state": title, "style": "", "ends": ends}
+            self.display.update(self.whole, completed=done, total=total, **what)

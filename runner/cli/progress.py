@@ -74,10 +74,16 @@ class Lines:
         self.turns += 1
 
     def step(self, done: int, total: int | None, title: str, line: str) -> None:
-        """Show how far the whole is: a bar and its `title`, or else the `line`, if it is new."""
+        """Show how far the whole is, and the time left: a bar and its `title`, or a new `line`."""
         if line and line != self.line:
-            self.line = line
-            self.note(line)
+            self.line, left_s = line, self.left_s(done, total)
+            known = left_s and time.monotonic() - self.begun > TALLY_S
+            self.note(f"{line}  {duration(left_s)} left" if known else line)
+
+    def left_s(self, done: int, total: int | None) -> float:
+        """The time that the rest will take, going by what is done; 0 if that can't be known."""
+        spent = time.monotonic() - self.begun
+        return (total - done) * spent / done if done and total else 0.0
 
     def _tell(self, run: Run, text: str) -> None:
         name = run.name.ljust(max(len(r.name) for r in self.runs)) if self.runs else run.key
@@ -85,10 +91,8 @@ class Lines:
         self.note(f"[{self.outcomes.total():{digits}}/{self.total}] {name}  {text}")
 
     def tally(self) -> str:
-        """`3/24  2 ok, 1 diverged  63 s left`."""
-        done = self.outcomes.total()
-        left_s = (self.total - done) * (time.monotonic() - self.begun) / max(1, done)
-        return f"{done}/{self.total}  {exact(self.outcomes)}  {duration(left_s)} left"
+        """`3/24  2 ok, 1 diverged`."""
+        return f"{self.outcomes.total()}/{self.total}  {exact(self.outcomes)}"
 
 
 def watcher(
@@ -125,11 +129,27 @@ def duration(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def stoppable(*events: threading.Event) -> Iterator[None]:
+def stoppable(*events: threading.Event, work: str = "run", quiet: bool = False) -> Iterator[None]:
     """Each Ctrl-C or SIGTERM sets the next event, the gentlest first; after the last it ends all.
 
     A session stops beginning runs at its first event, and stops the runs under way at its second.
+    The first is acknowledged at once, even while Python waits for native code: `finishing this
+    run; Ctrl-C again stops it` for the `work` "run", or without events `stopping …`. If `quiet`,
+    only a terminal is told, where the line would be left as `^C`.
     """
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    this, it = ("these", "them") if work.endswith("s") else ("this", "it")
+    texts = [f"finishing {this} {work}; Ctrl-C again stops {it}"] * bool(events)
+
+    def acknowledge() -> None:
+        while number := os.read(readable, 1)[0]:
+            if number in (signal.SIGINT, signal.SIGTERM):
+                text = texts.pop() if texts else "stopping …"
+                if terminal := sys.stderr.isatty():
+                    sys.stderr.write("\r")  # over the ^C
+                if terminal or not quiet:
+                    emit(text, sys.stderr)
 
     def stop(*_: object) -> None:
         event = next((event for event in events if not event.is_set()), None)
@@ -137,9 +157,17 @@ def stoppable(*events: threading.Event) -> Iterator[None]:
             raise KeyboardInterrupt("what is finished is kept")
         event.set()
 
+    teller = threading.Thread(target=acknowledge, daemon=True)
+    teller.start()
+    woken = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
+        os.write(writable, b"\0")
+        teller.join()
+        os.close(readable)
+        os.close(writable)

@@ -30,8 +30,7 @@ def run(
     store.prepare()
     with watcher(runs, quiet=quiet) as progress:
         session = inputs.session(experiment, store, progress, fail_fast=fail_fast)
-        session.cancel = session.stop  # the first Ctrl-C stops the run under way, too
-        with stoppable(session.stop):
+        with stoppable(session.stop, session.cancel, quiet=quiet):
             records = list(session.run_here(runs, plan.hosts_needed(runs)))
     try:
         store.write_table(records)

@@ -77,7 +77,9 @@ def sweep(
     session = inputs.session(experiment, store, progress, jobs=jobs, keep_interrupted=False)
     remarks: dict[str, None] = {}
     dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else nullcontext()
-    with stoppable(session.stop, session.cancel), dask as cluster, progress:
+    work = "runs" if jobs > 1 or on_dask else "run"
+    stopping = stoppable(session.stop, session.cancel, work=work, quiet=quiet)
+    with stopping, dask as cluster, progress:
         needed = hosts_needed(campaign.todo)
         run_all = cluster.run_all if cluster else partial(session.run_here, needed=needed)
         for record in campaign.run(session, run_all):
