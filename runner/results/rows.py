@@ -136,8 +136,13 @@ def differing(rows: Sequence[Row]) -> list[str]:
     return [name for name in _COMPARED if _varies(name, rows)]
 
 
+def asked(row: Row, name: str) -> Any:
+    """A setting as it was given, perhaps `auto`."""
+    return row["config"].get(name, row[name])
+
+
 def _varies(name: str, rows: Sequence[Row]) -> bool:
-    return len({repr(row["config"].get(name, row[name])) for row in rows}) > 1
+    return len({repr(asked(row, name)) for row in rows}) > 1
 
 
 def default_columns(rows: Sequence[Row]) -> list[str]:
