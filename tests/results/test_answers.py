@@ -126,7 +126,7 @@ def test_a_real_sweep(tmp_path):
     config |= {"grid": {"lr": [1e-5, 10.0]}, "repeat": 2, "impls": "numpy_manual"}
     (tmp_path / "sweep.yaml").write_text(json.dumps(config))
     assert twolayer("sweep", "sweep.yaml", "--quiet", cwd=tmp_path).returncode == 4
-    runs = Store(tmp_path / "results", config["name"]).read()[0]
+    runs = Store(tmp_path / "results", "sweep").read()[0]
     (line,), text = told(list(map(row, runs)))
     assert (line["ok"], line["best settings"], line["diverged"]) == ("2/4", "lr=1e-05", "lr ≥ 10")
     assert "by numpy_manual with lr=1e-05." in text
