@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,20 +23,38 @@ class Table:
     rows: Sequence[Sequence[str]]
     left: frozenset[int] = frozenset()  # columns with words, which align left, not right
     glued: frozenset[int] = frozenset()  # columns never split from the one before them
+    optional: Sequence[int] = ()  # columns left out where they don't fit, the last ones first
 
     def text(self, width: int) -> str:
         """The table for people, split into blocks where it is wider than `width`."""
         columns = self._columns(width)
+        dropped = self._dropped([len(GAP) + len(column[0]) for column in columns], width)
         starts = [number for number in range(1, len(columns)) if number not in self.glued]
         blocks, used = [columns[:1]], len(columns[0][0])
         for start, end in itertools.pairwise([*starts, len(columns)]):
-            needed = sum(len(GAP) + len(column[0]) for column in columns[start:end])
+            part = [columns[number] for number in range(start, end) if number not in dropped]
+            needed = sum(len(GAP) + len(column[0]) for column in part)
             if used + needed > width and len(blocks[-1]) > 1:
                 blocks.append(columns[:1])
                 used = len(columns[0][0])
-            blocks[-1] += columns[start:end]
+            blocks[-1] += part
             used += needed
-        return "\n\n".join(map(_block, blocks))
+        text = "\n\n".join(map(_block, blocks))
+        if dropped:
+            names = ", ".join(self.header[number] for number in dropped)
+            text += f"\n{textwrap.fill(f'(no room for {names})', max(1, width))}"
+        return text
+
+    def _dropped(self, sizes: list[int], width: int) -> list[int]:
+        """The optional columns that there is no room for beside the others."""
+        room = width + len(GAP) - sum(s for n, s in enumerate(sizes) if n not in self.optional)
+        dropped = []
+        for number in self.optional:
+            if sizes[number] > room:
+                dropped.append(number)
+            else:
+                room -= sizes[number]
+        return sorted(dropped)
 
     def _columns(self, width: int) -> list[list[str]]:
         """Columns of aligned cells, with words shortened where they'd not fit beside the first."""

@@ -64,6 +64,26 @@ def command_line() -> str:
     return printable(shlex.join(["twolayer", *sys.argv[1:]]))
 
 
+def call_of(command: str, *without: str) -> str:
+    """A call of another command with the words of this one, but for options `without` values."""
+    kept, words = ["twolayer", command], iter(sys.argv[2:])
+    alone = ("--published", "--fail-fast", "--verbose", "-v", "--quiet", "-q")
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in ("--format", "-f", "--results", "--name", "--log-every", *without):
+            next(iter(()) if equals else words, None)
+        elif name not in alone:
+            kept.append(word)
+    return printable(shlex.join(kept))
+
+
+def call_on(command: str, store: Store) -> str:
+    """A call of a command that reads an experiment."""
+    results = str(store.folder.parent)
+    words = [] if results == "results" else ["--results", results]
+    return printable(shlex.join(["twolayer", command, store.folder.name, *words]))
+
+
 def published_beside(experiment: Experiment) -> published.Published:
     """The losses that a config names, for `--published`."""
     if experiment.published is None:

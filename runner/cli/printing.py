@@ -23,7 +23,7 @@ from .options import Format
 
 Parts = Callable[[], Iterable[Table | str]]
 
-PATIENCE_S = 3.0  # after this time a command says what takes so long
+PATIENCE_S = 1.5  # after this time a command says what takes so long
 _CODES = dict.fromkeys(FAILURES, FAILED)
 _CODES |= {"diverged": DIVERGED, "slower": SLOWER, "unsure": UNSURE}
 """Exit codes of what may happen, the worst first."""
@@ -77,15 +77,27 @@ def show_rows(
     )
 
 
-def show_records(records: list[Record], format: Format, published: Published | None) -> None:
-    """Print runs: losses, beside `published` ones, a summary, and what there is to say of them."""
+def show_records(
+    records: list[Record],
+    format: Format,
+    published: Published | None,
+    *,
+    verbose: bool = False,
+    answer: Sequence[str] = (),
+) -> None:
+    """Print runs: losses, beside `published` ones, a summary, what to say of them, the verdict.
+
+    `answer` is what to say in its place, in paragraphs.
+    """
 
     def parts() -> Iterator[Table | str]:
         if records:
             yield tables.losses(records, published)
-            yield tables.summary(records)
+            yield tables.summary(records, verbose=verbose)
+            yield paragraphs([tables.common(records)])
             yield fenced(tables.notes(records), format)
             yield fenced(tables.failures(records), format)
+            yield paragraphs(answer or [tables.verdict(records)])
 
     show_results(
         format,
@@ -121,6 +133,16 @@ def say(text: str, quiet: bool = False) -> None:
     """Print a line to standard error, unless `quiet`."""
     if not quiet:
         emit(printable(text), sys.stderr)
+
+
+def say_next(commands: Iterable[str], quiet: bool) -> None:
+    """Print what may sensibly be called next, in a line if it fits."""
+    commands = list(commands)
+    line = "next: " + "; ".join(commands)
+    if len(line) > terminal_size()[0]:
+        line = "next: " + "\n      ".join(commands)
+    if commands and not quiet:
+        emit(line, sys.stderr)
 
 
 def say_notes(runs: Iterable[Run], quiet: bool) -> None:

@@ -7,7 +7,7 @@ from typer import Exit
 from ..config import plan
 from ..errors import UserError
 from ..results.store import Store
-from . import DIVERGED, inputs, printing
+from . import DIVERGED, OK, inputs, printing
 from .options import FORMAT, PUBLISHED, QUIET, RESULTS, Format, Load, switch, with_settings
 from .printing import say
 from .progress import stoppable, watcher
@@ -20,6 +20,7 @@ def run(
     format: Format = FORMAT,
     published: bool = PUBLISHED,
     fail_fast: bool = switch("--fail-fast", help="Stop after the first run that is not ok."),
+    verbose: bool = switch("--verbose", "-v", help="Show every column of the summary."),
     quiet: bool = QUIET,
 ) -> None:
     experiment = load()
@@ -36,7 +37,7 @@ def run(
         store.write_table(records)
     except UserError as error:
         session.give_up(str(error))
-    printing.show_records(records, format, beside)
+    printing.show_records(records, format, beside, verbose=verbose)
     for warning in printing.also_loaded(*records):
         say(warning, quiet)
     say(f"results are in {store.folder}", quiet)
@@ -50,4 +51,8 @@ def run(
     elif risen and experiment.option("loss_must_fall"):
         say(f"the loss did not fall: {', '.join(risen)}")
         code = code or DIVERGED
+    if code == OK:
+        measure = inputs.call_of("bench", "--epochs")
+        report, verify = inputs.call_on("report", store), inputs.call_of("verify")
+        printing.say_next([report, verify, measure], quiet)
     raise Exit(code)

@@ -132,4 +132,4 @@ def _runs_table(material: Material) -> Table:
     if len(material.runs) > MOST_RUNS:
         return results.table(material.rows, results.default_columns(material.rows))
     runs = [replace(whole(run), impl=material.label(run)) for run in material.runs]
-    return record_tables.summary(runs)
+    return record_tables.summary(runs, verbose=True)

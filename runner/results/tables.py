@@ -1,13 +1,17 @@
-"""The tables of records: losses, summary, and why a run is not ok."""
+"""The tables of records: losses and summary; why a run is not ok; what follows from them all."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from ..config.published import Published
+from ..config.settings import OPTIONAL, SHOWN_ONLY
+from ..errors import listed
 from ..output import printable
 from ..tables import Table, number, sparkline
 from .record import Record
-from .rows import shown
+from .rows import SETTINGS, labels, shown
 
 _NOTEBOOK = "(notebook)"
 _LOG_LINES = 8  # of the output of a run that is not ok
@@ -16,15 +20,15 @@ _LOG_LINES = 8  # of the output of a run that is not ok
 def losses(
     records: Sequence[Record], published: Published | None = None, *, exact: bool = False
 ) -> Table:
-    """Epochs down, implementations across, beside `published` losses; `exact`: every digit."""
+    """Epochs down, runs across, beside `published` losses; `exact`: every digit."""
     text = repr if exact else number
     header, columns, glued = ["epoch"], [], set()
-    for record in records:
-        header.append(record.impl)
+    for record, label in zip(records, labels(records), strict=True):
+        header.append(label)
         columns.append(dict(enumerate(record.losses)))
         if own := (published or {}).get(record.impl):
             glued.add(len(header))
-            header.append(f"{record.impl} {_NOTEBOOK}" if exact else _NOTEBOOK)
+            header.append(f"{label} {_NOTEBOOK}" if exact else _NOTEBOOK)
             columns.append(own)
     rows = [
         [str(epoch), *(text(losses[epoch]) if epoch in losses else "" for losses in columns)]
@@ -46,38 +50,92 @@ def _epochs(records: Sequence[Record]) -> list[int]:
     return sorted(epochs)
 
 
-def summary(records: Sequence[Record]) -> Table:
-    """One row a run: how it ended, what it came to, what it cost."""
-    header = (
-        *("implementation", "outcome", "final loss", "log loss", "import s", "set-up s"),
-        *("train s", "µs/step", "peak MB", "device", "threads"),
-    )
-    rows = [
-        [
-            *(record.impl, record.outcome, number(record.final_loss), sparkline(record.losses)),
-            *(shown(name, getattr(record, name)) for name in ("import_s", "setup_s", "train_s")),
-            shown("step_us", record.step_us_median),
-            f"{record.peak_bytes / 1e6:.0f}" if record.peak_bytes else "-",
-            *(str(value or "-") for value in (record.device, record.threads)),
-        ]
-        for record in records
-    ]
-    return Table(header, rows, frozenset({0, 1, 3, 9}))
+def summary(records: Sequence[Record], *, verbose: bool = False) -> Table:
+    """One row a run: the settings that differ, how it ended, what it came to, what it cost."""
+    columns = {"implementation": [record.impl for record in records]}
+    for name in differing(records):
+        columns[name] = [shown(name, value) for value in _values(records, name)]
+    if verbose or any(record.outcome != "ok" for record in records):
+        columns["outcome"] = [record.outcome for record in records]
+    columns["final loss"] = [number(record.final_loss) for record in records]
+    columns["log loss"] = [sparkline(record.losses) for record in records]
+    for name in ("import_s", "setup_s", "train_s") if verbose else ("train_s",):
+        cells = [shown(name, getattr(record, name)) for record in records]
+        columns[{"setup_s": "set-up s"}.get(name, name.replace("_", " "))] = cells
+    columns["µs/step"] = [shown("step_us", record.step_us_median) for record in records]
+    peaks = [record.peak_bytes for record in records]
+    columns["peak MB"] = [f"{peak / 1e6:.0f}" if peak else "-" for peak in peaks]
+    for name in ("device", "threads") if verbose else ():
+        columns[name] = [str(value or "-") for value in _values(records, name)]
+    header = list(columns)
+    words = {"implementation", "outcome", "log loss", "device", "dtype", "init"}
+    left = frozenset(n for n, name in enumerate(header) if name in words)
+    spare = () if verbose else ("µs/step", "train s", "log loss", "peak MB")
+    rows = list(zip(*columns.values(), strict=True))
+    return Table(header, rows, left, optional=[header.index(name) for name in spare])
+
+
+def differing(records: Sequence[Record]) -> list[str]:
+    """The settings that are not the same in all runs; of device and threads, those they got."""
+    names = (name for name in SETTINGS if name not in SHOWN_ONLY)
+    return [n for n in names if len({repr(v) for v in _values(records, n) if v is not None}) > 1]
+
+
+def _values(records: Sequence[Record], name: str) -> list[Any]:
+    if name in ("device", "threads"):
+        return [getattr(record, name) for record in records]
+    return [record.config.get(name) for record in records]
+
+
+def common(records: Sequence[Record]) -> str:
+    """`all: cpu, 2 threads, N=60, …`: what is the same in all runs and in use."""
+    varying, parts = differing(records), []
+    for name in sorted(SETTINGS, key=lambda name: name not in ("device", "threads")):
+        value = next((v for v in _values(records, name) if v is not None), None)
+        unused = name in OPTIONAL and not value
+        if name == "device":
+            text = str(value)
+        elif name == "threads":
+            text = "1 thread" if value == 1 else f"{value} threads"
+        else:
+            text = f"{name}={shown(name, value)}"
+        if not (value is None or unused or name in varying or name in SHOWN_ONLY):
+            parts.append(text)
+    return f"{'all' if len(records) > 1 else 'settings'}: {', '.join(parts)}"
+
+
+def verdict(records: Sequence[Record]) -> str:
+    """How many runs are ok, and whether their losses and times are those of the same work."""
+    ok = [r for r in records if r.outcome == "ok" and r.final_loss is not None]
+    others = Counter(record.outcome for record in records if record.outcome != "ok")
+    ended = "".join(f", {count} {outcome}" for outcome, count in others.items())
+    ended += " (a smaller lr may help)" * ("diverged" in others)
+    text = f"{len(records) - others.total()} of {len(records)} ok{ended}"
+    if varying := differing(records):
+        differ, them = ("differs", "it") if len(varying) == 1 else ("differ", "them")
+        between = f"losses and times compare only between runs that agree in {them}"
+        return f"{text}; {listed(varying)} {differ}: {between}"
+    if len(ok) > 1:
+        by_loss = sorted(ok, key=lambda record: record.final_loss or 0.0)
+        ends = [f"{number(record.final_loss)} ({record.impl})" for record in by_loss]
+        return f"{text}, with the same settings; final losses from {ends[0]} to {ends[-1]}"
+    return text
 
 
 def failures(records: Sequence[Record]) -> str:
     """Why each run that is not ok is not, with the lines that tell most."""
     lines: list[str] = []
-    for record in records:
+    for record, label in zip(records, labels(records), strict=True):
         if record.outcome != "ok":
-            lines.append(f"{record.impl} {record.outcome}: {record.reason}")
+            lines.append(f"{label} {record.outcome}: {record.reason}")
             lines += (f"    {printable(line)}" for line in _telling(record))
     return "\n".join(lines)
 
 
 def notes(records: Sequence[Record]) -> str:
     """What the numbers of the runs don't say of themselves, a line each."""
-    return "\n".join(f"{record.impl}: {note}" for record in records for note in record.notes)
+    names = zip(labels(records), records, strict=True)
+    return "\n".join(f"{label}: {note}" for label, record in names for note in record.notes)
 
 
 def _telling(record: Record) -> list[str]:

@@ -49,23 +49,38 @@ def end(command, *signals):
         ("imports_slowly", signal.SIGINT),
     ],
 )
-def test_an_interrupt_ends_the_run_and_keeps_the_finished(tmp_path, name, number):
+def test_a_second_interrupt_ends_the_run_and_keeps_the_finished(tmp_path, name, number):
     command = begin(tmp_path, name)
-    stdout, stderr = end(command, number)
+    stdout, stderr = end(command, number, number)
     left = left_behind(tmp_path)
     outcomes = {impl: record["outcome"] for impl, record in stored(tmp_path).items()}
     assert command.returncode == 130
     assert outcomes == {"plain_floats": "ok", name: "interrupted"}
+    assert "finishing this run; Ctrl-C again stops it\nstopping …\n" in stderr
     assert "interrupted: 1 of 3 runs finished" in stderr
+    assert "next: " not in stderr
     assert "Traceback" not in stderr
     assert f"\n{name} interrupted" in stdout
     assert left == []
 
 
+def test_an_interrupt_lets_the_run_under_way_finish(tmp_path):
+    command = begin(tmp_path, "slow", "--set", "slow.epochs=300")
+    stdout, stderr = end(command, signal.SIGINT)
+    assert command.returncode == 130
+    assert {name: r["outcome"] for name, r in stored(tmp_path).items()} == {
+        "plain_floats": "ok",
+        "slow": "ok",
+    }
+    assert stderr.count("finishing this run; Ctrl-C again stops it\n") == 1
+    assert "interrupted: 2 of 3 runs finished and kept" in stderr
+    assert "\n2 of 2 ok" in stdout
+
+
 def test_the_losses_up_to_an_interrupt_are_kept(tmp_path):
     """And JSON is whole, and --quiet still says how many runs were kept."""
     command = begin(tmp_path, "slow", "--quiet", "--format", "json")
-    stdout, stderr = end(command, signal.SIGINT)
+    stdout, stderr = end(command, signal.SIGINT, signal.SIGINT)
     assert [record["outcome"] for record in json.loads(stdout)] == ["ok", "interrupted"]
     assert stderr == "interrupted: 1 of 3 runs finished and kept\n"
     record = stored(tmp_path)["slow"]
@@ -77,9 +92,9 @@ def test_the_losses_up_to_an_interrupt_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["hangs", "hangs_in_c"])
-def test_a_second_interrupt_stops_at_once(tmp_path, name):
+def test_a_third_interrupt_stops_at_once(tmp_path, name):
     command = begin(tmp_path, name)
-    _, stderr = end(command, signal.SIGINT, signal.SIGINT)
+    _, stderr = end(command, *[signal.SIGINT] * 3)
     left = left_behind(tmp_path)
     assert command.returncode == 130
     assert "Traceback" not in stderr
@@ -141,6 +156,8 @@ def test_ctrl_c_in_a_terminal(tmp_path):
     with on_a_terminal(*words, cwd=tmp_path) as terminal:
         terminal.expect("steps/s")
         terminal.sendintr()
+        terminal.expect("finishing this run; Ctrl-C again stops it")
+        terminal.sendintr()
         shown = terminal.read()
     left = left_behind(tmp_path)
     outcomes = {name: record["outcome"] for name, record in stored(tmp_path).items()}
@@ -150,6 +167,18 @@ def test_ctrl_c_in_a_terminal(tmp_path):
     assert "Traceback" not in shown
     assert "\x1b[?25h" in shown  # the cursor is back
     assert left == []
+
+
+def test_ctrl_c_is_acknowledged_on_a_terminal_though_quiet(tmp_path):
+    words = ("run", *small(tmp_path, epochs=1000), *planted("slow"), "--quiet")
+    with on_a_terminal(*words, cwd=tmp_path) as terminal:
+        assert wait_for((tmp_path / "started").exists)
+        terminal.sendintr()
+        terminal.expect("\\rfinishing this run; Ctrl-C again stops it")  # over the ^C
+        terminal.sendintr()
+        terminal.expect("\\rstopping …")
+        terminal.read()
+    assert os.waitstatus_to_exitcode(terminal.status) == 130
 
 
 def test_an_interrupt_while_the_command_starts_says_nothing(tmp_path):

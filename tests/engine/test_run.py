@@ -57,6 +57,12 @@ def blocks(text):
     return [[lines[0].split(), *(line.split() for line in lines[2:])] for lines in tables]
 
 
+def widest(text):
+    """The width of the widest table in a text; sentences are only wrapped on a terminal."""
+    paragraphs = [paragraph.splitlines() for paragraph in text.split("\n\n")]
+    return max(max(map(len, lines)) for lines in paragraphs if len(lines) > 2)
+
+
 # --- what is run
 
 
@@ -282,12 +288,12 @@ def test_the_table_lines_losses_up(three):
     assert all(row[end - 1].isdigit() and row[end : end + 1].strip() == "" for row in rows)
 
 
-def test_the_summary_shows_what_was_measured(three):
-    _, done = three
-    lines = done.stdout.splitlines()
+def test_a_verbose_summary_shows_all_that_was_measured(tmp_path):
+    words = (*small(tmp_path, dtype="float64"), *planted("numpy_manual"))
+    lines = succeed("run", *words, "--verbose", cwd=tmp_path).stdout.splitlines()
     head, _, row, *_ = lines[next(i for i, line in enumerate(lines) if "outcome" in line) :]
     cells = dict(zip(re.split("  +", head), re.split("  +", row), strict=True))
-    record = stored(three[0])["numpy_manual"]
+    record = stored(tmp_path)["numpy_manual"]
     assert cells["final loss"] == f"{record['final_loss']:.4e}"
     assert set(cells["log loss"]) <= set("▁▂▃▄▅▆▇█")
     assert cells["log loss"][0] == "█"
@@ -299,6 +305,65 @@ def test_the_summary_shows_what_was_measured(three):
         f"{record[key]:.{digits}f}"
         for key, digits in (("import_s", 2), ("setup_s", 3), ("train_s", 3))
     ]
+
+
+def test_the_summary_has_the_settings_that_differ_and_a_footer_the_others(tmp_path):
+    words = (*small(tmp_path), *planted("plain_floats", "numpy_manual"))
+    sets = ("--set", "numpy_manual.dtype=float64", "--set", "plain_floats.epochs=7")
+    done = succeed("run", *words, *sets, "--threads", 1, cwd=tmp_path)
+    _, summary = blocks(done.stdout)
+    assert summary[0][:3] == ["implementation", "epochs", "dtype"]
+    assert [row[:3] for row in summary[1:]] == [
+        ["plain_floats", "7", "float32"],
+        ["numpy_manual", "20", "float64"],
+    ]
+    assert "outcome" not in summary[0]
+    assert not {"import", "device", "threads"} & set(summary[0])
+    footer, verdict = done.stdout.strip().split("\n\n")[-2:]
+    assert footer.startswith("all: cpu, 1 thread, N=8, H=4, D_in=5, D_out=2, lr=0.001, seed=0")
+    assert verdict == (
+        "2 of 2 ok; epochs and dtype differ: "
+        "losses and times compare only between runs that agree in them"
+    )
+
+
+def test_the_same_work_is_compared(tmp_path):
+    words = (*small(tmp_path), *planted("plain_floats", "rises"))
+    verdict = succeed("run", *words, cwd=tmp_path).stdout.strip().split("\n\n")[-1]
+    kept = {name: f"{record['final_loss']:.4e}" for name, record in stored(tmp_path).items()}
+    ends = f"{kept['plain_floats']} (plain_floats) to {kept['rises']} (rises)"
+    assert verdict == f"2 of 2 ok, with the same settings; final losses from {ends}"
+
+
+def test_the_verdict_counts_what_did_not_end_well(three):
+    _, done = three
+    verdict = done.stdout.strip().split("\n\n")[-1]
+    assert verdict == "1 of 3 ok, 1 failed, 1 diverged (a smaller lr may help)"
+    assert "next: " not in done.stderr
+
+
+def test_what_comes_next_can_be_called_as_it_is_printed(tmp_path):
+    words = (*small(tmp_path), *planted("numpy_manual"), "--results", "kept", "--log-every=5")
+    done = succeed("run", *words, "--lr", "1e-4", "--epochs", "6", cwd=tmp_path)
+    commands = re.split(r"; |\n +", done.stderr.partition("\nnext: ")[2].strip())
+    assert commands == [
+        "twolayer report small --results kept",
+        "twolayer verify --config small.yaml --impl numpy_manual --lr 1e-4 --epochs 6",
+        "twolayer bench --config small.yaml --impl numpy_manual --lr 1e-4",
+    ]
+    succeed(*commands[1].split()[1:], cwd=tmp_path)
+
+
+def test_in_80_columns_the_notebook_is_one_block(tmp_path):
+    """And what has no room is named; on a wider terminal, or with --verbose, it is there."""
+    rows = "--impl", "numpy_manual,dynamic_net", "--set", "numpy_manual.epochs=3"
+    succeed("run", *rows, "--set", "dynamic_net.epochs=2", cwd=tmp_path)
+    narrow = succeed("show", cwd=tmp_path, COLUMNS="80").stdout
+    names = ["implementation", "lr", "momentum", "epochs", "dtype", "init", "bias"]
+    assert [block[0] for block in blocks(narrow)[1:]] == [[*names, "final", "loss"]]
+    assert "\n(no room for log loss, train s, µs/step, peak MB)\n" in narrow
+    wide = succeed("show", cwd=tmp_path, COLUMNS="150").stdout
+    assert blocks(wide)[1][0][-6:] == ["loss", "train", "s", "µs/step", "peak", "MB"]
 
 
 def test_a_pipe_gets_plain_lines(three):
@@ -375,7 +440,7 @@ def test_a_published_column_is_never_split_from_ours(published, columns):
     words = (*small(folder, published="printed.csv"), *planted("numpy_manual", "plain_floats"))
     done = succeed("run", *words, "--published", cwd=folder, COLUMNS=str(columns))
     heads = [block[0] for block in blocks(done.stdout) if block[0][0] == "epoch"]
-    assert max(map(len, done.stdout.splitlines())) <= columns
+    assert widest(done.stdout) <= columns
     assert heads == [
         ["epoch", "numpy_manual", "(notebook)"],
         ["epoch", "plain_floats", "(notebook)"],
@@ -431,7 +496,7 @@ def test_no_line_is_wider_than_the_terminal(tmp_path, columns):
     lines = re.split(r"\r?\n|\r", ESCAPE.sub("", written))
     assert code == 0
     assert len(lines) > 20
-    assert [line for line in lines if len(line) > columns] == []
+    assert [line for line in lines if len(line) > columns and "  twolayer " not in line] == []
 
 
 # --- what is kept
@@ -595,10 +660,11 @@ def test_a_narrow_table_is_split_into_blocks_that_fit(smoke, columns):
     folder, *_ = smoke
     done = twolayer("show", cwd=folder, COLUMNS=str(columns))
     wide = twolayer("show", cwd=folder, COLUMNS="300")
-    assert max(map(len, done.stdout.splitlines())) <= columns
+    assert widest(done.stdout) <= columns
     narrow, whole = blocks(done.stdout), blocks(wide.stdout)
     assert len(whole) == 2
-    for table in whole:
+    assert len([block for block in narrow if block[0][0] == "implementation"]) == 1
+    for table in whole[:1]:
         parts = [part for part in narrow if part[0][0] == table[0][0]]
         assert len(parts) > 1
         assert all(len(part) == len(table) for part in parts)
@@ -610,7 +676,7 @@ def test_a_narrow_table_is_split_into_blocks_that_fit(smoke, columns):
 def test_a_run_splits_its_table_too(tmp_path):
     words = (*small(tmp_path), *planted("plain_floats", "chunks", "numpy_manual", "forks"))
     done = succeed("run", *words, cwd=tmp_path, COLUMNS="40")
-    assert max(map(len, done.stdout.splitlines())) <= 40
+    assert widest(done.stdout) <= 40
     heads = [block[0] for block in blocks(done.stdout) if block[0][0] == "epoch"]
     assert len(heads) > 1
     assert [name for head in heads for name in head[1:]] == [
