@@ -133,7 +133,7 @@ def _summary(campaign: Campaign, jobs: int) -> str:
     if not todo:
         return text
     if any(run.name not in seconds for run in campaign.todo):
-        return f"{text}; how long is not known before the first of each is finished"
+        return f"{text}; how long is not known yet"
     return f"{text}, about {duration(sum(seconds.values()) / jobs)} of training"
 
 

@@ -251,8 +251,9 @@ def test_a_scheduler_that_is_no_address_is_refused(tmp_path):
     file = sweep_file(tmp_path, "impls: numpy_manual")
     done = twolayer("sweep", file, "--scheduler", "localhost", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    planned, message = done.stderr.splitlines()
+    planned, connecting, message = done.stderr.splitlines()
     assert planned.startswith("1 runs: 0 finished, 1 to do")
+    assert connecting == "connecting to the scheduler localhost …"
     assert "--scheduler localhost: must be an address such as tcp://" in message
 
 
