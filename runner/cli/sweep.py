@@ -168,16 +168,16 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
     )
     happened = {row["outcome"] for row in rows} | ({"failed"} if len(rows) < planned else set())
     code = printing.exit_code(happened, interrupted=session.interrupted, broken=session.broken)
+    again = inputs.command_line().replace(" --fresh", "")
     if session.broken:
         say(f"{session.broken}; {finished} and kept")
     elif session.interrupted:
-        say(f"interrupted; to go on: {inputs.command_line()}", quiet)
+        say(f"interrupted; to go on: {again}", quiet)
     else:
         say(f"results are in {session.store.folder}", quiet)
         report, best = (inputs.call_on(name, session.store) for name in ("report", "show"))
         following = [report, f"{best} --best 20"]
         if code == FAILED:
-            again = inputs.command_line().replace(" --fresh", "")
             following = [] if "--retry" in again else [f"{again} --retry failed"]
         printing.say_next(following, quiet)
     return code

@@ -154,7 +154,8 @@ class Campaign:
             made = f"{max(files.values())} runs of {impl} were made"
             yield f"{listed(files)} changed since {made}; those do not count"
         for (what, was), count in sorted(self.made_with.items()):
-            here = machine.describe()["cpu"] if what == "cpu" else packages.version(what)
+            own = {"cpu": machine.describe()["cpu"], **packages.versions([])}
+            here = own.get(what) or packages.version(what)
             if was not in (here, "?"):
                 made = f"{count} finished runs were made with {what} {was}"
                 yield f"{made}; here is {here}; --fresh runs them again"

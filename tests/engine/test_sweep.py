@@ -318,6 +318,7 @@ def test_a_changed_source_is_run_again(folder):
     (folder / "mine.py").write_text(source)
     file = sweep_file(folder, "impls: ./mine.py")
     twolayer("sweep", file, cwd=folder)
+    assert "made with" not in twolayer("sweep", file, cwd=folder).stderr
     (folder / "mine.py").write_text(f"{source}# another\n")
     assert "1 runs: 0 finished, 1 to do" in twolayer("sweep", file, cwd=folder).stderr
 
@@ -389,6 +390,12 @@ def test_it_ends_with_its_answer(folder):
     assert whole["answer"] == sentences.splitlines()
     assert whole["best"][0]["best settings"] == "lr=0.001"
     assert len(whole["runs"]) == 12
+
+
+def test_losses_are_headed_by_what_varies(folder):
+    twolayer("sweep", sweep_file(folder, "impls: numpy_manual\nrepeat: 2"), cwd=folder)
+    header = twolayer("show", "--format", "csv", cwd=folder).stdout.partition("\n")[0]
+    assert header == "epoch,numpy_manual seed=0,numpy_manual seed=1"
 
 
 def test_a_plan_for_programs_has_every_run(folder):
