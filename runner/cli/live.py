@@ -62,7 +62,8 @@ class Live(Lines):
 
     def __exit__(self, *_: object) -> None:
         self.importing([])
-        if not self.runs:
+        if self.whole is not None:
+            self.display.update(self.whole, ends=0)
             for key in list(self.rows):
                 self.display.remove_task(self.rows.pop(key))
         self.display.stop()

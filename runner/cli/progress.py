@@ -79,7 +79,7 @@ class Lines:
         if line and line != self.line:
             self.line, left_s = line, self.left_s(done, total)
             known = left_s and time.monotonic() - self.begun > TALLY_S
-            self.note(f"{line}  {duration(left_s)} left" if known else line)
+            self.note(f"{line}  {duration(round(left_s))} left" if known else line)
 
     def left_s(self, done: float, total: float | None) -> float:
         """The time that the rest will take, going by what is done; 0 if that can't be known."""

@@ -1,6 +1,7 @@
 """`twolayer sweep`: many runs from one file, each done once, continued where they were left."""
 
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal
 from typer import Argument, Exit, Option
 
 from ..config.experiment import find_config
-from ..config.plan import hosts_needed
+from ..config.plan import Run, hosts_needed
 from ..config.settings import RULES
 from ..config.sweep import KEYS, Sweep
 from ..engine.campaign import Campaign
@@ -17,16 +18,19 @@ from ..engine.cluster import connect
 from ..engine.scheduler import Session
 from ..errors import UserError
 from ..machine import usable_cores
-from ..output import emit
+from ..results.answers import Answer, answer
 from ..results.query import parse
+from ..results.rows import COLUMNS, Row, as_csv
 from ..results.store import Store
 from ..tables import Table, exact
-from . import inputs, printing
-from .options import QUIET, RESULTS, Load, completion, option, switch, with_settings
+from . import FAILED, inputs, printing
+from .options import FORMAT, QUIET, RESULTS, Format, Load, completion, option, switch, with_settings
 from .printing import patience, say
 from .progress import duration, stoppable, watcher
 
 FOLDER = "sweeps"
+PLANNED = ("key", "impl", *RULES, "to_do", "outcome")  # of each run, in --plan for programs
+NO_ANSWER = Answer(Table((), ()), [], Counter())
 complete_sweeps = completion(FOLDER)
 
 
@@ -46,6 +50,7 @@ def sweep(
     retry: Literal["failed"] | None = Option(None, help="Run failed runs again."),
     fresh: bool = switch("--fresh", help="Run finished runs again, too."),
     results: Path = RESULTS,
+    format: Format = FORMAT,
     scheduler: str | None = option("ADDRESS", "Dask scheduler to run on."),
     scheduler_file: Path | None = option("FILE", "The scheduler's file, instead."),
     wait: str | None = option("DURATION", "Longest wait for Dask workers.", "no limit"),
@@ -66,16 +71,24 @@ def sweep(
         runs = requested.runs(condition)
         campaign = Campaign(store, runs, implementations, retry=retry is not None, fresh=fresh)
     if plan:
-        printing.show_parts([_outlook(campaign, jobs), _summary(campaign, jobs)])
+        printing.show_results(
+            format,
+            lambda: [_outlook(campaign, jobs), _summary(campaign, jobs)],
+            whole=lambda: _planned(campaign, requested.runs(condition)),
+            csv=lambda: as_csv(_planned(campaign, requested.runs(condition)), PLANNED),
+        )
         return
     store.prepare()
     printing.say_notes(campaign.todo, quiet)
     for note in campaign.notes():
         say(f"note: {note}", quiet)
     say(_summary(campaign, jobs), quiet)
+    if on_dask:
+        say(f"connecting to the scheduler {scheduler or scheduler_file} …", quiet)
     progress = watcher(total=len(campaign.todo), quiet=quiet)
     session = inputs.session(experiment, store, progress, jobs=jobs, keep_interrupted=False)
     remarks: dict[str, None] = {}
+    shared = False
     dask = connect(scheduler, scheduler_file, session, wait_s) if on_dask else nullcontext()
     work = "runs" if jobs > 1 or on_dask else "run"
     stopping = stoppable(session.stop, session.cancel, work=work, quiet=quiet)
@@ -85,9 +98,12 @@ def sweep(
         for record in campaign.run(session, run_all):
             remarks |= dict.fromkeys(f"note: {record.impl}: {note}" for note in record.notes)
             remarks |= printing.also_loaded(record)
+            shared |= bool(record.neighbours)
+    if shared:
+        remarks["runs shared the machine: their times do not compare with those of others"] = None
     for remark in remarks:
         say(remark, quiet)
-    raise Exit(_conclude(session, campaign, quiet))
+    raise Exit(_conclude(session, campaign, format, quiet))
 
 
 def _check_seed(sweep: Sweep) -> None:
@@ -117,23 +133,51 @@ def _summary(campaign: Campaign, jobs: int) -> str:
     if not todo:
         return text
     if any(run.name not in seconds for run in campaign.todo):
-        return f"{text}; how long is not known before the first of each is finished"
+        return f"{text}; how long is not known yet"
     return f"{text}, about {duration(sum(seconds.values()) / jobs)} of training"
 
 
-def _conclude(session: Session, campaign: Campaign, quiet: bool) -> int:
-    """Print how the sweep ended; returns the exit code."""
-    outcomes, planned = campaign.finished(), campaign.planned.total()
-    finished = f"{outcomes.total()} of {planned} runs finished"
-    emit(f"{finished}: {exact(dict(outcomes.most_common())) or 'none'}")
-    if session.jobs > 1:
-        say("runs shared the machine: their times do not compare with those of others", quiet)
+def _planned(campaign: Campaign, runs: Iterable[Run]) -> list[Row]:
+    todo = {run.key for run in campaign.todo}
+    return [
+        {"key": run.key, "impl": run.name, **run.config.values()}
+        | {"to_do": run.key in todo, "outcome": campaign.outcome(run.key)}
+        for run in runs
+    ]
+
+
+def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool) -> int:
+    """Print what the sweep has found, and how it ended; returns the exit code."""
+    rows, planned = campaign.finished(), campaign.planned.total()
+    finished = f"{len(rows)} of {planned} runs finished"
+    found = answer(rows) if rows and not (session.broken or session.interrupted) else NO_ANSWER
+    outcomes = Counter(row["outcome"] for row in rows)
+    count = f"{finished}: {exact(dict(outcomes.most_common())) or 'none'}"
+    table = found.table
+    printing.show_results(
+        format,
+        lambda: [count, *([table] if table.rows else []), printing.paragraphs(found.sentences)],
+        whole=lambda: {
+            "planned": planned,
+            "outcomes": outcomes,
+            "answer": found.sentences,
+            "best": [dict(zip(table.header, cells, strict=True)) for cells in table.rows],
+            "runs": [{name: row[name] for name in COLUMNS} for row in rows],
+        },
+        csv=lambda: as_csv(rows, COLUMNS),
+    )
+    happened = {row["outcome"] for row in rows} | ({"failed"} if len(rows) < planned else set())
+    code = printing.exit_code(happened, interrupted=session.interrupted, broken=session.broken)
+    again = inputs.command_line().replace(" --fresh", "")
     if session.broken:
         say(f"{session.broken}; {finished} and kept")
     elif session.interrupted:
-        say(f"interrupted; to go on: {inputs.command_line()}", quiet)
+        say(f"interrupted; to go on: {again}", quiet)
     else:
         say(f"results are in {session.store.folder}", quiet)
-    unfinished = {"failed"} if outcomes.total() < planned else set()
-    happened = {*outcomes, *unfinished}
-    return printing.exit_code(happened, interrupted=session.interrupted, broken=session.broken)
+        report, best = (inputs.call_on(name, session.store) for name in ("report", "show"))
+        following = [report, f"{best} --best 20"]
+        if code == FAILED:
+            following = [] if "--retry" in again else [f"{again} --retry failed"]
+        printing.say_next(following, quiet)
+    return code

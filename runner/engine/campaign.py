@@ -20,6 +20,7 @@ from ..config.sources import Sources
 from ..errors import listed
 from ..files import writing
 from ..results.record import FAILURES, Record
+from ..results.rows import Row, row
 from ..results.store import Store, read_summary
 from .scheduler import Session
 
@@ -105,8 +106,7 @@ class Campaign:
     ) -> None:
         self.store, self.fresh = store, fresh
         self.implementations = {each.name: each for each in implementations}
-        # By run key, the outcome that counts: ok if any attempt was.
-        self.outcomes: dict[str, str] = {}
+        self.rows: dict[str, Row] = {}  # by run key, the attempt that counts: one that is ok if any
         # By implementation, the seconds per epoch of finished runs, and how many were made from
         # files that have changed since.
         self.step_s: dict[str, list[float]] = defaultdict(list)
@@ -123,7 +123,7 @@ class Campaign:
         for run in runs:
             self.planned[run.name] += 1
             self.keys.append(run.key)
-            if fresh or self.outcomes.get(run.key, "interrupted") in again:
+            if fresh or (self.outcome(run.key) or "interrupted") in again:
                 self.todo.append(run)
 
     def add(self, record: Record) -> None:
@@ -131,8 +131,8 @@ class Campaign:
         if files := self.files_changed(record):
             self.changed[record.impl].update(files)
             return
-        if self.outcomes.get(record.key) != "ok":
-            self.outcomes[record.key] = record.outcome
+        if self.outcome(record.key) != "ok":
+            self.rows[record.key] = row(record)
         if record.train_s and record.epochs_done:
             self.step_s[record.impl].append(record.train_s / record.epochs_done)
         self.made_with[record.framework, record.versions.get(record.framework, "?")] += 1
@@ -154,7 +154,8 @@ class Campaign:
             made = f"{max(files.values())} runs of {impl} were made"
             yield f"{listed(files)} changed since {made}; those do not count"
         for (what, was), count in sorted(self.made_with.items()):
-            here = machine.describe()["cpu"] if what == "cpu" else packages.version(what)
+            own = {"cpu": machine.describe()["cpu"], **packages.versions([])}
+            here = own.get(what) or packages.version(what)
             if was not in (here, "?"):
                 made = f"{count} finished runs were made with {what} {was}"
                 yield f"{made}; here is {here}; --fresh runs them again"
@@ -168,9 +169,13 @@ class Campaign:
                 seconds[run.name] += medians[run.name] * run.config.epochs
         return seconds
 
-    def finished(self) -> Counter[str]:
-        """The outcomes of all planned runs that have one."""
-        return Counter(self.outcomes[key] for key in self.keys if key in self.outcomes)
+    def outcome(self, key: str) -> str:
+        """How a run ended; empty if it has not."""
+        return str(self.rows[key]["outcome"]) if key in self.rows else ""
+
+    def finished(self) -> list[Row]:
+        """The planned runs that have ended."""
+        return [self.rows[key] for key in self.keys if key in self.rows]
 
     def run(self, session: Session, run_all: RunAll) -> Iterator[Record]:
         """Do what is not finished; yields each record when it is saved.
@@ -210,7 +215,7 @@ class Campaign:
 
     def _done_meanwhile(self, run: Run) -> Record | None:
         """What another process has finished since the folder was read."""
-        if self.fresh or self.outcomes.get(run.key):
+        if self.fresh or self.outcome(run.key):
             return None
         for name in (run.key, *(f"{run.key}.{number}" for number in range(2, 10))):
             record = read_summary(self.store.runs / name)

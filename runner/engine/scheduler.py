@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Session:
     broken: str = ""  # what outside the runs gave way, so that no more can be done
     command: str = ""
     config_file: str = ""
+    beside: Counter[str] = field(default_factory=Counter)  # by run key, most others at once
     invocation: str = field(
         default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     )
@@ -93,6 +95,8 @@ class Session:
                     yield from self.finish(run, ended("failed", refusal))
                 else:
                     pending[submit(run)] = run
+                    for other in pending.values():
+                        self.beside[other.key] = max(self.beside[other.key], len(pending) - 1)
             if not pending:
                 return
             # A short wait at a time, since a signal is only seen between waits.
@@ -122,7 +126,10 @@ class Session:
     def record(self, run: Run, result: Result) -> Record:
         """The record of a run that came back with this result."""
         implementation = run.implementation
-        here: dict[str, Any] = {"machine": machine.describe(), "neighbours": self.jobs - 1}
+        here: dict[str, Any] = {
+            "machine": machine.describe(),
+            "neighbours": self.beside.pop(run.key, 0),
+        }
         here["versions"] = packages.versions(implementation.imports)
         result = here | result | {"losses": list(map(float, result.get("losses", [])))}
         return Record(

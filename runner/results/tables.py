@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..config.published import Published
@@ -11,7 +11,7 @@ from ..errors import listed
 from ..output import printable
 from ..tables import Table, number, sparkline
 from .record import Record
-from .rows import SETTINGS, labels, shown
+from .rows import SETTINGS, differing, labels, row, shown
 
 _NOTEBOOK = "(notebook)"
 _LOG_LINES = 8  # of the output of a run that is not ok
@@ -50,35 +50,43 @@ def _epochs(records: Sequence[Record]) -> list[int]:
     return sorted(epochs)
 
 
+_MEASURED: dict[str, Callable[[Record], str]] = {
+    "final loss": lambda record: number(record.final_loss),
+    "log loss": lambda record: sparkline(record.losses),
+    "import s": lambda record: shown("import_s", record.import_s),
+    "set-up s": lambda record: shown("setup_s", record.setup_s),
+    "train s": lambda record: shown("train_s", record.train_s),
+    "µs/step": lambda record: shown("step_us", record.step_us_median),
+    "peak MB": lambda record: f"{record.peak_bytes / 1e6:.0f}" if record.peak_bytes else "-",
+    "device": lambda record: str(record.device or "-"),
+    "threads": lambda record: str(record.threads or "-"),
+}
+_VERBOSE = ("import s", "set-up s", "device", "threads")
+_OPTIONAL = ("µs/step", "train s", "log loss", "peak MB")  # as there is room, the first ones first
+_WORDS = ("implementation", "outcome", "log loss", "device", "dtype", "init")
+
+
 def summary(records: Sequence[Record], *, verbose: bool = False) -> Table:
     """One row a run: the settings that differ, how it ended, what it came to, what it cost."""
     columns = {"implementation": [record.impl for record in records]}
-    for name in differing(records):
+    for name in varying(records):
         columns[name] = [shown(name, value) for value in _values(records, name)]
     if verbose or any(record.outcome != "ok" for record in records):
         columns["outcome"] = [record.outcome for record in records]
-    columns["final loss"] = [number(record.final_loss) for record in records]
-    columns["log loss"] = [sparkline(record.losses) for record in records]
-    for name in ("import_s", "setup_s", "train_s") if verbose else ("train_s",):
-        cells = [shown(name, getattr(record, name)) for record in records]
-        columns[{"setup_s": "set-up s"}.get(name, name.replace("_", " "))] = cells
-    columns["µs/step"] = [shown("step_us", record.step_us_median) for record in records]
-    peaks = [record.peak_bytes for record in records]
-    columns["peak MB"] = [f"{peak / 1e6:.0f}" if peak else "-" for peak in peaks]
-    for name in ("device", "threads") if verbose else ():
-        columns[name] = [str(value or "-") for value in _values(records, name)]
+    for name, text in _MEASURED.items():
+        if verbose or name not in _VERBOSE:
+            columns[name] = list(map(text, records))
     header = list(columns)
-    words = {"implementation", "outcome", "log loss", "device", "dtype", "init"}
-    left = frozenset(n for n, name in enumerate(header) if name in words)
-    spare = () if verbose else ("µs/step", "train s", "log loss", "peak MB")
-    rows = list(zip(*columns.values(), strict=True))
-    return Table(header, rows, left, optional=[header.index(name) for name in spare])
+    left = frozenset(number for number, name in enumerate(header) if name in _WORDS)
+    optional = [] if verbose else list(map(header.index, _OPTIONAL))
+    return Table(header, list(zip(*columns.values(), strict=True)), left, optional=optional)
 
 
-def differing(records: Sequence[Record]) -> list[str]:
-    """The settings that are not the same in all runs; of device and threads, those they got."""
-    names = (name for name in SETTINGS if name not in SHOWN_ONLY)
-    return [n for n in names if len({repr(v) for v in _values(records, n) if v is not None}) > 1]
+def varying(records: Sequence[Record]) -> list[str]:
+    """The settings that are not the same in all runs, and `device` if they got several."""
+    devices = {record.device for record in records if record.device}
+    names = [*differing(list(map(row, records))), *["device"] * (len(devices) > 1)]
+    return [name for name in SETTINGS if name in names]
 
 
 def _values(records: Sequence[Record], name: str) -> list[Any]:
@@ -89,18 +97,14 @@ def _values(records: Sequence[Record], name: str) -> list[Any]:
 
 def common(records: Sequence[Record]) -> str:
     """`all: cpu, 2 threads, N=60, …`: what is the same in all runs and in use."""
-    varying, parts = differing(records), []
-    for name in sorted(SETTINGS, key=lambda name: name not in ("device", "threads")):
-        value = next((v for v in _values(records, name) if v is not None), None)
-        unused = name in OPTIONAL and not value
-        if name == "device":
-            text = str(value)
-        elif name == "threads":
-            text = "1 thread" if value == 1 else f"{value} threads"
-        else:
+    parts = []
+    for name in dict.fromkeys(("device", "threads", *SETTINGS)):
+        value, *others = dict.fromkeys(v for v in _values(records, name) if v is not None) or [None]
+        unused = value is None or (name in OPTIONAL and not value)
+        if not (others or unused or name in SHOWN_ONLY):
             text = f"{name}={shown(name, value)}"
-        if not (value is None or unused or name in varying or name in SHOWN_ONLY):
-            parts.append(text)
+            special = {"device": value, "threads": f"{value} thread{'s' * (value != 1)}"}
+            parts.append(str(special.get(name, text)))
     return f"{'all' if len(records) > 1 else 'settings'}: {', '.join(parts)}"
 
 
@@ -111,10 +115,10 @@ def verdict(records: Sequence[Record]) -> str:
     ended = "".join(f", {count} {outcome}" for outcome, count in others.items())
     ended += " (a smaller lr may help)" * ("diverged" in others)
     text = f"{len(records) - others.total()} of {len(records)} ok{ended}"
-    if varying := differing(records):
-        differ, them = ("differs", "it") if len(varying) == 1 else ("differ", "them")
+    if names := varying(records):
+        differ, them = ("differs", "it") if len(names) == 1 else ("differ", "them")
         between = f"losses and times compare only between runs that agree in {them}"
-        return f"{text}; {listed(varying)} {differ}: {between}"
+        return f"{text}; {listed(names)} {differ}: {between}"
     if len(ok) > 1:
         by_loss = sorted(ok, key=lambda record: record.final_loss or 0.0)
         ends = [f"{number(record.final_loss)} ({record.impl})" for record in by_loss]

@@ -24,7 +24,10 @@ from command import (
 )
 from twolayer import Config
 from twolayer.config import catalogue
+from twolayer.config.settings import DEFAULTS
 from twolayer.impls import numpy_manual
+from twolayer.results import tables
+from twolayer.results.record import Record
 
 TEN = list(catalogue.LESSON)
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|38|9[0-7])(?:;\d+)*m")
@@ -714,3 +717,13 @@ def test_nothing_is_written_beside_the_results(smoke):
         "runs",
         "results.csv",
     }
+
+
+def test_threads_that_auto_chose_are_no_setting_that_differs():
+    common = {"impl": "sgd", "outcome": "ok", "config": DEFAULTS, "device": "cpu"}
+    runs = [Record(**common, threads=number, final_loss=1.0) for number in (1, 2)]
+    assert "threads" not in tables.summary(runs).header
+    assert tables.common(runs).startswith("all: cpu, N=60, ")
+    assert tables.verdict(runs).startswith("2 of 2 ok, with the same settings")
+    runs[0].device = "cuda"
+    assert "device differs" in tables.verdict(runs)
