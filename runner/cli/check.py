@@ -10,6 +10,7 @@ from ..config import catalogue, plan
 from ..config.settings import Config
 from ..engine.supervisor import Result
 from ..errors import UserError, listed, one_line
+from ..output import printable
 from ..results.rows import Row, table
 from ..tables import Table
 from . import inputs, printing
@@ -63,7 +64,7 @@ def check(
     if kept and not missing:
         names = ",".join(inputs.words_for(implementations))
         commands = (["twolayer", command, "--impl", names] for command in ("verify", "bench"))
-        say(f"next: {'; '.join(map(shlex.join, commands))}", quiet)
+        printing.say_next(map(shlex.join, commands), quiet)
     raise Exit(printing.exit_code(() if kept else {"failed"}, interrupted=missing > 0))
 
 
@@ -86,7 +87,7 @@ def _rows(name: str, result: Result) -> list[Row]:
 
 def _lines(item: catalogue.Implementation, rows: list[Row]) -> str:
     tried = [row for row in rows if row["verdict"] != "not tried"]
-    lines = [f"{item.name}: {item.origin}"]
+    lines = [printable(f"{item.name}: {item.origin}")]
     for row in tried:
         text = ": ".join(filter(None, (row["rule"], row["reason"])))
         lines.append(f"  {row['verdict']:<6}  {text}")

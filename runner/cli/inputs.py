@@ -75,14 +75,14 @@ def call_of(command: str, *without: str) -> str:
             next(iter(()) if equals else words, None)
         elif name not in alone:
             kept.append(word)
-    return printable(shlex.join(kept))
+    return shlex.join(kept)
 
 
 def call_on(command: str, store: Store) -> str:
     """A call of a command that reads an experiment."""
     results = str(store.folder.parent)
     words = [] if results == "results" else ["--results", results]
-    return printable(shlex.join(["twolayer", command, store.folder.name, *words]))
+    return shlex.join(["twolayer", command, store.folder.name, *words])
 
 
 def published_beside(experiment: Experiment) -> published.Published:

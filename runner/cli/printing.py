@@ -137,7 +137,7 @@ def say(text: str, quiet: bool = False) -> None:
 
 def say_next(commands: Iterable[str], quiet: bool) -> None:
     """Print what may sensibly be called next, in a line if it fits."""
-    commands = list(commands)
+    commands = list(map(printable, commands))
     line = "next: " + "; ".join(commands)
     if len(line) > terminal_size()[0]:
         line = "next: " + "\n      ".join(commands)

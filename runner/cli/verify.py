@@ -47,5 +47,5 @@ def verify(
     if not differ and not missing:
         names = inputs.words_for(run.implementation for run in configured)
         chosen = [] if names == list(LESSON) else ["--impl", ",".join(names)]
-        printing.say(f"next: {shlex.join(['twolayer', 'bench', *chosen])}", quiet)
+        printing.say_next([shlex.join(["twolayer", "bench", *chosen])], quiet)
     raise Exit(printing.exit_code({"diverged"} if differ else (), interrupted=missing > 0))

@@ -190,7 +190,7 @@ def test_the_reason_is_shown(ran, name):
     assert any(line.startswith(f"{name} {ENDINGS[name].outcome}: ") for line in lines)
     assert any(ENDINGS[name].message in line for line in lines)
     row = next(line.split() for line in lines if line.startswith(f"{name} "))
-    assert row[1] == ENDINGS[name].outcome
+    assert ENDINGS[name].outcome in row[1:]
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -294,7 +294,7 @@ def test_limits_can_stand_in_the_config(tmp_path):
 
 
 def test_a_memory_limit_beyond_any_machine_limits_nothing(tmp_path):
-    limit = ("--memory-limit", "1e30T")
+    limit = ("--memory-limit", "100000T")
     done = twolayer("run", *small(tmp_path), "--impl", "numpy_manual", *limit, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
 

@@ -494,7 +494,7 @@ def test_a_sweep_says_where_the_loss_is_lowest(store):
     swept(store, lr=(1e-3, 1e-2, 1.0))
     mood, words = verdict(store)
     assert mood == "mixed"
-    assert "Lowest final loss: 1.0000e+00 by numpy_manual" in words
+    assert "Best: numpy_manual and sgd with lr=0.001, final loss 1.0000e+00" in words
     answer = next(table for table in page_of(store).tables if "best settings" in table[0])
     assert [row[0] for row in answer] == ["impl", "numpy_manual", "sgd"]
 
