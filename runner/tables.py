@@ -40,7 +40,8 @@ class Table:
         text = "\n\n".join(map(_block, blocks))
         if dropped:
             names = ", ".join(self.header[number] for number in dropped)
-            text += f"\n{textwrap.fill(f'(for {names}, --verbose or a wider terminal)', max(1, width))}"
+            shows = f"(--verbose or a wider terminal shows {names})"
+            text += f"\n{textwrap.fill(shows, max(1, width))}"
         return text
 
     def _dropped(self, sizes: list[int], width: int) -> list[int]:

@@ -364,7 +364,7 @@ def test_in_80_columns_the_notebook_is_one_block(tmp_path):
     narrow = succeed("show", cwd=tmp_path, COLUMNS="80").stdout
     names = ["implementation", "lr", "momentum", "epochs", "dtype", "init", "bias"]
     assert [block[0] for block in blocks(narrow)[1:]] == [[*names, "final", "loss"]]
-    assert "\n(for log loss, train s, µs/step, peak MB, --verbose or a wider terminal)\n" in narrow
+    assert "\n(--verbose or a wider terminal shows log loss, train s, µs/step, peak MB)\n" in narrow
     wide = succeed("show", cwd=tmp_path, COLUMNS="150").stdout
     assert blocks(wide)[1][0][-6:] == ["loss", "train", "s", "µs/step", "peak", "MB"]
 
