@@ -56,7 +56,7 @@ def check(
         if format == "markdown":
             yield table(rows, COLUMNS)
         else:
-            yield from map(_lines, implementations, checked)
+            yield from map(_in_lines, implementations, checked)
         yield printing.paragraphs(_answer(checked, missing))
 
     printing.show_rows(rows, COLUMNS, format, parts)
@@ -85,7 +85,7 @@ def _rows(name: str, result: Result) -> list[Row]:
     return rows
 
 
-def _lines(item: catalogue.Implementation, rows: list[Row]) -> str:
+def _in_lines(item: catalogue.Implementation, rows: list[Row]) -> str:
     tried = [row for row in rows if row["verdict"] != "not tried"]
     lines = [printable(f"{item.name}: {item.origin}")]
     for row in tried:

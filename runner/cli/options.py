@@ -152,7 +152,7 @@ def with_settings(
         more |= {"help": "The same, as an option.", "show_default": False}
         same = Option(None, "--config", "-c", metavar="CONFIG", **more)
         first += [_keyword("file", str | None, word), _keyword("config", str | None, same)]
-    last = [_keyword(name, str | None, _setting(name)) for name in names]
+    last = [_keyword(name, str | None, _setting_option(name)) for name in names]
     sets = Option(None, "--set", metavar="KEY=VALUE", help=_SET)
     last.append(_keyword("sets", list[str] | None, sets))
 
@@ -196,7 +196,7 @@ def _keyword(name: str, annotation: Any, default: Any) -> Parameter:
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _setting(name: str) -> Any:
+def _setting_option(name: str) -> Any:
     rule, text = OPTIONS.get(name) or (RULES[name], HELP[name])
     panel = _SETTINGS if name in RULES else None
     words = f"{text[0].upper()}{text[1:]}."

@@ -46,7 +46,7 @@ def report(
 @contextlib.contextmanager
 def judging(*, quiet: bool) -> Iterator[Any]:
     """Show how far the training of references is, which runs are judged by."""
-    with progress.watcher(cells=1, quiet=quiet) as view, progress.stoppable(quiet=quiet):
+    with progress.watcher(transient=True, quiet=quiet) as view, progress.stoppable(quiet=quiet):
         line = "judging the runs against the reference"
         view.step(0, None, line, line)
         yield lambda done, total: view.step(done, total, line, line)

@@ -1,5 +1,6 @@
 """`twolayer show`: an experiment's latest run, averages, best runs, or curves."""
 
+import sys
 import textwrap
 from pathlib import Path
 
@@ -66,9 +67,9 @@ def _show_answer(store: Store, rows: list[Row], format: Format) -> None:
     found, lowest = answer(rows), _lowest(rows, BEST)
     head = ("the lowest final losses:", lowest) if lowest.rows else ()
     printing.show_parts((*head, found.table, paragraphs(_sentences(found))), format)
-    by, show = next(iter(stored.differing(rows)), "outcome"), inputs.call_on("show", store)
-    averages = f"{show} --rows {by} --cols impl"
-    printing.say_next([averages, f"{show} --best 20", inputs.call_on("report", store)], quiet=False)
+    by, show = next(iter(stored.differing(rows)), "outcome"), inputs.call_on("show", store.folder)
+    report = inputs.call_on("report", store.folder)
+    printing.say_next([f"{show} --rows {by} --cols impl", f"{show} --best 20", report], quiet=False)
 
 
 def _lowest(rows: list[Row], count: int) -> Table:
@@ -104,4 +105,4 @@ def _show_plot(store: Store, format: Format, *, everything: bool) -> None:
     colour = format == "table" and in_colour()
     emit(fenced(terminal.text(chart, width, height, colour=colour), format), styled=colour)
     if chart.note:
-        say(paragraphs([chart.note]))
+        emit(paragraphs([chart.note]), sys.stderr)

@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..machine import usable_cores
 from ..results.answers import Answer, answer
 from ..results.query import parse
-from ..results.rows import COLUMNS, Row, as_csv
+from ..results.rows import COLUMNS, as_csv
 from ..results.store import Store
 from ..tables import Table, exact
 from . import FAILED, inputs, printing
@@ -66,17 +66,12 @@ def sweep(
     _check_seed(requested)
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
     store = Store(results, experiment.name)
-    implementations = requested.implementations
     with patience(f"checking which of {requested.size:,} runs are finished …", quiet):
         runs = requested.runs(condition)
-        campaign = Campaign(store, runs, implementations, retry=retry is not None, fresh=fresh)
+        again = {"retry": retry is not None, "fresh": fresh}
+        campaign = Campaign(store, runs, requested.implementations, **again)
     if plan:
-        printing.show_results(
-            format,
-            lambda: [_outlook(campaign, jobs), _summary(campaign, jobs)],
-            whole=lambda: _planned(campaign, requested.runs(condition)),
-            csv=lambda: as_csv(_planned(campaign, requested.runs(condition)), PLANNED),
-        )
+        _show_plan(campaign, requested.runs(condition), jobs, format)
         return
     store.prepare()
     printing.say_notes(campaign.todo, quiet)
@@ -116,8 +111,23 @@ def _check_seed(sweep: Sweep) -> None:
             )
 
 
+def _show_plan(campaign: Campaign, runs: Iterable[Run], jobs: int, format: Format) -> None:
+    """Print what is planned: by implementation, or for programs each of the runs."""
+    todo = {run.key for run in campaign.todo}
+    rows = (
+        {"key": run.key, "impl": run.name, **run.config.values()}
+        | {"to_do": run.key in todo, "outcome": campaign.outcome(run.key)}
+        for run in runs
+    )
+    printing.show_results(
+        format,
+        lambda: [_outlook(campaign, jobs), _summary(campaign, jobs)],
+        whole=lambda: list(rows),
+        csv=lambda: as_csv(rows, PLANNED),
+    )
+
+
 def _outlook(campaign: Campaign, jobs: int) -> Table:
-    """What is planned, by implementation."""
     todo, seconds = Counter(run.name for run in campaign.todo), campaign.seconds()
     rows = []
     for name, count in campaign.planned.items():
@@ -135,15 +145,6 @@ def _summary(campaign: Campaign, jobs: int) -> str:
     if any(run.name not in seconds for run in campaign.todo):
         return f"{text}; how long is not known yet"
     return f"{text}, about {duration(sum(seconds.values()) / jobs)} of training"
-
-
-def _planned(campaign: Campaign, runs: Iterable[Run]) -> list[Row]:
-    todo = {run.key for run in campaign.todo}
-    return [
-        {"key": run.key, "impl": run.name, **run.config.values()}
-        | {"to_do": run.key in todo, "outcome": campaign.outcome(run.key)}
-        for run in runs
-    ]
 
 
 def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool) -> int:
@@ -175,7 +176,7 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
         say(f"interrupted; to go on: {again}", quiet)
     else:
         say(f"results are in {session.store.folder}", quiet)
-        report, best = (inputs.call_on(name, session.store) for name in ("report", "show"))
+        report, best = (inputs.call_on(name, session.store.folder) for name in ("report", "show"))
         following = [report, f"{best} --best 20"]
         if code == FAILED:
             following = [] if "--retry" in again else [f"{again} --retry failed"]
