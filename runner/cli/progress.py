@@ -163,19 +163,10 @@ def stoppable(*events: threading.Event, work: str = "run", quiet: bool = False) 
 
 @contextlib.contextmanager
 def _at_once(acknowledge: Callable[[], None]) -> Iterator[None]:
-    """Call something in a thread of its own for each Ctrl-C or SIGTERM.
-
-    Python calls a handler once for signals that come close together.
-    """
+    """Call it for each Ctrl-C or SIGTERM: Python calls a handler once for some close together."""
     readable, writable = os.pipe()
     os.set_blocking(writable, False)
-
-    def listen() -> None:
-        while number := os.read(readable, 1)[0]:
-            if number in INTERRUPTS:
-                acknowledge()
-
-    listener = threading.Thread(target=listen, daemon=True)
+    listener = threading.Thread(target=_listen, args=(readable, acknowledge), daemon=True)
     listener.start()
     woken = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     try:
@@ -186,6 +177,13 @@ def _at_once(acknowledge: Callable[[], None]) -> Iterator[None]:
         listener.join()
         os.close(readable)
         os.close(writable)
+
+
+def _listen(signals: int, acknowledge: Callable[[], None]) -> None:
+    """Read numbers of signals from a pipe until one is 0."""
+    while number := os.read(signals, 1)[0]:
+        if number in INTERRUPTS:
+            acknowledge()
 
 
 def in_turn(

@@ -4,8 +4,6 @@ import sys
 import textwrap
 from pathlib import Path
 
-from typer import Option
-
 from ..config.experiment import find_config, load
 from ..errors import UserError
 from ..output import emit, in_colour
@@ -30,9 +28,7 @@ def show(
     rows: str | None = option("COLUMN", "Average: a row for each value of COLUMN."),
     cols: str | None = option("COLUMN", "With --rows: a column for each value."),
     value: str | None = option("COLUMN", "With --rows: what to average.", "final_loss"),
-    best: int | None = Option(
-        None, metavar="N", min=1, help="The N runs with the lowest final loss."
-    ),
+    best: int | None = option("N", "The N runs with the lowest final loss.", min=1),
     all_runs: bool = ALL,
     plot: bool = switch("--plot", help="Draw the losses as text."),
 ) -> None:

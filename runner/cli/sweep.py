@@ -42,9 +42,7 @@ def sweep(
         help="YAML sweep, or the name of one that comes with twolayer.",
         autocompletion=complete_sweeps,
     ),
-    only: str | None = Option(
-        None, "--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'."
-    ),
+    only: str | None = option("CONDITION", "Only runs such as 'lr > 1e-5'.", flags=["--filter"]),
     plan: bool = switch("--plan", help="Show what would run, and run nothing."),
     jobs: int = Option(1, "--jobs", "-j", min=1, help="Runs at once."),
     retry: Literal["failed"] | None = Option(None, help="Run failed runs again."),
