@@ -54,7 +54,7 @@ def config(
         emit("\n".join([f"{impl}:", *(f"  {line:<{width}}  # {lines[line]}" for line in lines)]))
     if experiment.extra:
         axes = {n: len(v) for own in origins.values() for n, v in own.items() if len(v) > 1}
-        counts = [f"{count} values of {name}" for name, count in axes.items()]
+        counts = (f"{count} values of {name}" for name, count in axes.items())
         names = counted(len(shown), "implementation", "implementations")
         emit(f"# a sweep of {len(runs)} runs: {listed([names, *counts])}")
         ours = configs_folder() in experiment.path.resolve().parents

@@ -9,7 +9,7 @@ from typing import Literal
 
 from typer import Argument, Exit, Option
 
-from ..config.experiment import find_config
+from ..config.experiment import SWEEPS, find_config
 from ..config.plan import Run, hosts_needed
 from ..config.settings import RULES
 from ..config.sweep import KEYS, Sweep
@@ -28,10 +28,8 @@ from .options import FORMAT, QUIET, RESULTS, Format, Load, completion, option, s
 from .printing import patience, say
 from .progress import duration, stoppable, watcher
 
-FOLDER = "sweeps"
 PLANNED = ("key", "impl", *RULES, "to_do", "outcome")  # of each run, in --plan for programs
 NO_ANSWER = Answer(Table((), ()), [], Counter())
-complete_sweeps = completion(FOLDER)
 
 
 @with_settings()
@@ -40,7 +38,7 @@ def sweep(
     file: str = Argument(
         metavar="FILE",
         help="YAML sweep, or the name of one that comes with twolayer.",
-        autocompletion=complete_sweeps,
+        autocompletion=completion(SWEEPS),
     ),
     only: str | None = option("CONDITION", "Only runs such as 'lr > 1e-5'.", flags=["--filter"]),
     plan: bool = switch("--plan", help="Show what would run, and run nothing."),
@@ -58,7 +56,7 @@ def sweep(
     on_dask = scheduler is not None or scheduler_file is not None
     inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else inputs.seconds("--wait", wait)
-    experiment = load(path=find_config(file, FOLDER, option=""), extra=KEYS)
+    experiment = load(path=find_config(file, SWEEPS, option=""), extra=KEYS)
     with patience(f"checking every combination of {file} …", quiet):
         requested = Sweep(experiment, cores=max(1, usable_cores() // jobs))
     _check_seed(requested)
@@ -155,7 +153,7 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
     table = found.table
     printing.show_results(
         format,
-        lambda: [count, *([table] if table.rows else []), printing.paragraphs(found.sentences)],
+        lambda: [count, *[table] * bool(table.rows), printing.paragraphs(found.sentences)],
         whole=lambda: {
             "planned": planned,
             "outcomes": outcomes,
@@ -165,7 +163,7 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
         },
         csv=lambda: as_csv(rows, COLUMNS),
     )
-    happened = {row["outcome"] for row in rows} | ({"failed"} if len(rows) < planned else set())
+    happened = set(outcomes) | ({"failed"} if len(rows) < planned else set())
     code = printing.exit_code(happened, interrupted=session.interrupted, broken=session.broken)
     again = inputs.command_line().replace(" --fresh", "")
     if session.broken:
@@ -175,8 +173,7 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
     else:
         say(f"results are in {session.store.folder}", quiet)
         report, best = (inputs.call_on(name, session.store.folder) for name in ("report", "show"))
-        following = [report, f"{best} --best 20"]
-        if code == FAILED:
-            following = [] if "--retry" in again else [f"{again} --retry failed"]
+        retries = [] if "--retry" in again else [f"{again} --retry failed"]
+        following = retries if code == FAILED else [report, f"{best} --best 20"]
         printing.say_next(following, quiet)
     return code
