@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..bench.analysis import fastest
+from ..bench.analysis import fastest, same_work
 from ..config.plan import human_bytes
 from ..errors import listed
 from ..results import tables as record_tables
@@ -77,9 +77,12 @@ def _fastest(material: Material) -> str:
     if bench is None or not (cells := compared(bench)):
         return _shortest_step(material)
     size, ratios = cells[0][0].size, {cell.label: ratio for cell, ratio in cells}
-    if not (labels := fastest(bench, size)):
+    alike = {cell.label for cell in same_work(bench.at(size), bench.baseline)}
+    labels = [label for label in fastest(bench, size) if label in alike]
+    if not labels or len(alike) == 1:
         return ""
-    lead, (label, *others) = "", dict.fromkeys((*labels, *ratios))
+    lead, label = "", labels[0]
+    others = [other for other in ratios if other in alike and other != label]
     if len(labels) > 1:
         lead = f"{listed(labels, 'or')}, which can't be told apart; "
     elif label == bench.baseline and others:
@@ -203,7 +206,7 @@ def _call(material: Material, run: Record) -> str:
     """
     if not run.command:
         config = str(Path(*run.folder.parts[-4:], "config.yaml"))
-        return shlex.join(["twolayer", "run", "--name", material.name, "--config", config])
+        return shlex.join(["twolayer", "run", config, "--name", material.name])
     end = "END"
     text = material.store.config_text(run.invocation) if run.config_file else ""
     while end in text:
