@@ -87,7 +87,7 @@ def store(tmp_path):
 def written(store):
     """The report of an experiment, in its folder."""
     material = gather(store, measurement.latest(store.folder))
-    return report.write(material, store.folder / "report.html")
+    return report.write_report(material, store.folder / "report.html")
 
 
 def page_of(store):
