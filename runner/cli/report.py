@@ -32,7 +32,7 @@ def report(
     with judging(quiet=quiet) as step:
         bench = measurement.latest(store.folder)
         material = gather(store, bench, everything=all_runs, step=step)
-        path = page.write(material, out or store.folder / "report.html")
+        path = page.write_report(material, out or store.folder / "report.html")
     for note in material.left_out:
         say(note, quiet)
     if open_it:
@@ -40,7 +40,7 @@ def report(
         say("opened in a browser" if opened else "there is no browser to open it in", quiet)
     emit(printable(f"report: {path}"))
     if not quiet:
-        emit(paragraphs([" ".join(facts.verdict(material)[1][:3])]))
+        emit(paragraphs([" ".join(facts.headline(material)[1][:3])]))
 
 
 @contextlib.contextmanager
