@@ -68,7 +68,7 @@ def command_line() -> str:
 def call_of(command: str, *without: str) -> str:
     """A call of another command with the words of this one, but for options `without` values."""
     kept, words = ["twolayer", command], iter(sys.argv[2:])
-    alone = ("--published", "--fail-fast", "--verbose", "-v", "--quiet", "-q")
+    alone = ("--published", "--fail-fast", "--verbose", "-v", "--quiet", "-q", "--tf32")
     for word in words:
         name, equals, _ = word.partition("=")
         if name in ("--format", "-f", "--results", "--name", "--log-every", *without):

@@ -1,5 +1,6 @@
 """`twolayer run`: train, and print the losses side by side."""
 
+import shlex
 from pathlib import Path
 
 from typer import Exit
@@ -40,7 +41,8 @@ def run(
     printing.show_records(records, format, beside, verbose=verbose)
     for warning in printing.also_loaded(*records):
         say(warning, quiet)
-    say(f"results are in {store.folder}", quiet)
+    if records:
+        say(f"results are in {store.folder}", quiet)
     outcomes = {record.outcome for record in records}
     code = printing.exit_code(outcomes, interrupted=session.interrupted, broken=session.broken)
     risen = [record.impl for record in records if record.outcome == "ok" and not record.fell]
@@ -55,4 +57,8 @@ def run(
         measure = inputs.call_of("bench", "--epochs")
         report, verify = inputs.call_on("report", store.folder), inputs.call_of("verify")
         printing.say_next([report, verify, measure], quiet)
+    elif not (session.interrupted or session.broken) and "failed" in outcomes:
+        failed = {record.impl for record in records if record.outcome == "failed"}
+        names = inputs.words_for(run.implementation for run in runs if run.name in failed)
+        printing.say_next([shlex.join(["twolayer", "check", *names])], quiet)
     raise Exit(code)

@@ -16,7 +16,7 @@ from . import inputs, printing
 from .options import ALL, FORMAT, PUBLISHED, RESULTS, Format, experiment_argument, option, switch
 from .printing import fenced, paragraphs, say
 
-MOST_RUNS = 12  # with more than these, the answer is shown, not each of them
+MOST_RUNS = 10  # with more than these, the answer is shown, not each of them
 BEST = 5  # runs listed above the answer
 
 

@@ -66,6 +66,8 @@ def sweep(
         runs = requested.runs(condition)
         again = {"retry": retry is not None, "fresh": fresh}
         campaign = Campaign(store, runs, requested.implementations, **again)
+    if condition and not campaign.planned:
+        raise UserError(f"--filter {only!r}: no run fits; twolayer sweep {file} --plan lists all")
     if plan:
         _show_plan(campaign, requested.runs(condition), jobs, format)
         return

@@ -1,12 +1,10 @@
 """`twolayer verify`: whether it is the same computation, with numbers."""
 
-import shlex
 from dataclasses import asdict, replace
 
 from typer import Exit
 
 from ..config import plan
-from ..config.catalogue import LESSON
 from ..verify import judging, tasks
 from . import inputs, printing
 from .options import FORMAT, QUIET, Format, Load, switch, with_settings
@@ -45,7 +43,5 @@ def verify(
     )
     differ = not all(verdict.equivalent for verdict in verdicts)
     if not differ and not missing:
-        names = inputs.words_for(run.implementation for run in configured)
-        chosen = [] if names == list(LESSON) else ["--impl", ",".join(names)]
-        printing.say_next([shlex.join(["twolayer", "bench", *chosen])], quiet)
+        printing.say_next([inputs.call_of("bench", "--epochs")], quiet)
     raise Exit(printing.exit_code({"diverged"} if differ else (), interrupted=missing > 0))

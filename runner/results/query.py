@@ -6,6 +6,7 @@ names, numbers, words in quotes, true, false and null.
 
 import ast
 import operator
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -51,7 +52,9 @@ def parse(text: str, known: list[str], option: str) -> Condition:
         ) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         shown = shortened(repr(text), _SHOWN)
-        raise UserError(f"{option} {shown}: is not a condition such as lr < 1e-4") from None
+        hint = "; write == to compare" if re.search(r"[^=<>!]=[^=]", text) else ""
+        message = f"is not a condition such as lr < 1e-4{hint}"
+        raise UserError(f"{option} {shown}: {message}") from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             _check_quotes(node, known, option)

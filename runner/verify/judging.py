@@ -162,7 +162,8 @@ def _near(altered: Reference, trained: Trained) -> bool:
 
 HEADER = (
     *("implementation", "verdict", "start", "deviation", "of bound", "gradient"),
-    *("reference", "bound", "weights", "bound", "gradient bound", "departs", "at 0", "float32"),
+    *("reference", "loss bound", "weights", "weights bound", "gradient bound"),
+    *("departs", "at 0", "float32"),
 )
 BRIEF = 6  # so many columns are enough for most
 
