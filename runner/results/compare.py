@@ -71,7 +71,7 @@ def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
     return paired, alone[0], alone[1]
 
 
-def _facts(run: Record) -> dict[tuple[str, str], Any]:
+def _recorded(run: Record) -> dict[tuple[str, str], Any]:
     """Everything recorded of a run but its times and losses, by section and name."""
     files = run.source_sha256 | run.also_loaded
     sections: dict[str, dict[str, Any]] = {
@@ -87,9 +87,9 @@ def _facts(run: Record) -> dict[tuple[str, str], Any]:
     return {(section, name): own[name] for section, own in sections.items() for name in own}
 
 
-def _differing_facts(a: Record, b: Record) -> list[Row]:
+def _differences(a: Record, b: Record) -> list[Row]:
     """The facts that differ: section, name, and the value of either side."""
-    left, right = _facts(a), _facts(b)
+    left, right = _recorded(a), _recorded(b)
     sides = {fact: (left.get(fact), right.get(fact)) for fact in left | right}
     return [
         {"section": section, "name": name, "a": ours, "b": theirs}
@@ -140,14 +140,14 @@ def compared(pair: Pair) -> Row:
         **compare_losses(a.losses, b.losses),
         "step_ratio": _quotient(a.step_us_median, b.step_us_median),
         "train_ratio": _quotient(a.train_s, b.train_s),
-        "differences": _differing_facts(a, b),
+        "differences": _differences(a, b),
     }
 
 
 def table(pairs: Sequence[Pair], comparisons: Sequence[Row]) -> Table:
     """A row for each pair; what tells the pairs apart follows the implementation."""
     rows_a, rows_b = (list(map(row, runs)) for runs in zip(*pairs, strict=True))
-    own = {name for runs in by_impl(rows_a).values() for name in differing(runs)}
+    own = differing(*by_impl(rows_a).values())
     telling = [name for name in differing(rows_b) if name in own]
     equal = all(pair["bit_equal"] for pair in comparisons)
     body = []
