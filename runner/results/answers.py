@@ -116,9 +116,9 @@ def _best_of_all(found: Sequence[_Best], sizes: Sequence[str]) -> str:
     like = [each for each in finite if each.settings == best.settings]
     same = [each for each in like if median(each.losses) <= loss + _SAME * abs(loss)]
     over = f"the median of {seeds} seeds" if seeds > 1 else "one seed"
-    over += f", {best.lost} not ok" if best.lost else ", all ok"
+    ok = f"{best.lost} not ok" if best.lost else "all ok"
     settings = f" with {best.settings}" if best.settings else ""
-    end = f" ({over})" if seeds + best.lost > 1 else ""
+    end = f" ({over}, {ok})" if seeds + best.lost > 1 else ""
     return f"Best: {_few(same)}{settings}, final loss {number(loss)}{end}."
 
 

@@ -90,12 +90,11 @@ def _recorded(run: Record) -> dict[tuple[str, str], Any]:
 def _differences(a: Record, b: Record) -> list[Row]:
     """The facts that differ: section, name, and the value of either side."""
     left, right = _recorded(a), _recorded(b)
-    sides = {fact: (left.get(fact), right.get(fact)) for fact in left | right}
-    return [
-        {"section": section, "name": name, "a": ours, "b": theirs}
-        for (section, name), (ours, theirs) in sides.items()
-        if ours != theirs
+    sides = [
+        {"section": fact[0], "name": fact[1], "a": left.get(fact), "b": right.get(fact)}
+        for fact in left | right
     ]
+    return [fact for fact in sides if fact["a"] != fact["b"]]
 
 
 def compare_losses(a: Sequence[float], b: Sequence[float]) -> Row:
@@ -179,7 +178,7 @@ def _losses(pair: Row) -> str:
 
 def conclusion(comparisons: Sequence[Row]) -> str:
     """`The losses are bit-equal.`, or of several pairs how many are."""
-    parts, several = [], len(comparisons) > 1
+    parts = []
     for losses, pairs in grouped(comparisons, _losses).items():
         epochs = [pair["first_apart"] or 0 for pair in pairs]
         deviation = number(max(pair["largest_deviation"] or 0 for pair in pairs), 1)
@@ -192,7 +191,8 @@ def conclusion(comparisons: Sequence[Row]) -> str:
         names = list(dict.fromkeys(pair["impl"] for pair in pairs))
         parts.append(f"{len(pairs)} {text}{f' ({listed(names)})' if len(names) < 4 else ''}")
     if len(parts) == 1:
-        return f"The losses {f'of all {len(pairs)} pairs ' if several else ''}are {text}."
+        of_all = f"of all {len(pairs)} pairs " if len(pairs) > 1 else ""
+        return f"The losses {of_all}are {text}."
     return f"Losses of {len(comparisons)} pairs: {', '.join(parts)}."
 
 

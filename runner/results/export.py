@@ -150,8 +150,7 @@ def _parquet(export: Export) -> None:
                     for batch in csv.open_csv(text, blocks, lines, types):
                         writer.write_batch(batch)
             except pyarrow.ArrowInvalid as error:  # a seed beyond 64 bits, say
-                message = f"--to parquet: can't be said in this format: {error}"
-                raise UserError(message) from None
+                raise UserError(f"--to parquet: can't be said in this format: {error}") from None
 
 
 # --- trackers

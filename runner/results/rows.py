@@ -207,11 +207,10 @@ def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Piv
         raise UserError(f"--value: {value} has no mean; choose a column of numbers")
     groups = grouped(rows, lambda row: (row[down], row[across] if across else ""))
     downs, acrosses = (_once(place[axis] for place in groups) for axis in (0, 1))
+    places = [(r, c) for r in downs for c in acrosses if (r, c) in groups]
     cells = {
         (r, c): {down: r} | ({across: c} if across else {}) | _average(groups[r, c], value)
-        for r in downs
-        for c in acrosses
-        if (r, c) in groups
+        for r, c in places
     }
     impls = any(len(by_impl(own)) > 1 for own in groups.values())
     over = [*["impl"] * impls, *differing(*groups.values())]
