@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config.plan import Run, hosts_needed
+from ..config.plan import hosts_needed
 from ..engine.hosts import Hosts
 from ..engine.supervisor import make_job, perform
 from . import analysis
-from .measurement import Bench, Cell, Round, save
+from .measurement import Bench, Round, save
 from .plan import Entries
 
 PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch
@@ -91,14 +91,14 @@ class Measuring:
         probed = number < PROBED_ROUNDS
         steps: dict[str, Any] = {"task": f"{TASKS}:measure_blocks", "blocks": self.blocks}
         steps |= {"warmup_s": self.warmup_s, "dispatch": probed and not self.bench.axis}
-        turns: list[tuple[Cell | None, Run, dict[str, Any]]] = [(*each, steps) for each in entries]
-        by_framework = {cell.framework: run for cell, run in entries if probed}
         rates = {"task": f"{TASKS}:measure_rates"}
-        turns += [(None, run, rates) for run in by_framework.values()]
-        for place, (cell, run, task) in enumerate(turns):
+        by_framework = {cell.framework: run for cell, run in entries if probed}
+        turns = [*entries, *((None, run) for run in by_framework.values())]
+        for place, (cell, run) in enumerate(turns):
             if self.stop.is_set():
                 return
             yield place / len(turns), (cell.label if cell else "the machine's rates")
+            task = steps if cell else rates
             job = make_job(run, self.timeout_s, self.memory_limit, **task)
             result = perform(job, hosts, self.cancel)
             if cell and result["outcome"] != "interrupted":
