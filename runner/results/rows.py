@@ -154,13 +154,13 @@ def by_impl(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return grouped(rows, lambda row: row["impl"])
 
 
-def differing(*groups: Sequence[Row]) -> list[str]:
+def differing(*groups: Sequence[Row], among: Sequence[str] = _COMPARED) -> list[str]:
     """The settings that are not the same in all rows of a group, or of any of several."""
 
     def varies(name: str) -> bool:
         return any(len({repr(asked(row, name)) for row in rows}) > 1 for rows in groups)
 
-    return list(filter(varies, _COMPARED))
+    return list(filter(varies, among))
 
 
 def asked(row: Row, name: str) -> Any:
@@ -212,8 +212,7 @@ def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Piv
         (r, c): {down: r} | ({across: c} if across else {}) | _average(groups[r, c], value)
         for r, c in places
     }
-    impls = any(len(by_impl(own)) > 1 for own in groups.values())
-    over = [*["impl"] * impls, *differing(*groups.values())]
+    over = differing(*groups.values(), among=("impl", *_COMPARED))
     prefix = "" if across == "impl" else f"{across}="
     header = [prefix + shown(across, c) if across else value for c in acrosses]
     body = [[shown(down, r), *(_cell_text(cells.get((r, c))) for c in acrosses)] for r in downs]
