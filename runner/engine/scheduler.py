@@ -128,9 +128,9 @@ class Session:
         implementation = run.implementation
         here: dict[str, Any] = {
             "machine": machine.describe(),
+            "versions": packages.versions(implementation.imports),
             "neighbours": self.beside.pop(run.key, 0),
         }
-        here["versions"] = packages.versions(implementation.imports)
         result = here | result | {"losses": list(map(float, result.get("losses", [])))}
         return Record(
             impl=run.name,
