@@ -11,7 +11,7 @@ from ..errors import listed
 from ..output import printable
 from ..tables import Table, number, sparkline
 from .record import Record
-from .rows import SETTINGS, counted, differing, labels, row, shown
+from .rows import SETTINGS, differing, labels, row, shown
 
 _NOTEBOOK = "(notebook)"
 _LOG_LINES = 8  # of the output of a run that is not ok
@@ -102,7 +102,7 @@ def common(records: Sequence[Record]) -> str:
         value = values.pop() if len(values) == 1 else None
         if value is None or name in SHOWN_ONLY or (name in OPTIONAL and not value):
             continue
-        special = {"device": value, "threads": counted(value, "thread", "threads")}
+        special = {"device": value, "threads": f"{value} thread{'s' * (value != 1)}"}
         parts.append(special.get(name) or f"{name}={shown(name, value)}")
     return f"{'all' if len(records) > 1 else 'settings'}: {', '.join(parts)}"
 
