@@ -36,7 +36,7 @@ VERDICTS = {"ok": "ok", "slower": "SLOWER", "unsure": "too noisy to say"}
 def comparison(bench: Bench) -> Table:
     """Steady steps, and how they compare; a star marks other work, which has no place."""
     header = ("implementation", "µs/step", "95 % interval", "ratio", "interval", "place")
-    rows, others = [], _other_work(bench)
+    rows, others = [], other_work(bench)
     for cell in sorted(bench.cells, key=analysis.order):
         times = _written(cell.step_us, microseconds, _ending(cell))
         ratio = _written(cell.ratio, "{:.3f}".format, "-" if cell.step_us else "")
@@ -45,7 +45,7 @@ def comparison(bench: Bench) -> Table:
     return _starred(bench, Table(header, rows, frozenset({0}), frozenset({2, 4})))
 
 
-def _other_work(bench: Bench) -> list[str]:
+def other_work(bench: Bench) -> list[str]:
     """The labels of those whose step times are not ranked with the rest."""
     cells = bench.at(bench.sizes[-1])
     ranked = [cell.label for cell in analysis.same_work(cells, bench.baseline)]
@@ -54,7 +54,7 @@ def _other_work(bench: Bench) -> list[str]:
 
 def _starred(bench: Bench, table: Table) -> Table:
     """A table of labels, with a star at those."""
-    others = _other_work(bench)
+    others = other_work(bench)
     rows = [[f"{label} *" if label in others else label, *row] for label, *row in table.rows]
     return replace(table, rows=rows)
 
@@ -163,7 +163,7 @@ def remarks(bench: Bench) -> Iterator[str]:
             f"products ({rates.matmul_by}), {rates.copy_gb_s:.3g} GB/s copying memory, "
             f"{bench.threads} thread{'' if bench.threads == 1 else 's'}"
         )
-    others, family = _other_work(bench), {cell.label: cell.family for cell in bench.cells}
+    others, family = other_work(bench), {cell.label: cell.family for cell in bench.cells}
     for name, what in FAMILIES.items():
         if labels := [label for label in others if family[label] == name]:
             yield f"* {listed(labels)}: other work in a step, so not ranked: {what}"
