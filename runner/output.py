@@ -68,11 +68,9 @@ def emit(text: str, stream: TextIO | None = None, *, styled: bool = False) -> No
             shown = shown.replace(f"  {word} ", f"  \x1b[3{COLOURS[mood]}m{word}\x1b[0m ")
     try:
         print(shown, file=stream, flush=True)
-    except BrokenPipeError:
-        forget(stream)
     except OSError as error:
         forget(stream)
-        if stream is not sys.stderr:
+        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
             emit(f"standard output can't be written: {error.strerror}", sys.stderr)
             sys.exit(1)
 

@@ -52,20 +52,15 @@ def entry_points(group: str) -> list[tuple[str, str, str]]:
     points: list[tuple[str, str, str]] = []
     for package, (_, folder) in _metadata_folders().items():
         try:
-            text = (folder / "entry_points.txt").read_text(encoding="utf-8")
-        except OSError:
-            continue
-        except UnicodeDecodeError:
-            points.append(("", package, ""))
-            continue
-        if f"[{group}]" in text:
-            from importlib.metadata import Distribution
+            if f"[{group}]" in (folder / "entry_points.txt").read_text(encoding="utf-8"):
+                from importlib.metadata import Distribution
 
-            try:
                 own = Distribution.at(folder).entry_points.select(group=group)
                 points += [(point.name, package, point.value) for point in own]
-            except TypeError:  # a line without `=`
-                points.append(("", package, ""))
+        except OSError:
+            continue
+        except (UnicodeDecodeError, TypeError):  # a line without `=`
+            points.append(("", package, ""))
     return sorted(points)
 
 

@@ -26,27 +26,25 @@ class Table:
     def text(self, width: int) -> str:
         """The table for people, split into blocks where it is wider than `width`."""
         columns = self._columns(width)
-        dropped = self._dropped([len(GAP) + len(column[0]) for column in columns], width)
+        sizes, room = [len(GAP) + len(column[0]) for column in columns], len(GAP) + width
+        dropped = self._dropped(sizes, room)
         starts = [number for number in range(1, len(columns)) if number not in self.glued]
-        blocks, used = [columns[:1]], len(columns[0][0])
+        blocks = [[0]]
         for start, end in itertools.pairwise([*starts, len(columns)]):
-            part = [columns[number] for number in range(start, end) if number not in dropped]
-            needed = sum(len(GAP) + len(column[0]) for column in part)
-            if used + needed > width and len(blocks[-1]) > 1:
-                blocks.append(columns[:1])
-                used = len(columns[0][0])
+            part = [number for number in range(start, end) if number not in dropped]
+            if len(blocks[-1]) > 1 and sum(sizes[n] for n in (*blocks[-1], *part)) > room:
+                blocks.append([0])
             blocks[-1] += part
-            used += needed
-        text = "\n\n".join(map(_block, blocks))
+        text = "\n\n".join(_block([columns[n] for n in block]) for block in blocks)
         if dropped:
             names = ", ".join(self.header[number] for number in dropped)
             shows = f"(--verbose or a wider terminal shows {names})"
             text += f"\n{textwrap.fill(shows, max(1, width))}"
         return text
 
-    def _dropped(self, sizes: list[int], width: int) -> list[int]:
+    def _dropped(self, sizes: list[int], room: int) -> list[int]:
         """The optional columns that there is no room for beside the others."""
-        room = width + len(GAP) - sum(s for n, s in enumerate(sizes) if n not in self.optional)
+        room -= sum(s for n, s in enumerate(sizes) if n not in self.optional)
         dropped = []
         for number in self.optional:
             if sizes[number] > room:

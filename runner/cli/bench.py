@@ -1,7 +1,6 @@
 """`twolayer bench`: what a step costs, which implementation is faster, how certain that is."""
 
 import math
-import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -53,7 +52,7 @@ def bench(
         measuring = Measuring(
             new,
             entries,
-            lambda: watcher(cells=len(new.cells), quiet=quiet),
+            lambda: watcher(transient=True, quiet=quiet),
             new.path(results),
             rounds=rounds or Measuring.rounds,
             budget_s=None if budget is None else inputs.seconds("--budget", budget),
@@ -83,13 +82,8 @@ def bench(
     if interrupted:
         say("interrupted: what was measured until then is shown and kept")
     elif not code:
-        say(f"next: {_next(new.name, results)}", quiet)
+        printing.say_next([inputs.call_on("report", results / new.name)], quiet)
     raise Exit(code)
-
-
-def _next(name: str, results: Path) -> str:
-    where = [] if results == RESULTS.default else ["--results", str(results)]
-    return shlex.join(["twolayer", "report", name, *where])
 
 
 def _limit(max_slowdown: float | None, compared: bool) -> float:

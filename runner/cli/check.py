@@ -1,7 +1,6 @@
 """`twolayer check`: implementations against the rules of the contract."""
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 from typer import Argument, Exit, Option
@@ -12,7 +11,6 @@ from ..engine.supervisor import Result
 from ..errors import UserError, listed, one_line
 from ..output import printable
 from ..results.rows import Row, table
-from ..tables import Table
 from . import inputs, printing
 from .options import FORMAT, QUIET, Format, complete_impls
 from .printing import say
@@ -52,14 +50,10 @@ def check(
     missing = len(implementations) - len(checked)
     rows = [row for rows in checked for row in rows]
 
-    def parts() -> Iterator[Table | str]:
-        if format == "markdown":
-            yield table(rows, COLUMNS)
-        else:
-            yield from map(_lines, implementations, checked)
-        yield printing.paragraphs(_answer(checked, missing))
-
-    printing.show_rows(rows, COLUMNS, format, parts)
+    lists = map(_in_lines, implementations, checked)
+    parts = [table(rows, COLUMNS)] if format == "markdown" else lists
+    answer = printing.paragraphs(_answer(checked, missing))
+    printing.show_rows(rows, COLUMNS, format, lambda: [*parts, answer])
     kept = not any(row["verdict"] == "broken" for row in rows)
     if kept and not missing:
         names = ",".join(inputs.words_for(implementations))
@@ -78,14 +72,13 @@ def _rows(name: str, result: Result) -> list[Row]:
     judged["the work is its own"] = result.get("borrowed", NOT_TRIED)
     rows = []
     for text, reason in judged.items():
-        tried = reason != NOT_TRIED
-        verdict = ("broken" if reason else "ok") if tried else reason
-        values = (name, text, verdict, reason if tried else "")
+        verdict = {"": "ok", NOT_TRIED: NOT_TRIED}.get(reason, "broken")
+        values = (name, text, verdict, reason if verdict == "broken" else "")
         rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
 
 
-def _lines(item: catalogue.Implementation, rows: list[Row]) -> str:
+def _in_lines(item: catalogue.Implementation, rows: list[Row]) -> str:
     tried = [row for row in rows if row["verdict"] != "not tried"]
     lines = [printable(f"{item.name}: {item.origin}")]
     for row in tried:

@@ -13,9 +13,10 @@ from ..config.document import Item
 from ..config.experiment import SWEEP_KEYS, Experiment, json_schema, shown_path
 from ..errors import listed
 from ..output import emit, printable
+from ..results.rows import counted
 from ..tables import exact
 from .options import Load, switch, with_settings
-from .printing import patience, say
+from .printing import patience, say, say_next
 
 _MOST = 6  # values of an axis that are all shown
 
@@ -40,7 +41,10 @@ def config(
                 own.setdefault(name, {}).setdefault(item.value, item.origin)
     for note in plan.notes(origins):
         say(f"note: {note}")
-    shown = {each.name: dict(map(_with_origin, own.items())) for each, own in origins.items()}
+    shown = {
+        each.name: {name: _with_origin(values) for name, values in own.items()}
+        for each, own in origins.items()
+    }
     if format == "json":
         emit(json.dumps(shown, indent=1))
         return
@@ -50,12 +54,12 @@ def config(
         emit("\n".join([f"{impl}:", *(f"  {line:<{width}}  # {lines[line]}" for line in lines)]))
     if experiment.extra:
         axes = {n: len(v) for own in origins.values() for n, v in own.items() if len(v) > 1}
-        counts = [f"{count} values of {name}" for name, count in axes.items()]
-        parts = [f"{len(shown)} implementation{'s' * (len(shown) > 1)}", *counts]
-        emit(f"# a sweep of {len(runs)} runs: {listed(parts)}")
+        counts = (f"{count} values of {name}" for name, count in axes.items())
+        names = counted(len(shown), "implementation", "implementations")
+        emit(f"# a sweep of {len(runs)} runs: {listed([names, *counts])}")
         ours = configs_folder() in experiment.path.resolve().parents
         file = experiment.path.stem if ours else shown_path(experiment.path)
-        say(f"next: {shlex.join(['twolayer', 'sweep', file, '--plan'])}")
+        say_next([shlex.join(["twolayer", "sweep", file, "--plan"])], quiet=False)
 
 
 def _combinations(experiment: Experiment) -> Iterable[tuple[Implementation, dict[str, Item]]]:
@@ -67,12 +71,11 @@ def _combinations(experiment: Experiment) -> Iterable[tuple[Implementation, dict
     return [(r.implementation, experiment.settings(r.name)) for r in plan.make(experiment)]
 
 
-def _with_origin(setting: tuple[str, dict[Any, str]]) -> tuple[str, dict[str, Any]]:
-    """A setting with its value, or all values of an axis, and where they come from."""
-    name, origins = setting
+def _with_origin(origins: dict[Any, str]) -> dict[str, Any]:
+    """The value of a setting, or all values of an axis, and where they come from."""
     value, *others = origins
     whole = [value, *others] if others else value
-    return name, {"value": whole, "origin": printable(origins[value])}
+    return {"value": whole, "origin": printable(origins[value])}
 
 
 def _yaml(value: Any) -> str:

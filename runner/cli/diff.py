@@ -7,7 +7,6 @@ from typer import Argument
 from ..errors import UserError
 from ..results import compare
 from ..results.rows import as_csv
-from ..results.store import Store
 from .inputs import call_on, note_skipped
 from .options import FORMAT, RESULTS, Format
 from .printing import paragraphs, say_next, show_results
@@ -37,10 +36,9 @@ def diff(
         whole=lambda: {"verdict": ending, "a": a, "b": b, "pairs": differences, **alone},
         csv=lambda: as_csv(differences, [n for n in differences[0] if n != "differences"]),
     )
-    experiments = dict.fromkeys(run.folder.parents[1] for side in sides for run in side.runs[:1])
-    stores = [Store(folder.parent, folder.name) for folder in experiments]
     if not all(pair["bit_equal"] for pair in differences):
-        say_next([f"{call_on('show', store)} --plot" for store in stores], quiet=False)
+        folders = dict.fromkeys(run.folder.parents[1] for side in sides for run in side.runs[:1])
+        say_next([f"{call_on('show', folder)} --plot" for folder in folders], quiet=False)
 
 
 def _only(name: str, folders: list[str]) -> str:

@@ -78,11 +78,11 @@ def call_of(command: str, *without: str) -> str:
     return shlex.join(kept)
 
 
-def call_on(command: str, store: Store) -> str:
-    """A call of a command that reads an experiment."""
-    results = str(store.folder.parent)
+def call_on(command: str, folder: Path) -> str:
+    """A call of a command that reads the experiment in a folder."""
+    results = str(folder.parent)
     words = [] if results == "results" else ["--results", results]
-    return shlex.join(["twolayer", command, store.folder.name, *words])
+    return shlex.join(["twolayer", command, folder.name, *words])
 
 
 def published_beside(experiment: Experiment) -> published.Published:

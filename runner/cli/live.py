@@ -37,8 +37,8 @@ class State(ProgressColumn):
 class Live(Lines):
     """A bar for each of `runs`; else one for the whole, and those of runs under way."""
 
-    def __init__(self, runs: Sequence[Run], total: int, cells: int) -> None:
-        super().__init__(runs, total, cells)
+    def __init__(self, runs: Sequence[Run], total: int, transient: bool) -> None:
+        super().__init__(runs, total)
         console, uncut = Console(stderr=True, highlight=False, markup=False), Column(no_wrap=True)
         self.display = Progress(
             TextColumn("{task.description}", markup=False, table_column=uncut),
@@ -46,7 +46,7 @@ class Live(Lines):
             State(),
             console=console,
             refresh_per_second=4,  # drawing takes time from a run on a small machine
-            transient=bool(cells),
+            transient=transient,
         )
         self.imports: TaskID | None = None
         self.whole = None if runs else self.row("total", total or None, loss=None, ends=0)

@@ -61,9 +61,11 @@ def experiment_argument(default: str = "") -> Any:
     )
 
 
-def option(metavar: str, help: str, default: str = "", **more: Any) -> Any:
+def option(
+    metavar: str, help: str, default: str = "", *, flags: Sequence[str] = (), **more: Any
+) -> Any:
     """An option that may be left out; `default` is the word for that in its help."""
-    return Option(None, metavar=metavar, help=help, show_default=default or True, **more)
+    return Option(None, *flags, metavar=metavar, help=help, show_default=default or True, **more)
 
 
 def switch(*names: str, help: str) -> Any:
@@ -78,12 +80,12 @@ RESULTS = Option(Path("results"), metavar="DIR", help="Folder of all results.")
 ALL = switch("--all", help="All runs of the experiment, not only those of its latest call.")
 WHERE = option("CONDITION", "Only runs such as 'lr<1e-4 and outcome==\"ok\"'.")
 
-_IMPL = Option(
-    *(None, "--impl", "-i"),
-    metavar="NAME",
-    help="By name or as ./path.py; repeat it, or use commas.",
+_IMPL = option(
+    "NAME",
+    "By name or as ./path.py; repeat it, or use commas.",
+    "all in the config",
+    flags=("--impl", "-i"),
     autocompletion=complete_impls,
-    show_default="all in the config",
 )
 _CONFIG = "YAML config, or the name of one that comes with twolayer."
 _SET = "A setting: lr=1e-3 for all, sgd.lr=1e-3 for one."
@@ -104,8 +106,7 @@ class HelpfulCommand(TyperCommand):
     def _refuse(self, extra: list[str], params: dict[str, Any]) -> None:
         """Raise UserError for words that belong to an option, and for more than it takes."""
         words = [word for word in (params.get("file"), *extra) if word is not None]
-        options = {word: _option_of(word) for word in words if "impl" in params}
-        if meant := {word: option for word, option in options.items() if option}:
+        if meant := {w: option for w in words if "impl" in params and (option := _option_of(w))}:
             line = shlex.join(chain.from_iterable((meant[word], word) for word in meant))
             message = f"must be the value of an option; write twolayer {self.name} … {line}"
             raise UserError(f"{' '.join(meant)}: {message}")
@@ -147,13 +148,12 @@ def with_settings(
     names = [*(name for name in RULES if name not in without), "name", "timeout", "memory_limit"]
     first = [_keyword("impl", list[str] | None, _IMPL)]
     if config:
-        more: dict[str, Any] = {"autocompletion": completion(), "show_default": config}
-        word = Argument(None, metavar="[CONFIG]", help=_CONFIG, **more)
-        more |= {"help": "The same, as an option.", "show_default": False}
-        same = Option(None, "--config", "-c", metavar="CONFIG", **more)
+        more: dict[str, Any] = {"autocompletion": completion()}
+        word = Argument(None, metavar="[CONFIG]", help=_CONFIG, show_default=config, **more)
+        same = option("CONFIG", "The same, as an option.", flags=("--config", "-c"), **more)
         first += [_keyword("file", str | None, word), _keyword("config", str | None, same)]
-    last = [_keyword(name, str | None, _setting(name)) for name in names]
-    sets = Option(None, "--set", metavar="KEY=VALUE", help=_SET)
+    last = [_keyword(name, str | None, _setting_option(name)) for name in names]
+    sets = option("KEY=VALUE", _SET, flags=["--set"])
     last.append(_keyword("sets", list[str] | None, sets))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -185,10 +185,9 @@ def _load(
     given = [Assignment("", name, text, _flag(name)) for name, text in texts.items()]
     assignments = [*sizes, *given, *map(parse_set, chosen["sets"] or ())]
     if not path:
-        word, option = chosen["file"], chosen["config"]
-        name = next((each for each in (word, option) if each is not None), config)
+        name = next((chosen[n] for n in ("file", "config") if chosen[n] is not None), config)
         folder = SWEEPS if extra and name in config_names(SWEEPS) else ""
-        path = find_config(name, folder, "" if option is None else "--config ")
+        path = find_config(name, folder, "--config " * (chosen["config"] is not None))
     return load(path, assignments, chosen["impl"], extra)
 
 
@@ -196,11 +195,11 @@ def _keyword(name: str, annotation: Any, default: Any) -> Parameter:
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _setting(name: str) -> Any:
+def _setting_option(name: str) -> Any:
     rule, text = OPTIONS.get(name) or (RULES[name], HELP[name])
     panel = _SETTINGS if name in RULES else None
     words = f"{text[0].upper()}{text[1:]}."
-    return Option(None, _flag(name), metavar=rule.metavar, help=words, rich_help_panel=panel)
+    return option(rule.metavar, words, flags=[_flag(name)], rich_help_panel=panel)
 
 
 def _flag(name: str) -> str:

@@ -22,6 +22,7 @@ from ..tables import exact, number
 Concluded = TypeVar("Concluded")
 
 HEARTBEAT_S = 10.0  # how often a pipe is told of a long run
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 TALLY_S = 5.0  # how often it is told how many runs of a sweep are done
 
 
@@ -31,10 +32,8 @@ class Lines:
     Sessions and benches call its methods, as their Watcher says.
     """
 
-    def __init__(
-        self, runs: Sequence[Run] = (), total: int = 0, cells: int = 0, quiet: bool = False
-    ) -> None:
-        self.runs, self.total, self.cells, self.quiet = runs, total or len(runs), cells, quiet
+    def __init__(self, runs: Sequence[Run] = (), total: int = 0, quiet: bool = False) -> None:
+        self.runs, self.total, self.quiet = runs, total or len(runs), quiet
         self.outcomes: Counter[str] = Counter()
         self.begun = self.printed = self.tallied = time.monotonic()
         self.line = ""
@@ -72,7 +71,9 @@ class Lines:
             self.note(f"{run.key}  {result_line(record)}", style="red")
         if due := time.monotonic() - self.tallied > TALLY_S:
             self.tallied = time.monotonic()
-        self.step(self.outcomes.total(), self.total, self.tally(), self.tally() if due else "")
+        done = self.outcomes.total()
+        tally = f"{done}/{self.total}  {exact(self.outcomes)}"  # `3/24  2 ok, 1 diverged`
+        self.step(done, self.total, tally, tally if due else "")
 
     def step(self, done: float, total: float | None, title: str, line: str) -> None:
         """Show how far the whole is, and the time left: a bar and its `title`, or a new `line`."""
@@ -91,23 +92,19 @@ class Lines:
         digits = len(str(self.total))
         self.note(f"[{self.outcomes.total():{digits}}/{self.total}] {name}  {text}")
 
-    def tally(self) -> str:
-        """`3/24  2 ok, 1 diverged`."""
-        return f"{self.outcomes.total()}/{self.total}  {exact(self.outcomes)}"
-
 
 def watcher(
-    runs: Sequence[Run] = (), *, total: int = 0, cells: int = 0, quiet: bool = False
+    runs: Sequence[Run] = (), *, total: int = 0, transient: bool = False, quiet: bool = False
 ) -> Lines:
     """The view that fits standard error: of `runs`, or of a whole with one bar.
 
-    That is a sweep of `total` runs, or rounds of `cells` turns.
+    A whole may be a sweep of `total` runs; a `transient` bar is gone when it is done.
     """
     if not quiet and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         from .live import Live  # imports rich, which takes time that a pipe saves
 
-        return Live(runs, total, cells)
-    return Lines(runs, total, cells, quiet)
+        return Live(runs, total, transient)
+    return Lines(runs, total, quiet)
 
 
 def result_line(record: Record, *, brief: bool = False) -> str:
@@ -138,21 +135,16 @@ def stoppable(*events: threading.Event, work: str = "run", quiet: bool = False) 
     run; Ctrl-C again stops it` for the `work` "run", or without events `stopping …`. If `quiet`,
     only a terminal is told, where the line would be left as `^C`.
     """
-    readable, writable = os.pipe()
-    os.set_blocking(writable, False)
     this, it = ("these", "them") if work.endswith("s") else ("this", "it")
     texts = [f"finishing {this} {work}; Ctrl-C again stops {it}"] * bool(events)
 
     def acknowledge() -> None:
-        while number := os.read(readable, 1)[0]:
-            if number in (signal.SIGINT, signal.SIGTERM):
-                # Here, since Python calls a handler once for signals that come close together.
-                next((event for event in events if not event.is_set()), threading.Event()).set()
-                text = texts.pop() if texts else "stopping …"
-                if terminal := sys.stderr.isatty():
-                    sys.stderr.write("\r")  # over the ^C
-                if terminal or not quiet:
-                    emit(text, sys.stderr)
+        next((event for event in events if not event.is_set()), threading.Event()).set()
+        text = texts.pop() if texts else "stopping …"
+        if terminal := sys.stderr.isatty():
+            sys.stderr.write("\r")  # over the ^C
+        if terminal or not quiet:
+            emit(text, sys.stderr)
 
     handled = itertools.count()
 
@@ -160,20 +152,38 @@ def stoppable(*events: threading.Event, work: str = "run", quiet: bool = False) 
         if next(handled) >= len(events):
             raise KeyboardInterrupt("what is finished is kept")
 
-    teller = threading.Thread(target=acknowledge, daemon=True)
-    teller.start()
+    with _at_once(acknowledge):
+        before = {number: signal.signal(number, stop) for number in INTERRUPTS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _at_once(acknowledge: Callable[[], None]) -> Iterator[None]:
+    """Call it for each Ctrl-C or SIGTERM: Python calls a handler once for some close together."""
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    listener = threading.Thread(target=_listen, args=(readable, acknowledge), daemon=True)
+    listener.start()
     woken = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         signal.set_wakeup_fd(woken)
         os.write(writable, b"\0")
-        teller.join()
+        listener.join()
         os.close(readable)
         os.close(writable)
+
+
+def _listen(signals: int, acknowledge: Callable[[], None]) -> None:
+    """Read numbers of signals from a pipe until one is 0."""
+    while number := os.read(signals, 1)[0]:
+        if number in INTERRUPTS:
+            acknowledge()
 
 
 def in_turn(
@@ -188,7 +198,7 @@ def in_turn(
 
     `conclude` gets a task's number, its result, and what shows that it takes long itself.
     """
-    progress, stop = watcher(cells=len(work), quiet=quiet), threading.Event()
+    progress, stop = watcher(transient=True, quiet=quiet), threading.Event()
     done: list[Concluded] = []
 
     def show(number: int, doing: str = "", *, line: bool = True) -> None:

@@ -32,7 +32,7 @@ def report(
     with judging(quiet=quiet) as step:
         bench = measurement.latest(store.folder)
         material = gather(store, bench, everything=all_runs, step=step)
-        path = page.write(material, out or store.folder / "report.html")
+        path = page.write_report(material, out or store.folder / "report.html")
     for note in material.left_out:
         say(note, quiet)
     if open_it:
@@ -40,13 +40,13 @@ def report(
         say("opened in a browser" if opened else "there is no browser to open it in", quiet)
     emit(printable(f"report: {path}"))
     if not quiet:
-        emit(paragraphs([" ".join(facts.verdict(material)[1][:3])]))
+        emit(paragraphs([" ".join(facts.headline(material)[1][:3])]))
 
 
 @contextlib.contextmanager
 def judging(*, quiet: bool) -> Iterator[Any]:
     """Show how far the training of references is, which runs are judged by."""
-    with progress.watcher(cells=1, quiet=quiet) as view, progress.stoppable(quiet=quiet):
+    with progress.watcher(transient=True, quiet=quiet) as view, progress.stoppable(quiet=quiet):
         line = "judging the runs against the reference"
         view.step(0, None, line, line)
         yield lambda done, total: view.step(done, total, line, line)

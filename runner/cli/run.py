@@ -53,6 +53,6 @@ def run(
         code = code or DIVERGED
     if code == OK:
         measure = inputs.call_of("bench", "--epochs")
-        report, verify = inputs.call_on("report", store), inputs.call_of("verify")
+        report, verify = inputs.call_on("report", store.folder), inputs.call_of("verify")
         printing.say_next([report, verify, measure], quiet)
     raise Exit(code)

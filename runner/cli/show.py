@@ -1,9 +1,8 @@
 """`twolayer show`: an experiment's latest run, averages, best runs, or curves."""
 
+import sys
 import textwrap
 from pathlib import Path
-
-from typer import Option
 
 from ..config.experiment import find_config, load
 from ..errors import UserError
@@ -29,9 +28,7 @@ def show(
     rows: str | None = option("COLUMN", "Average: a row for each value of COLUMN."),
     cols: str | None = option("COLUMN", "With --rows: a column for each value."),
     value: str | None = option("COLUMN", "With --rows: what to average.", "final_loss"),
-    best: int | None = Option(
-        None, metavar="N", min=1, help="The N runs with the lowest final loss."
-    ),
+    best: int | None = option("N", "The N runs with the lowest final loss.", min=1),
     all_runs: bool = ALL,
     plot: bool = switch("--plot", help="Draw the losses as text."),
 ) -> None:
@@ -66,9 +63,9 @@ def _show_answer(store: Store, rows: list[Row], format: Format) -> None:
     found, lowest = answer(rows), _lowest(rows, BEST)
     head = ("the lowest final losses:", lowest) if lowest.rows else ()
     printing.show_parts((*head, found.table, paragraphs(_sentences(found))), format)
-    by, show = next(iter(stored.differing(rows)), "outcome"), inputs.call_on("show", store)
-    averages = f"{show} --rows {by} --cols impl"
-    printing.say_next([averages, f"{show} --best 20", inputs.call_on("report", store)], quiet=False)
+    by, show = next(iter(stored.differing(rows)), "outcome"), inputs.call_on("show", store.folder)
+    report = inputs.call_on("report", store.folder)
+    printing.say_next([f"{show} --rows {by} --cols impl", f"{show} --best 20", report], quiet=False)
 
 
 def _lowest(rows: list[Row], count: int) -> Table:
@@ -104,4 +101,4 @@ def _show_plot(store: Store, format: Format, *, everything: bool) -> None:
     colour = format == "table" and in_colour()
     emit(fenced(terminal.text(chart, width, height, colour=colour), format), styled=colour)
     if chart.note:
-        say(paragraphs([chart.note]))
+        emit(paragraphs([chart.note]), sys.stderr)

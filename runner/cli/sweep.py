@@ -9,7 +9,7 @@ from typing import Literal
 
 from typer import Argument, Exit, Option
 
-from ..config.experiment import find_config
+from ..config.experiment import SWEEPS, find_config
 from ..config.plan import Run, hosts_needed
 from ..config.settings import RULES
 from ..config.sweep import KEYS, Sweep
@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..machine import usable_cores
 from ..results.answers import Answer, answer
 from ..results.query import parse
-from ..results.rows import COLUMNS, Row, as_csv
+from ..results.rows import COLUMNS, as_csv
 from ..results.store import Store
 from ..tables import Table, exact
 from . import FAILED, inputs, printing
@@ -28,10 +28,8 @@ from .options import FORMAT, QUIET, RESULTS, Format, Load, completion, option, s
 from .printing import patience, say
 from .progress import duration, stoppable, watcher
 
-FOLDER = "sweeps"
 PLANNED = ("key", "impl", *RULES, "to_do", "outcome")  # of each run, in --plan for programs
 NO_ANSWER = Answer(Table((), ()), [], Counter())
-complete_sweeps = completion(FOLDER)
 
 
 @with_settings()
@@ -40,11 +38,9 @@ def sweep(
     file: str = Argument(
         metavar="FILE",
         help="YAML sweep, or the name of one that comes with twolayer.",
-        autocompletion=complete_sweeps,
+        autocompletion=completion(SWEEPS),
     ),
-    only: str | None = Option(
-        None, "--filter", metavar="CONDITION", help="Only runs such as 'lr > 1e-5'."
-    ),
+    only: str | None = option("CONDITION", "Only runs such as 'lr > 1e-5'.", flags=["--filter"]),
     plan: bool = switch("--plan", help="Show what would run, and run nothing."),
     jobs: int = Option(1, "--jobs", "-j", min=1, help="Runs at once."),
     retry: Literal["failed"] | None = Option(None, help="Run failed runs again."),
@@ -60,23 +56,18 @@ def sweep(
     on_dask = scheduler is not None or scheduler_file is not None
     inputs.needs("--scheduler or --scheduler-file", on_dask, {"--wait": wait})
     wait_s = float("inf") if wait is None else inputs.seconds("--wait", wait)
-    experiment = load(path=find_config(file, FOLDER, option=""), extra=KEYS)
+    experiment = load(path=find_config(file, SWEEPS, option=""), extra=KEYS)
     with patience(f"checking every combination of {file} …", quiet):
         requested = Sweep(experiment, cores=max(1, usable_cores() // jobs))
     _check_seed(requested)
     condition = None if only is None else parse(only, ["impl", *RULES], "--filter")
     store = Store(results, experiment.name)
-    implementations = requested.implementations
     with patience(f"checking which of {requested.size:,} runs are finished …", quiet):
         runs = requested.runs(condition)
-        campaign = Campaign(store, runs, implementations, retry=retry is not None, fresh=fresh)
+        again = {"retry": retry is not None, "fresh": fresh}
+        campaign = Campaign(store, runs, requested.implementations, **again)
     if plan:
-        printing.show_results(
-            format,
-            lambda: [_outlook(campaign, jobs), _summary(campaign, jobs)],
-            whole=lambda: _planned(campaign, requested.runs(condition)),
-            csv=lambda: as_csv(_planned(campaign, requested.runs(condition)), PLANNED),
-        )
+        _show_plan(campaign, requested.runs(condition), jobs, format)
         return
     store.prepare()
     printing.say_notes(campaign.todo, quiet)
@@ -116,8 +107,23 @@ def _check_seed(sweep: Sweep) -> None:
             )
 
 
+def _show_plan(campaign: Campaign, runs: Iterable[Run], jobs: int, format: Format) -> None:
+    """Print what is planned: by implementation, or for programs each of the runs."""
+    todo = {run.key for run in campaign.todo}
+    rows = (
+        {"key": run.key, "impl": run.name, **run.config.values()}
+        | {"to_do": run.key in todo, "outcome": campaign.outcome(run.key)}
+        for run in runs
+    )
+    printing.show_results(
+        format,
+        lambda: [_outlook(campaign, jobs), _summary(campaign, jobs)],
+        whole=lambda: list(rows),
+        csv=lambda: as_csv(rows, PLANNED),
+    )
+
+
 def _outlook(campaign: Campaign, jobs: int) -> Table:
-    """What is planned, by implementation."""
     todo, seconds = Counter(run.name for run in campaign.todo), campaign.seconds()
     rows = []
     for name, count in campaign.planned.items():
@@ -137,15 +143,6 @@ def _summary(campaign: Campaign, jobs: int) -> str:
     return f"{text}, about {duration(sum(seconds.values()) / jobs)} of training"
 
 
-def _planned(campaign: Campaign, runs: Iterable[Run]) -> list[Row]:
-    todo = {run.key for run in campaign.todo}
-    return [
-        {"key": run.key, "impl": run.name, **run.config.values()}
-        | {"to_do": run.key in todo, "outcome": campaign.outcome(run.key)}
-        for run in runs
-    ]
-
-
 def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool) -> int:
     """Print what the sweep has found, and how it ended; returns the exit code."""
     rows, planned = campaign.finished(), campaign.planned.total()
@@ -156,7 +153,7 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
     table = found.table
     printing.show_results(
         format,
-        lambda: [count, *([table] if table.rows else []), printing.paragraphs(found.sentences)],
+        lambda: [count, *[table] * bool(table.rows), printing.paragraphs(found.sentences)],
         whole=lambda: {
             "planned": planned,
             "outcomes": outcomes,
@@ -166,7 +163,7 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
         },
         csv=lambda: as_csv(rows, COLUMNS),
     )
-    happened = {row["outcome"] for row in rows} | ({"failed"} if len(rows) < planned else set())
+    happened = set(outcomes) | ({"failed"} if len(rows) < planned else set())
     code = printing.exit_code(happened, interrupted=session.interrupted, broken=session.broken)
     again = inputs.command_line().replace(" --fresh", "")
     if session.broken:
@@ -175,9 +172,8 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
         say(f"interrupted; to go on: {again}", quiet)
     else:
         say(f"results are in {session.store.folder}", quiet)
-        report, best = (inputs.call_on(name, session.store) for name in ("report", "show"))
-        following = [report, f"{best} --best 20"]
-        if code == FAILED:
-            following = [] if "--retry" in again else [f"{again} --retry failed"]
+        report, best = (inputs.call_on(name, session.store.folder) for name in ("report", "show"))
+        retries = [] if "--retry" in again else [f"{again} --retry failed"]
+        following = retries if code == FAILED else [report, f"{best} --best 20"]
         printing.say_next(following, quiet)
     return code

@@ -5,7 +5,7 @@ import contextlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.machinery import ModuleSpec
@@ -271,11 +271,7 @@ configs_folder = partial(_folder, "twolayer.configs")
 
 def _registered() -> tuple[dict[str, Implementation], list[tuple[str, str]]]:
     """The implementations that can be used; the names of others, and why they can't."""
-    folder, usable, wrong = built_in_folder(), {}, []
-    others = sorted({path.stem for path in folder.glob("[!_]*.py")}.difference(LESSON))
-    for name in (*LESSON, *filter(str.isidentifier, others)):
-        if (source := folder / f"{name}.py").is_file():
-            usable[name] = Implementation(name, source, f"{BUILT_IN}.{name}", "built in")
+    usable, wrong = {each.name: each for each in _built_in()}, []
     for name, package, value in packages.entry_points(ENTRY_POINTS):
         module = value.partition(":")[0].strip()
         spec = None
@@ -294,6 +290,14 @@ def _registered() -> tuple[dict[str, Implementation], list[tuple[str, str]]]:
             continue
         wrong.append((name, f"{package} registers {name or 'an implementation'}, {why}"))
     return usable, wrong
+
+
+def _built_in() -> Iterator[Implementation]:
+    folder = built_in_folder()
+    others = sorted({path.stem for path in folder.glob("[!_]*.py")}.difference(LESSON))
+    for name in (*LESSON, *filter(str.isidentifier, others)):
+        if (source := folder / f"{name}.py").is_file():
+            yield Implementation(name, source, f"{BUILT_IN}.{name}", "built in")
 
 
 def locate(module: str) -> ModuleSpec | None:

@@ -110,9 +110,13 @@ class Experiment:
         # The stem of `..yaml` is ".".
         return str(self.option("name") or self.path.stem.lstrip(".") or "experiment")
 
+    def refuse(self, origin: str, key: str, message: str) -> None:
+        """Note a mistake."""
+        self.mistakes.append(Mistake(origin, key, message))
+
     def wrong(self, item: Item, key: str, message: str) -> None:
         """Note a mistake and what was there."""
-        self.mistakes.append(Mistake(item.origin, key, f"{message} (got {shown(item.value)})"))
+        self.refuse(item.origin, key, f"{message} (got {as_written(item.value)})")
 
     def checked(self, items: Mapping[str, Item], known: Collection[str] = RULES) -> dict[str, Item]:
         """Settings and options with values in their final types; what is wrong is noted."""
@@ -143,9 +147,7 @@ class Experiment:
         elif key in extra:
             self.extra[key] = item
         elif key in SWEEP_KEYS:
-            self.mistakes.append(
-                Mistake(item.key_origin, key, "is for sweeps; write twolayer sweep FILE")
-            )
+            self.refuse(item.key_origin, key, "is for sweeps; write twolayer sweep FILE")
         elif not key.startswith("x-"):
             self.common |= self.checked({key: item}, (*KEYS, *extra))
 
@@ -222,12 +224,11 @@ def load(
     root = document.parse(document.text_of(path, name), name)
     if not isinstance(root.value, dict):
         message = f"a config must be a mapping of keys to values{document.spaced(root.value)}"
-        experiment.mistakes.append(Mistake(root.origin, "", message))
+        experiment.refuse(root.origin, "", message)
     for key, item in root.members.items():
         experiment.read(key, item, extra)
     if not (impls or experiment.impls or {"impls", ""} & {m.key for m in experiment.mistakes}):
-        message = "is missing: list the implementations to run"
-        experiment.mistakes.append(Mistake(f"{name}:1:1", "impls", message))
+        experiment.refuse(f"{name}:1:1", "impls", "is missing: list the implementations to run")
     for setting in assignments:
         if isinstance(setting, Mistake):
             experiment.mistakes.append(setting)
@@ -278,7 +279,7 @@ def _one_for_each(rule: Rule, key: str, value: object) -> str:
     return f"must be one value; for several, run twolayer sweep on a file with `{grid}`"
 
 
-def shown(value: object) -> str:
+def as_written(value: object) -> str:
     """A value as it would be written in YAML, short."""
     if value is None:
         return "nothing"
@@ -298,7 +299,7 @@ def parse_set(text: str) -> Assignment | Mistake:
     name, equals, value = text.partition("=")
     impl, _, key = name.strip().rpartition(".")
     if not equals or not key:
-        message = f"must be key=value or implementation.key=value (got {shown(text)})"
+        message = f"must be key=value or implementation.key=value (got {as_written(text)})"
         return Mistake("--set", "", message)
     origin = f"--set {name.strip()}"
     known = key in RULES

@@ -14,7 +14,7 @@ from ..errors import ConfigError, Mistake, UserError, nearest
 from . import catalogue, frameworks
 from .catalogue import Implementation, Refusal
 from .document import Item
-from .experiment import Experiment, shown
+from .experiment import Experiment, as_written
 from .settings import SHOWN_ONLY, SIZES, Config
 
 HostKey = tuple[tuple[str, ...], int]
@@ -91,7 +91,7 @@ class Planner:
                     raise UserError(f"{implementation.name}: is listed more than once; keep one")
                 chosen[implementation.source] = implementation
             except UserError as error:
-                self.mistakes.append(Mistake(name.origin, "" if option else "impls", str(error)))
+                self.experiment.refuse(name.origin, "" if option else "impls", str(error))
         return catalogue.with_distinct_names(list(chosen.values()))
 
     def _check_names(self) -> None:
@@ -104,18 +104,18 @@ class Planner:
         known |= {name for name in experiment.overrides if name.rpartition("/")[2] in files}
         for impl, origin in experiment.named_at.items():
             option = origin.startswith("--")
-            message = f"{impl} " if option else ""
+            word = f"{impl} " if option else ""
             if impl not in known:
-                message += f"is not an implementation{nearest(impl, known)}"
-                self.mistakes.append(Mistake(origin, impl, message))
+                hint = nearest(impl, known)
+                experiment.refuse(origin, impl, f"{word}is not an implementation{hint}")
             elif option and impl not in chosen and complete:
-                self.mistakes.append(Mistake(origin, impl, f"{message}is not among those to run"))
+                experiment.refuse(origin, impl, f"{word}is not among those to run")
 
     def check(self, implementation: Implementation, settings: dict[str, Item]) -> Config:
         """The Config of these settings; those that the implementation can't honour are noted."""
         for name, item in settings.items():
             if refusal := implementation.refusal(name, item.value):
-                what = item.origin, refusal, shown(item.value)
+                what = item.origin, refusal, as_written(item.value)
                 self.refused.setdefault(what, []).append(implementation.name)
         dtype, wrong = settings["dtype"], self.experiment.wrong
         if settings["device"].value == "mps" and dtype.value == "float64":
@@ -134,7 +134,7 @@ class Planner:
         """Raise ConfigError with everything noted, in the order of file and command line."""
         for (origin, refusal, value), names in self.refused.items():
             message = f"{refusal.of(*names)} (got {value})"
-            self.mistakes.append(Mistake(origin, refusal.setting, message))
+            self.experiment.refuse(origin, refusal.setting, message)
         if self.mistakes:
             raise ConfigError(sorted(self.mistakes, key=_order))
 

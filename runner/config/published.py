@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, Mistake, UserError
 from .document import scalar, text_of
-from .experiment import shown, shown_path
+from .experiment import as_written, shown_path
 from .rules import numeric
 
 Published = dict[str, dict[int, float]]
@@ -28,7 +28,7 @@ def read_published(path: Path) -> Published:
     name, published = shown_path(path), Published()
     text = text_of(path, name).removeprefix("\ufeff")
     try:
-        wrong = [Mistake(f"{name}:{line}", *what) for line, what in _read(text, published)]
+        wrong = [Mistake(f"{name}:{line}", *what) for line, *what in _read(text, published)]
     except csv.Error as error:
         raise UserError(f"{name}: is not CSV: {error}") from None
     if more := wrong[_SHOWN:]:
@@ -38,7 +38,7 @@ def read_published(path: Path) -> Published:
     return published
 
 
-def _read(text: str, published: Published) -> Iterator[tuple[int, tuple[str, str]]]:
+def _read(text: str, published: Published) -> Iterator[tuple[int, str, str]]:
     """Read a text into `published`; yields line, key and message of what is wrong with it."""
     lines = {
         number: line
@@ -53,17 +53,18 @@ def _read(text: str, published: Published) -> Iterator[tuple[int, tuple[str, str
     names = [name.lower() for name in names]
     if lacking := [column for column in COLUMNS if names.count(column) != 1]:
         for column in lacking:
-            yield first, ("", f"must have one column {column} (got {shown(header)})")
+            yield first, "", f"must have one column {column} (got {as_written(header)})"
         return
     at = names.index("loss")
     points = divider == "," or any("." in loss for row in rows for loss in row[at : at + 1])
     for number, cells in zip(list(lines)[1:], rows, strict=True):
         if len(cells) > len(names):
             message = f"has {len(cells)} cells, the header {len(names)}"
-            yield number, ("", f"{message}; where decimals have commas, divide cells by ;")
+            yield number, "", f"{message}; where decimals have commas, divide cells by ;"
             continue
         row = dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
-        yield from ((number, what) for what in _read_row(row, "." if points else ",", published))
+        for key, message in _read_row(row, "." if points else ",", published):
+            yield number, key, message
 
 
 def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator[tuple[str, str]]:
@@ -72,7 +73,7 @@ def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator
     try:
         epoch = numeric(int, minimum=0).check(scalar(row["epoch"]))
     except ValueError as error:
-        yield "epoch", f"{error} (got {shown(row['epoch'])})"
+        yield "epoch", f"{error} (got {as_written(row['epoch'])})"
         return
     losses = published.setdefault(impl, {})
     if epoch in losses:
@@ -85,4 +86,4 @@ def _read_row(row: dict[str, str], comma: str, published: Published) -> Iterator
         if math.isfinite(loss) and "_" not in text:
             losses[epoch] = loss
         else:
-            yield "loss", f"must be a number, or empty where there is none (got {shown(text)})"
+            yield "loss", f"must be a number, or empty where there is none (got {as_written(text)})"

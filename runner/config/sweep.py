@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import Mistake
 from .catalogue import Implementation
 from .document import Item
 from .experiment import SWEEP_KEYS, Experiment
@@ -62,12 +61,12 @@ class Sweep:
         if self.size > MOST_VALUES:
             message = f"asks for {self.size:,} runs; at most {MOST_VALUES:,} can be checked at once"
             message += ": shorten an axis, or draw some of them with `sample`"
-            self.mistakes.append(Mistake(self.experiment.path.name, "", message))
+            self.experiment.refuse(self.experiment.path.name, "", message)
         elif self.repeat > 1:
             item = self.experiment.extra["repeat"]
             if any("seed" in point for point in self._points()):
                 message = "must not stand beside a block that sets the seed; keep one of them"
-                self.mistakes.append(Mistake(item.origin, "repeat", message))
+                self.experiment.refuse(item.origin, "repeat", message)
             elif first + self.repeat > LARGEST:
                 message = f"goes beyond the largest seed when it starts at {first}"
                 self.wrong(item, "repeat", message)
@@ -128,7 +127,7 @@ class Sweep:
         if key == "zip" and len(set(sizes.values())) > 1:
             counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             message = f"must have lists of one length ({counts})"
-            self.mistakes.append(Mistake(item.origin, key, message))
+            self.experiment.refuse(item.origin, key, message)
         elif axes:
             combine = itertools.product if key == "grid" else zip
             size = math.prod(sizes.values()) if key == "grid" else min(sizes.values())
@@ -153,7 +152,7 @@ class Sweep:
 
     def _spread(self, name: str, item: Item) -> list[int | float]:
         """The numbers of `{range: 5}`, `{range: [start, stop, step]}`, `{log: [from, to, n]}`."""
-        kind, numbers = _call(item)
+        kind, numbers = _taken_apart(item)
         with contextlib.suppress(TypeError, ValueError, ArithmeticError), np.errstate(all="ignore"):
             values = _SPREADS[kind](*numbers) if kind in _SPREADS else []
             if 0 < len(values) <= MOST_VALUES and all(map(math.isfinite, values)):
@@ -186,7 +185,7 @@ class Sweep:
 
     def _draw(self, name: str, item: Item) -> Callable[[np.random.Generator], Item] | None:
         """How to draw a setting: `{uniform: [a, b]}`, `{log_uniform: [a, b]}`, `{choice: […]}`."""
-        kind, ends = _call(item)
+        kind, ends = _taken_apart(item)
         if kind == "choice" or isinstance(item.value, list) or name not in RULES:
             choices = self._values(name, item.members.get("choice", item))
             return (lambda rng: choices[int(rng.integers(len(choices)))]) if choices else None
@@ -216,7 +215,7 @@ class Sweep:
                 yield {name: [item.value for item in items] for name, items in values.items()}
 
 
-def _call(item: Item) -> tuple[str, list[Any]]:
+def _taken_apart(item: Item) -> tuple[str, list[Any]]:
     """`{word: arguments}` taken apart; nothing of what is not of this form."""
     if len(item.members) != 1:
         return "", []

@@ -8,16 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..bench.analysis import fastest
+from ..bench.analysis import fastest, same_work
 from ..config.plan import human_bytes
 from ..errors import listed
 from ..results import tables as record_tables
 from ..results.record import FAILURES, Record
-from ..results.rows import by_impl, row
+from ..results.rows import by_impl, counted, row
 from ..results.store import whole
 from ..tables import Table
 from .material import Material
-from .times import comparable, compared, work_differs
+from .times import comparable, with_ratios, work_differs
 
 MOST_LOGS = MOST_COMMANDS = 20
 WIDTH = 88  # of the lines of a command
@@ -27,7 +27,7 @@ NOT_INSTALLED = ("python", "twolayer", "blas")  # in a record, but pip is not as
 # --- the verdict
 
 
-def verdict(material: Material) -> tuple[str, list[str]]:
+def headline(material: Material) -> tuple[str, list[str]]:
     """How good the news is (good, mixed or bad), and the first sentences to read."""
     outcomes = {run.outcome for run in material.runs} or {"ok"}
     mood = "good" if outcomes == {"ok"} else "mixed"
@@ -41,19 +41,16 @@ def verdict(material: Material) -> tuple[str, list[str]]:
 def _outcomes(material: Material) -> str:
     count, bench = len(material.runs), material.bench
     if not count and bench:
-        cells = _count(len(bench.at(bench.sizes[0])), "implementation")
-        rounds = _count(max((len(cell.good) for cell in bench.cells), default=0), "round")
+        cells = counted(len(bench.at(bench.sizes[0])), "implementation", "implementations")
+        most = max((len(cell.good) for cell in bench.cells), default=0)
         failed = sorted({cell.label for cell in bench.cells if cell.failure})
-        return f"A bench: {cells}, {rounds}.{f' Failed: {listed(failed)}.' if failed else ''}"
+        more = f" Failed: {listed(failed)}." if failed else ""
+        return f"A bench: {cells}, {counted(most, 'round', 'rounds')}.{more}"
+    runs = counted(count, "run", "runs")
     outcomes = Counter(run.outcome.replace("_", " ") for run in material.runs)
     if set(outcomes) == {"ok"}:
-        return f"{_count(count, 'run')}, {'ok' if count == 1 else 'all ok'}."
-    words = listed(f"{number} {outcome}" for outcome, number in outcomes.most_common())
-    return f"{_count(count, 'run')}: {words}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        return f"{runs}, {'ok' if count == 1 else 'all ok'}."
+    return f"{runs}: {listed(f'{number} {word}' for word, number in outcomes.most_common())}."
 
 
 def _parity(material: Material) -> str:
@@ -74,10 +71,13 @@ def _parity(material: Material) -> str:
 def _fastest(material: Material) -> str:
     """Which is fastest by the bench, and whether that is certain; without one, by the runs."""
     bench = material.bench
-    if bench is None or not (cells := compared(bench)):
+    if bench is None or not (cells := with_ratios(bench)):
         return _shortest_step(material)
-    size, ratios = cells[0][0].size, {cell.label: ratio for cell, ratio in cells}
-    if not (labels := fastest(bench, size)):
+    size = cells[0][0].size
+    alike = {cell.label for cell in same_work(bench.at(size), bench.baseline)}
+    ratios = {cell.label: ratio for cell, ratio in cells if cell.label in alike}
+    labels = [label for label in fastest(bench, size) if label in ratios]
+    if not labels or len(alike) == 1:
         return ""
     lead, (label, *others) = "", dict.fromkeys((*labels, *ratios))
     if len(labels) > 1:
@@ -115,9 +115,10 @@ def troubles(material: Material) -> tuple[list[tuple[str, Record, list[str]]], T
     bad = [run for run in material.runs if run.outcome != "ok"]
     bad.sort(key=lambda run: run.outcome == "diverged")
     failed = sum(run.outcome != "diverged" for run in bad)
-    some = bad[: min(failed + 1, MOST_LOGS)]
-    logs = [(run, record_tables.failures([whole(run)]).splitlines()[1:]) for run in some]
-    told = [(material.label(r), r, [without_paths(n[4:]) for n in log]) for r, log in logs if log]
+    told = []
+    for run in bad[: min(failed + 1, MOST_LOGS)]:
+        if lines := record_tables.failures([whole(run)]).splitlines()[1:]:
+            told.append((material.label(run), run, [without_paths(line[4:]) for line in lines]))
     rows = [[material.label(r), r.outcome, without_paths(r.reason)] for r in bad]
     return told, Table(("run", "outcome", "reason"), rows, frozenset({0, 1, 2})) if bad else None
 
@@ -127,9 +128,9 @@ def troubles(material: Material) -> tuple[list[tuple[str, Record, list[str]]], T
 
 def environment(material: Material) -> Table:
     """The machine, versions and sources; where runs differ, each value with its number of runs."""
-    facts = [_facts(record) for record in _places(material)]
+    facts = [_where_run(record) for record in _places(material)]
     names = dict.fromkeys(name for each in facts for name in each)
-    rows = [[name, _values(each.get(name) for each in facts)] for name in names]
+    rows = [[name, _tallied(each.get(name) for each in facts)] for name in names]
     return Table(("", "value"), [row for row in rows if row[1]], frozenset({0, 1}))
 
 
@@ -141,7 +142,7 @@ def _places(material: Material) -> list[Record]:
     return [Record("", "ok", {}, **{name: getattr(material.bench, name) for name in names})]
 
 
-def _facts(record: Record) -> dict[str, object]:
+def _where_run(record: Record) -> dict[str, object]:
     machine, git, gpu = record.machine, record.git or {}, record.gpu or {}
     usable, cores, memory = (machine.get(n) for n in ("usable_cores", "cores", "memory_bytes"))
     changes = ", with uncommitted changes" if git.get("dirty") else ""
@@ -159,11 +160,12 @@ def _facts(record: Record) -> dict[str, object]:
     }
 
 
-def _values(values: Iterable[object]) -> str:
+def _tallied(values: Iterable[object]) -> str:
     counts = Counter(str(value) for value in values if value not in (None, "", "?", {}))
     if len(counts) == 1:
         return counts.popitem()[0]
-    return ", ".join(f"{value} ({_count(count, 'run')})" for value, count in counts.most_common())
+    each = ((value, counted(count, "run", "runs")) for value, count in counts.most_common())
+    return ", ".join(f"{value} ({runs})" for value, runs in each)
 
 
 # --- how to run it again
@@ -172,7 +174,7 @@ def _values(values: Iterable[object]) -> str:
 def commands(material: Material) -> str:
     """The lines of a shell that run it all again."""
     runs = sorted(material.runs, key=lambda run: run.invocation)
-    calls = list(dict.fromkeys(_call(material, run) for run in runs))
+    calls = list(dict.fromkeys(_command_of(material, run) for run in runs))
     if (more := len(calls) - MOST_COMMANDS) > 0:
         calls[MOST_COMMANDS:] = [f"# and {more:,} more commands"]
     calls += [_relative(material.bench.command)] if material.bench else []
@@ -196,14 +198,14 @@ def _install(records: list[Record]) -> Iterator[str]:
     yield " \\\n    ".join(lines)
 
 
-def _call(material: Material, run: Record) -> str:
+def _command_of(material: Material, run: Record) -> str:
     """The command that made a run, after the file that it ran, written as a shell does that.
 
     Of a run whose record holds no command, one that runs the config that is kept of it.
     """
     if not run.command:
         config = str(Path(*run.folder.parts[-4:], "config.yaml"))
-        return shlex.join(["twolayer", "run", "--name", material.name, "--config", config])
+        return shlex.join(["twolayer", "run", config, "--name", material.name])
     end = "END"
     text = material.store.config_text(run.invocation) if run.config_file else ""
     while end in text:

@@ -19,6 +19,11 @@ from .material import Material
 
 BINS = 200  # a curve is thinned to at most four points for each of so many stretches
 
+DEVIATION = (
+    "Each loss against an independent reference with the same settings: its relative deviation "
+    "over what rounding alone can make of it. Up to 1 is rounding. A curve ends where rounding "
+    "decides the loss."
+)
 VERDICTS = (
     *("run", "reference", "type", "epochs judged", "deviation", "bound", "over bound"),
     *("departs at", "slope at 0", "verdict"),
@@ -80,11 +85,7 @@ def parity(material: Material) -> Chart | None:
 
 
 def _note(material: Material, series: Sequence[Series]) -> str:
-    note = (
-        "Each loss against an independent reference with the same settings: its relative "
-        "deviation over what rounding alone can make of it. Up to 1 is rounding. A curve ends "
-        "where rounding decides the loss."
-    )
+    note = DEVIATION
     judged, count = material.judged, len(material.runs)
     if len(series) < count:
         note += f" {len(series)} of {count:,} runs {'is' if len(series) == 1 else 'are'} judged"
@@ -94,10 +95,8 @@ def _note(material: Material, series: Sequence[Series]) -> str:
     if epochs := material.judged_epochs:
         note += f" Of longer runs the first {epochs} epochs are judged"
         note += "; `twolayer verify` judges all."
-    values = {y for each in series for y in each.y}
-    ends = [f"below {LOWEST:g}"] * (LOWEST in values) + [f"beyond {HIGHEST:g}"] * (
-        HIGHEST in values
-    )
+    cut = {LOWEST: f"below {LOWEST:g}", HIGHEST: f"beyond {HIGHEST:g}"}
+    ends = [text for end, text in cut.items() if any(end in each.y for each in series)]
     return f"{note} What is {listed(ends, 'or')} is drawn there." if ends else note
 
 
@@ -110,7 +109,7 @@ def _verdict_row(material: Material, name: str, verdict: Judged) -> list[str]:
     return [
         *(*first, f"{gate.judged} of {config.get('epochs')}"),
         *(number(gate.deviation, 1), number(gate.bound, 1)),
-        f"{gate.deviation / gate.bound:.2g}",
+        f"{gate.worst:.2g}",
         "-" if gate.departs is None else str(gate.departs),
         "-" if verdict.at_zero is None else f"{verdict.at_zero:g}",
         "inside" if gate.inside else "OUTSIDE",

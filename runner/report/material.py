@@ -13,7 +13,7 @@ from ..results.query import Condition
 from ..results.record import Record
 from ..results.rows import Row, by_impl, counted, differing, grouped, labels, row
 from ..results.store import Store
-from ..verify.stored import Judged, Step, judge
+from ..verify.stored import Judged, Step, judge_stored
 from .chart import Look, looks
 
 MOST_CURVES = 12  # more can't be told apart
@@ -112,7 +112,7 @@ class Material:
     def judged(self) -> dict[str, Judged]:
         """The drawn runs, each judged or with the reason why not; this takes a while."""
         drawn, _ = self.selection
-        return dict(zip(drawn, judge([*drawn.values()], self.step), strict=True))
+        return dict(zip(drawn, judge_stored([*drawn.values()], self.step), strict=True))
 
     @cached_property
     def judged_epochs(self) -> int:
@@ -137,18 +137,9 @@ def gather(
     """
     attempts, skipped = store.read()
     chosen, others = results.selected(attempts, everything=everything)
-    whole = runs = results.current(chosen)
-    known = [run.impl for run in runs]
-    for impl in impls:
-        if impl not in known:
-            hint = nearest(impl, known) or f"; there are {listed(dict.fromkeys(known))}"
-            raise UserError(f"--impl {impl}: {store.folder.name} has no run of it{hint}")
-    runs = [run for run in runs if not impls or run.impl in impls]
-    runs = [run for run in runs if where is None or where(row(run))]
-    if whole and not runs:
-        raise UserError(f"--where: fits none of the {len(whole)} runs of {store.folder.name}")
+    runs = _chosen(results.current(chosen), where, impls, store.folder.name)
     lesson = [each.name for each in catalogue.installed()]
-    order = list(dict.fromkeys([*lesson, *known]))
+    order = list(dict.fromkeys([*lesson, *(run.impl for run in runs)]))
     runs.sort(key=lambda run: (order.index(run.impl), _sortable(run)))
     places = {(run.impl, results.settings_of(run)) for run in runs}
     earlier = sum((run.impl, results.settings_of(run)) in places for run in attempts) - len(runs)
@@ -158,6 +149,21 @@ def gather(
         (skipped, counted(skipped, "folder is not a whole run", "folders are no whole runs")),
     )
     return Material(store, runs, [note for count, note in notes if count], bench, step)
+
+
+def _chosen(
+    runs: Sequence[Record], where: Condition | None, impls: Sequence[str], experiment: str
+) -> list[Record]:
+    known = list(dict.fromkeys(run.impl for run in runs))
+    for impl in impls:
+        if impl not in known:
+            hint = nearest(impl, known) or f"; there are {listed(known)}"
+            raise UserError(f"--impl {impl}: {experiment} has no run of it{hint}")
+    own = [run for run in runs if not impls or run.impl in impls]
+    fitting = [run for run in own if where is None or where(row(run))]
+    if runs and not fitting:
+        raise UserError(f"--where: fits none of the {len(runs)} runs of {experiment}")
+    return fitting
 
 
 def _sortable(run: Record) -> list[tuple[bool, float | str]]:

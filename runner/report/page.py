@@ -34,7 +34,7 @@ LABEL, ROW, CELL, HEIGHT = 16, 28, 30, 360
 """Heights in pixels: of a line of a label, a row, a cell, and of other plots at least."""
 
 
-def write(material: Material, path: Path) -> Path:
+def write_report(material: Material, path: Path) -> Path:
     """Write the report; it appears whole or not at all.
 
     Raises UserError if there is nothing to report, or where it can't be written.
@@ -94,21 +94,23 @@ def _vega() -> str:
     """The libraries that draw in a browser, kept for next time: to bundle them takes seconds."""
     import vl_convert
 
-    kept = None
     with suppress(OSError, RuntimeError, ValueError):
-        cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        folder = (cache if cache.is_absolute() else Path.home() / ".cache") / "twolayer"
-        kept = folder / f"vega-{metadata.version('vl-convert-python')}.js"
-        digest, _, content = kept.read_bytes().partition(b"\n")
+        digest, _, content = _kept().read_bytes().partition(b"\n")
         script = content.decode()
         if digest.decode() == _digest(script).hex():
             return script
     script = str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # it has a default
-    with suppress(OSError, UserError):
-        if kept:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            files.write(kept, f"{_digest(script).hex()}\n{script}")
+    with suppress(OSError, RuntimeError, UserError):
+        _kept().parent.mkdir(parents=True, exist_ok=True)
+        files.write(_kept(), f"{_digest(script).hex()}\n{script}")
     return script
+
+
+def _kept() -> Path:
+    """The file of these. Raises RuntimeError if there is no home."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    folder = (cache if cache.is_absolute() else Path.home() / ".cache") / "twolayer"
+    return folder / f"vega-{metadata.version('vl-convert-python')}.js"
 
 
 def _specs(chart: Chart) -> list[Spec]:

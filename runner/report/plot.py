@@ -112,10 +112,10 @@ def _fitted(chart: Chart, size: Size, height: float, across: int, down: int) -> 
         wider, higher = width - measured["width"], height - measured["height"]
         if max(abs(wider), abs(higher)) < 0.1:
             break
-        plot = frame.width + wider / across, frame.height + higher / down
-        if any(a < least * size.type_size for a, least in zip(plot, FEWEST, strict=True)):
+        wide, high = frame.width + wider / across, frame.height + higher / down
+        if min(wide / FEWEST[0], high / FEWEST[1]) < size.type_size:
             raise UserError(TOO_SMALL)
-        frame = replace(frame, width=plot[0], height=plot[1])
+        frame = replace(frame, width=wide, height=high)
     return spec
 
 

@@ -77,7 +77,7 @@ def views(chart: Chart, frame: Frame) -> list[Spec]:
     if chart.kind == "heat":
         parts = [(grid.name, _grid(chart, grid, frame)) for grid in chart.grids]
     else:
-        draw = {"lines": _lines, "intervals": _intervals, "parallel": _threads}[chart.kind]
+        draw = {"lines": _curves, "intervals": _intervals, "parallel": _threads}[chart.kind]
         parts = [("", draw(chart, frame))]
     size = {"width": frame.width, "height": frame.height}
     return [size | {"title": title or None, "layer": [*layers]} for title, layers in parts]
@@ -170,25 +170,28 @@ def _tooltip(**titles: str) -> Spec:
 # --- curves
 
 
-def _lines(chart: Chart, frame: Frame) -> Iterator[Spec]:
-    size, series, reference = frame.type_size, chart.series, chart.reference
+def _curve_scales(chart: Chart) -> tuple[Scale, Scale]:
     # a little more than the curves, but not where some leave over the top; sizes have a marker
     # each, which needs room; of epochs, 999 needs it for a tick at 1000
-    leaves = any("diverged" in each.ending for each in series)
-    x_scale, y_scale = axes(series, chart.log_x, chart.log_y)
-    x_scale = x_scale.beyond(0.015 if chart.log_x else 0, 0.005)
-    y_scale = y_scale.beyond(0.04, 0 if leaves else 0.04)
-    if reference is not None:
-        low, high = min(y_scale.low, 0.8 * reference), max(y_scale.high, 1.25 * reference)
-        y_scale = Scale(low, high, y_scale.log)
+    leaves = any("diverged" in each.ending for each in chart.series)
+    x, y = axes(chart.series, chart.log_x, chart.log_y)
+    x, y = x.beyond(0.015 if chart.log_x else 0, 0.005), y.beyond(0.04, 0 if leaves else 0.04)
+    if (at := chart.reference) is not None:
+        y = Scale(min(y.low, 0.8 * at), max(y.high, 1.25 * at), y.log)
+    return x, y
+
+
+def _curves(chart: Chart, frame: Frame) -> Iterator[Spec]:
+    size, series = frame.type_size, chart.series
+    x_scale, y_scale = _curve_scales(chart)
     sizes = sorted({x for each in series for x in each.x}) if chart.log_x else []
     few = len(sizes) <= SIZES and all(value.is_integer() for value in sizes)
     above: Spec = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom"}
     above |= {"titleX": -2 * size, "titleY": -0.8 * size}
     x = {"x": _quantity("x", x_scale, chart.x_label, sizes if few else ())}
     y = {"y": _quantity("y", y_scale, chart.y_label, **above)}
-    if reference is not None:
-        band = _data("y low", [(reference, y_scale.low)])
+    if chart.reference is not None:
+        band = _data("y low", [(chart.reference, y_scale.low)])
         yield _layer("rect", band, y | {"y2": {"field": "low"}}, color=BAND)
         yield _layer("rule", band, y, color=MUTED)
     # dashes on top, so that what they lie on shows in their gaps, and thin ones, so that of what
@@ -263,7 +266,7 @@ def _end_labels(
     no room.
     """
     if frame.legend:
-        yield from _names(chart, _legend(chart, frame), frame, frame.type_size, "datum.left")
+        yield from _titles(chart, _below(chart, frame), frame, frame.type_size, "datum.left")
         return
     wrap = textwrap.TextWrapper(NARROW, break_long_words=False, break_on_hyphens=False).wrap
     texts = [wrap(s.name) + wrap("" if frame.page else s.ending) for s in chart.series]
@@ -281,7 +284,7 @@ def _end_labels(
     join = place | _looks(chart.series, size, "color") | {"y2": AT}
     join |= {"x2": {"value": {"expr": f"width + {size}"}}}
     yield _layer("rule", labels, join, "datum.joined", strokeWidth=size / 16)
-    yield from _names(chart, labels, frame, size, "width")
+    yield from _titles(chart, labels, frame, size, "width")
 
 
 def legend_shape(chart: Chart, width: float, size: float) -> tuple[int, int]:
@@ -291,7 +294,7 @@ def legend_shape(chart: Chart, width: float, size: float) -> tuple[int, int]:
     return columns, -(-len(chart.series) // columns)
 
 
-def _legend(chart: Chart, frame: Frame) -> Rows:
+def _below(chart: Chart, frame: Frame) -> Rows:
     """Where each name is below the plot, in columns."""
     size = frame.type_size
     columns, rows = legend_shape(chart, frame.width, size)
@@ -303,7 +306,7 @@ def _legend(chart: Chart, frame: Frame) -> Rows:
     return labels
 
 
-def _names(chart: Chart, labels: Rows, frame: Frame, size: float, left: str) -> Iterator[Spec]:
+def _titles(chart: Chart, labels: Rows, frame: Frame, size: float, left: str) -> Iterator[Spec]:
     """Names that begin at `left`, an expression in pixels; in figures with samples of lines."""
 
     def right(place: float, to: str = "x") -> Spec:

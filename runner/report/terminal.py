@@ -37,7 +37,7 @@ def text(chart: Chart, width: int, height: int, *, colour: bool = False) -> str:
     if not shown:
         raise UserError(f"{chart.title}: there is no loss to draw; see `twolayer show`")
     x, y = axes(shown, chart.log_x, chart.log_y)
-    below = _legend([shown], chart).text(width).count("\n")
+    below = _legend_table([shown], chart).text(width).count("\n")
     height = min(max(height - below - AROUND, MIN_ROWS), MAX_ROWS)
     labels = _labels(y, height)
     gutter = max(map(len, labels.values()))
@@ -58,7 +58,7 @@ def text(chart: Chart, width: int, height: int, *, colour: bool = False) -> str:
         label = f"{labels.get(row, ''):>{gutter}} {'┤' if row in labels else '│'}"
         lines.append(label + _painted("[a-zA-Z]", drawn, colour))
     lines += [" " * (gutter + 1) + line for line in _axis(x, columns, chart.x_label)]
-    legend = _legend([*curves.values()], chart).text(width)
+    legend = _legend_table([*curves.values()], chart).text(width)
     marks = f"^[{ascii_letters[: len(curves)]}](?=  )"
     return "\n".join([*lines, "", _painted(marks, legend, colour)])
 
@@ -110,7 +110,7 @@ def _axis(scale: Scale, columns: int, label: str) -> list[str]:
     return [f"└{line}", f" {names}", f" {label:^{columns}}".rstrip()]
 
 
-def _legend(curves: Sequence[Sequence[Series]], chart: Chart) -> Table:
+def _legend_table(curves: Sequence[Sequence[Series]], chart: Chart) -> Table:
     """Who is who: the series that share each letter, and those that are not drawn."""
     rows = []
     for mark, members in zip(ascii_letters, curves, strict=False):

@@ -22,20 +22,20 @@ WORK = (*SIZES, "bias", "dtype", "device", "threads", "epochs")
 
 def steps(material: Material) -> Chart | None:
     """Ratios to a baseline from a bench; else what the steps of the runs took."""
-    if material.bench and (cells := compared(material.bench)):
+    if material.bench and (cells := with_ratios(material.bench)):
         return _ratios(material.bench, cells)
     runs = comparable(material)
-    if not runs or any(len({run.config.get(size) for run in runs}) > 1 for size in SIZES):
+    if not runs or set(SIZES).intersection(work_differs(runs)):
         return None  # times of different problems are the scale chart's
     return _from_runs(material, runs)
 
 
-def compared(bench: Bench) -> list[tuple[Cell, Interval]]:
+def with_ratios(bench: Bench) -> list[tuple[Cell, Interval]]:
     """The cells with a ratio, of the largest size if there are several, the fastest first."""
     cells = [(cell, cell.ratio) for cell in bench.cells if cell.ratio]
     largest = max((cell.size or 0 for cell, _ in cells), default=0)
     cells = [(cell, ratio) for cell, ratio in cells if (cell.size or 0) == largest]
-    return sorted(cells, key=lambda compared: compared[1].value)
+    return sorted(cells, key=lambda pair: pair[1].value)
 
 
 def comparable(material: Material) -> list[Record]:
@@ -56,10 +56,11 @@ def _ratios(bench: Bench, cells: Sequence[tuple[Cell, Interval]]) -> Chart:
         f"Ratios with 95 % intervals from {max(len(cell.good) for cell, _ in cells)} interleaved "
         "rounds of fresh processes. Where two intervals overlap, the two can't be told apart."
     )
-    if other := [cell.label for cell, _ in cells if cell.family != "sgd"]:
+    own = replace(bench, cells=bench.at(size))
+    if other := bench_tables.other_work(own):
         note += f" Other work in a step than the others: {listed(other)}."
     note += "".join(f" Doubt: {warning}." for warning in bench.warnings)
-    table = bench_tables.comparison(replace(bench, cells=bench.at(size)))
+    table = bench_tables.comparison(own)
     title = f"time of a step over {bench.baseline}'s"
     title += f" at {bench.axis} = {size}" if bench.axis else ""
     look = looks({cell.label: cell.framework for cell, _ in cells})
@@ -67,10 +68,9 @@ def _ratios(bench: Bench, cells: Sequence[tuple[Cell, Interval]]) -> Chart:
     return replace(_interval_chart(title, table, times, note), reference=1.0)
 
 
-Times = list[tuple[str, Look, Interval]]  # names with their looks and times, the shortest first
-
-
-def _interval_chart(x_label: str, table: Table, times: Times, note: str) -> Chart:
+def _interval_chart(
+    x_label: str, table: Table, times: Sequence[tuple[str, Look, Interval]], note: str
+) -> Chart:
     series = [Series(name, look, [0.0], [t.value], [t.low], [t.high]) for name, look, t in times]
     log = wide(end for *_, t in times for end in (t.low, t.high))
     return Chart("intervals", "Time of a step", table, x_label, "", series, note, log_x=log)
@@ -78,12 +78,10 @@ def _interval_chart(x_label: str, table: Table, times: Times, note: str) -> Char
 
 def _from_runs(material: Material, runs: Sequence[Record]) -> Chart:
     """Of few runs each; of many, those of each implementation together."""
-    few, times = len(runs) <= MOST_ROWS, Times()
+    few = len(runs) <= MOST_ROWS
     groups = grouped(runs, lambda run: material.label(run) if few else run.impl)
-    for name, look in looks({name: own[0].framework for name, own in groups.items()}).items():
-        steps = [run.step_us or {} for run in groups[name]]
-        medians, lows, highs = ([each[key] for each in steps] for key in ("median", "p10", "p90"))
-        times.append((name, look, Interval(statistics.median(medians), min(lows), max(highs))))
+    look = looks({name: own[0].framework for name, own in groups.items()})
+    times = [(name, look[name], _span(own)) for name, own in groups.items()]
     if not (differ := work_differs(runs)):
         times.sort(key=lambda each: each[2].value)
     cells = [[name, *(f"{v:.1f}" for v in (t.value, t.low, t.high))] for name, _, t in times]
@@ -103,6 +101,13 @@ def _from_runs(material: Material, runs: Sequence[Record]) -> Chart:
     return _interval_chart("µs per step", Table(header, cells, frozenset({0})), times, note)
 
 
+def _span(runs: Sequence[Record]) -> Interval:
+    """The median of their medians, from the lowest 10th to the highest 90th percentile."""
+    steps = [run.step_us or {} for run in runs]
+    medians, lows, highs = ([each[key] for each in steps] for key in ("median", "p10", "p90"))
+    return Interval(statistics.median(medians), min(lows), max(highs))
+
+
 def scale(material: Material) -> Chart | None:
     """Time of a step over the size that was scaled, by a bench or else by a sweep."""
     bench = material.bench
@@ -110,7 +115,7 @@ def scale(material: Material) -> Chart | None:
         return _scaled_bench(bench)
     axes = [name for name in material.varied if name not in ("seed", "lr")]
     runs = comparable(material)
-    if len(axes) == 1 and axes[0] in SIZES and len({run.config.get(axes[0]) for run in runs}) > 1:
+    if len(axes) == 1 and axes[0] in SIZES and axes[0] in work_differs(runs):
         return _scaled_runs(material, axes[0], runs)
     return None
 

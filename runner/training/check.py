@@ -175,7 +175,7 @@ RULES = (
 )
 
 
-def check(train: Train, cfg: Config = SMALL) -> dict[str, str]:
+def try_rules(train: Train, cfg: Config = SMALL) -> dict[str, str]:
     """Try every rule; by its name, a sentence that says how it is broken, or nothing."""
     try:
         run = Trace(train, cfg)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 from ..config import frameworks
 from ..config.settings import Config
 from ..errors import listed
-from .check import check
+from .check import try_rules
 from .contract import PULL_CHUNKS
 from .loading import Loaded, load_module
 from .loop import Training, in_json
@@ -79,7 +79,7 @@ def gpu(device: str) -> dict[str, str] | None:
 
 def rules(task: Task) -> dict[str, Any]:
     """Try the rules of the contract; returns a verdict by rule."""
-    verdicts = check(load_module(task.job).train)
+    verdicts = try_rules(load_module(task.job).train)
     return {"outcome": "ok", "error": None, "verdicts": verdicts, "borrowed": borrowed(task.job)}
 
 

@@ -76,20 +76,21 @@ class Gate:
         self.judged = int(beyond[0]) if len(beyond) else self.epochs
         known = np.full(self.epochs, np.nan)  # a loss that is missing deviates without bound
         known[: len(losses)] = losses[: self.epochs]
-        self.deviations = relative(known, band.losses)[: self.judged]
+        self.deviations = relative_deviations(known, band.losses)[: self.judged]
         with np.errstate(over="ignore"):
             self.ratios = self.deviations / bounds[: self.judged]
-        worst = int(np.argmax(self.ratios)) if self.judged else None
-        self.deviation = 0.0 if worst is None else float(self.deviations[worst])
-        self.bound = 0.0 if worst is None else float(bounds[worst])
+        self.deviation = self.bound = self.worst = 0.0
+        if self.judged:
+            worst = int(np.argmax(self.ratios))
+            arrays = (self.deviations, bounds, self.ratios)
+            self.deviation, self.bound, self.worst = (float(each[worst]) for each in arrays)
         outside = np.flatnonzero(self.deviations > bounds[: self.judged])
         self.departs = int(outside[0]) if len(outside) else None
 
     @property
     def share(self) -> str:
         """The worst deviation over its bound."""
-        percent = 100 * self.ratios.max(initial=0)
-        return f"{percent:.2g}%" if percent < 1000 else ">1000%"
+        return f"{100 * self.worst:.2g}%" if self.worst < 10 else ">1000%"
 
     @property
     def inside(self) -> bool:
@@ -103,7 +104,7 @@ def band(reference: Reference, permutations: int = PERMUTATIONS) -> Band:
     with threadpool_limits(1):  # several threads gain little here, and lose much if others run
         centre = exact.train()
         runs = [reference.train(permutation=seed) for seed in range(permutations)]
-    deviations = [relative(run.losses, centre.losses) for run in runs]
+    deviations = [relative_deviations(run.losses, centre.losses) for run in runs]
     spread = np.maximum.accumulate(np.max(deviations, axis=0))
     zeros = sorted({epoch for run in (centre, *runs) for epoch in run.zeros})
     weights = None
@@ -114,7 +115,7 @@ def band(reference: Reference, permutations: int = PERMUTATIONS) -> Band:
     return Band(reference.config.dtype, centre.losses, spread, weights, zeros)
 
 
-def relative(losses: np.ndarray, exact: np.ndarray) -> np.ndarray:
+def relative_deviations(losses: np.ndarray, exact: np.ndarray) -> np.ndarray:
     """Relative deviations; infinite where either is not finite."""
     with np.errstate(all="ignore"):
         deviation = np.abs(losses - exact) / np.abs(exact)

@@ -144,10 +144,8 @@ class Findings:
 
     def clipped_to(self, order: float) -> float | None:
         """That norm of the first update, if it is less than the reference's."""
-        ours, theirs = (
-            float(np.linalg.norm(_flat(each), order)) for each in (self.ours, self.theirs)
-        )
-        return ours if 0 < ours < theirs * (1 - 1e-9) else None
+        ours, theirs = (np.linalg.norm(_flat(each), order) for each in (self.ours, self.theirs))
+        return float(ours) if 0 < ours < theirs * (1 - 1e-9) else None
 
     def meaning(self, factor: float) -> str:
         """What a factor that is made by a usual mistake comes from."""

@@ -90,11 +90,11 @@ def _adam(name: str, sentence: str, epsilon: float = EPSILON, **options: Any) ->
 
 
 def _net(name: str, sentence: str, **fields: Any) -> Mistake:
-    """Another network, or order of its steps."""
+    """A reference with other fields, which have no parameter."""
     return Mistake(name, sentence, lambda net, _: replace(net, **fields))
 
 
-def _rate(name: str, sentence: str, rate: Callable[[float], float]) -> Mistake:
+def _slowed(name: str, sentence: str, rate: Callable[[float], float]) -> Mistake:
     """A learning rate that changes with the part of the epochs that are done."""
 
     def alter(net: Reference, _: float) -> Reference:
@@ -129,16 +129,8 @@ MISTAKES = (
         lambda net, _: net.with_(dtype="float32"),
         values=_if_single,
     ),
-    Mistake(
-        "never zeroed",
-        "it never zeroes its gradients",
-        lambda net, _: replace(net, change=lambda at: at.total),
-    ),
-    Mistake(
-        "stale",
-        "its gradients are of the step before",
-        lambda net, _: replace(net, change=lambda at: at.last),
-    ),
+    _net("never zeroed", "it never zeroes its gradients", change=lambda at: at.total),
+    _net("stale", "its gradients are of the step before", change=lambda at: at.last),
     _adam("Adam of Keras", KERAS, 1e-7, hat=True),
     _adam("Adam of Keras on TensorFlow", ROUNDED, 1e-7, hat=True, betas=SINGLE),
     _adam("Adam with epsilon-hat", "has its epsilon where the paper has epsilon-hat", hat=True),
@@ -238,8 +230,8 @@ MISTAKES = (
         "factor",
         lambda _: (0.9, 0.95, 0.99, 0.995, 0.999, 0.9999),
     ),
-    _rate("linear learning rate", "its learning rate falls linearly to 0", lambda done: 1 - done),
-    _rate(
+    _slowed("linear learning rate", "its learning rate falls linearly to 0", lambda done: 1 - done),
+    _slowed(
         "cosine learning rate",
         "its learning rate falls to 0 by a cosine",
         lambda done: (1 + np.cos(np.pi * done)) / 2,

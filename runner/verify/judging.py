@@ -12,7 +12,7 @@ from ..config.plan import Run
 from ..errors import listed, one_line
 from ..results.record import FINISHED
 from ..tables import Table, number
-from .bounds import FACTOR, MEANINGLESS, Gate, one_step, relative
+from .bounds import FACTOR, MEANINGLESS, Gate, one_step, relative_deviations
 from .explain import Findings, Trained, own_start, trajectory
 from .hypotheses import possible
 from .reference import Reference
@@ -134,13 +134,13 @@ def _explained(verdict: Verdict, findings: Findings) -> bool:
             worst = float(max(gate.deviations))
             verdict.cause, verdict.at_zero = cause | {"agrees_to": worst}, left.at_zero
             near = f"to {worst:.0e}" if worst else "exactly"
-            over = _epochs(gate, diverged=together)
+            over = _extent(gate, diverged=together)
             verdict.reasons = [f"{sentence}: with that it agrees {near} {over}", *rest]
             return True
     return False
 
 
-def _epochs(gate: Gate, *, diverged: bool) -> str:
+def _extent(gate: Gate, *, diverged: bool) -> str:
     if gate.judged == gate.epochs:
         return f"over all {gate.epochs} epochs"
     then = "it diverges with it" if diverged else "rounding decides from there on"
@@ -154,7 +154,7 @@ def _near(altered: Reference, trained: Trained) -> bool:
         return False
     losses = trained.full.losses[:FIRST]
     expected = altered.with_(epochs=len(losses), dtype="float64").train().losses
-    return bool(np.all(relative(losses, expected) < NEAR[altered.config.dtype]))
+    return bool(np.all(relative_deviations(losses, expected) < NEAR[altered.config.dtype]))
 
 
 # --- in words
@@ -235,17 +235,18 @@ def answer(verdicts: Sequence[Verdict], missing: int, *, verbose: bool) -> list[
     if missing:
         cases = f"interrupted with {missing} of {missing + len(verdicts)} cases missing"
         text = f"{cases}; so far {text}" if verdicts else cases
-    lines = [text]
-    for verdict in wrong:
-        name = f"{verdict.impl} ({verdict.start})" if starts[verdict.impl] > 1 else verdict.impl
-        more = " (more with --verbose)" * (len(verdict.reasons) > 1 and not verbose)
-        lines.append(f"{name}: {verdict.reasons[0]}{more}")
-    return lines
+    return [text, *(_first_reason(each, starts[each.impl] > 1, verbose) for each in wrong)]
+
+
+def _first_reason(verdict: Verdict, several: bool, verbose: bool) -> str:
+    name = f"{verdict.impl} ({verdict.start})" if several else verdict.impl
+    more = " (more with --verbose)" * (len(verdict.reasons) > 1 and not verbose)
+    return f"{name}: {verdict.reasons[0]}{more}"
 
 
 def _how_near(verdicts: Sequence[Verdict]) -> str:
     gates = [(gate, verdict.impl) for verdict in verdicts if (gate := verdict.float64)]
-    gate, impl = max(gates, key=lambda pair: float(pair[0].ratios.max(initial=0)))
+    gate, impl = max(gates, key=lambda pair: pair[0].worst)
     judged = min(gate.judged for gate, _ in gates)
     until = f" (judged up to epoch {judged})" * (judged < gate.epochs)
     if not gate.deviation:

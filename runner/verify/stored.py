@@ -60,26 +60,25 @@ class Judged:
 
 
 Step = Callable[[int, int], None]
-Found = tuple[Reference | None, bool, str]
-"""What a run is held to, and whether its source has changed since; or why it is not."""
 
 
-def judge(runs: Sequence[Record], step: Step = lambda done, total: None) -> list[Judged]:
+def judge_stored(runs: Sequence[Record], step: Step = lambda done, total: None) -> list[Judged]:
     """Hold the losses of each run to the reference, over as many epochs as WORK is enough for.
 
     `step` is told how many references are trained, and of how many.
     """
     records = list(map(whole, runs))
-    found = [_reference(record) for record in records]
-    alike = {each.with_(epochs=1, dtype="float64") for each, *_ in found if each}
-    held = [
-        (each and _shortened(each, WORK / len(alike)), changed, why) for each, changed, why in found
+    found = list(map(_reference, records))
+    alike = {each.with_(epochs=1, dtype="float64") for each in found if not isinstance(each, str)}
+    pairs = [
+        (record, each if isinstance(each, str) else _shortened(each, WORK / len(alike)))
+        for record, each in zip(records, found, strict=True)
     ]
-    pairs = [(record, each) for record, (each, *_) in zip(records, held, strict=True) if each]
-    _train([each for _, each in pairs], FEW, step)
-    outside = [each for record, each in pairs if not _gate(record, each, FEW)[0].inside]
+    held = [(record, each) for record, each in pairs if not isinstance(each, str)]
+    _train([each for _, each in held], FEW, step)
+    outside = [each for record, each in held if not _gate(record, each, FEW)[0].inside]
     _train(outside, bounds.PERMUTATIONS, step)
-    return [_judged(record, *each) for record, each in zip(records, held, strict=True)]
+    return [_judged(record, each) for record, each in pairs]
 
 
 def _train(references: Iterable[Reference], permutations: int, step: Step) -> None:
@@ -92,42 +91,44 @@ def _train(references: Iterable[Reference], permutations: int, step: Step) -> No
             next(bands)
 
 
-def _judged(record: Record, reference: Reference | None, changed: bool, why: str) -> Judged:
-    if reference is None:
-        return Judged(why_not=why or TOO_LONG)
+def _judged(record: Record, reference: Reference | str) -> Judged:
+    if isinstance(reference, str):
+        return Judged(why_not=reference)
     for permutations in (FEW, bounds.PERMUTATIONS):
         gate, at_zero = _gate(record, reference, permutations)
         if gate.inside:
             break
     why = "" if gate.judged else "rounding alone decides its losses from the start"
-    if changed and not gate.inside:
+    if not gate.inside and _implementation(record).sources.sha256 != record.source_sha256:
         why = "its source has changed since, and with it perhaps its family"
     return Judged(reference.family, None if why else gate, None if why else at_zero, why)
 
 
-def _reference(record: Record) -> Found:
+def _implementation(record: Record) -> catalogue.Implementation:
+    return catalogue.find(record.source if record.source.endswith(".py") else record.impl)
+
+
+def _reference(record: Record) -> Reference | str:
+    """What a run is held to, or why it is not."""
     if not record.losses:
-        return None, False, "it has no losses"
+        return "it has no losses"
     try:
-        name = record.source if record.source.endswith(".py") else record.impl
-        implementation = catalogue.find(name)
-        changed = implementation.sources.sha256 != record.source_sha256
-    except UserError:
-        return None, False, "its source is not here any more"
-    try:
+        family = _implementation(record).reference
         config = Config(**record.config)
+    except UserError:
+        return "its source is not here any more"
     except (TypeError, ValueError):
-        return None, False, "its settings are not those of this twolayer"
-    reference = Reference(config.with_(epochs=len(record.losses)), implementation.reference)
+        return "its settings are not those of this twolayer"
+    config = config.with_(epochs=len(record.losses))
     # these make no difference
-    return reference.with_(log_every=1, device="cpu", threads="auto"), changed, ""
+    return Reference(config.with_(log_every=1, device="cpu", threads="auto"), family)
 
 
-def _shortened(reference: Reference, work: float) -> Reference | None:
-    """The same for as many of its epochs as `work` is enough for; None if they are too few."""
+def _shortened(reference: Reference, work: float) -> Reference | str:
+    """The same for as many of its epochs as `work` is enough for, unless they are too few."""
     start, epochs = _work(reference, 0), reference.config.epochs
     count = min(epochs, int((work - start) / (_work(reference, 1) - start)))
-    return reference.with_(epochs=count) if count >= min(FEWEST, epochs) else None
+    return reference.with_(epochs=count) if count >= min(FEWEST, epochs) else TOO_LONG
 
 
 def _work(reference: Reference, epochs: int) -> float:

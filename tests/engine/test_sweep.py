@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from command import PLANTED, losses_of, processes, start, twolayer, wait_for
-from twolayer.cli.sweep import complete_sweeps
+from twolayer.cli.options import completion
 from twolayer.config import catalogue, sweep
 from twolayer.config import experiment as config
 from twolayer.errors import ConfigError
@@ -562,6 +562,7 @@ def test_a_sweep_that_waits_for_another_says_so_and_imports_nothing(folder):
 
 def test_names_of_sweeps_are_completed(folder):
     sweep_file(folder, "impls: numpy_manual", "mine")
+    complete_sweeps = completion("sweeps")
     assert complete_sweeps("lr") == ["lr-edge"]
     assert complete_sweeps("mi") == ["mine.yaml"]
 

@@ -521,6 +521,8 @@ def test_what_is_left_out_is_said(folder):
     done = show(folder, "heat")
     assert done.returncode == 0
     assert done.stderr.startswith("3 of 15 runs: ")
+    with on_a_terminal("show", "heat", "--plot", cwd=folder, columns=60) as terminal:
+        assert "\N{REPLACEMENT CHARACTER}" not in terminal.read()  # where a line ends
 
 
 def test_a_terminal_gets_colours_unless_it_wants_none(folder):

@@ -87,7 +87,7 @@ def store(tmp_path):
 def written(store):
     """The report of an experiment, in its folder."""
     material = gather(store, measurement.latest(store.folder))
-    return report.write(material, store.folder / "report.html")
+    return report.write_report(material, store.folder / "report.html")
 
 
 def page_of(store):
@@ -409,7 +409,7 @@ def test_runs_without_a_command_are_run_again_from_their_configs(store):
         kept(store, seed=seed)
     *_, first, more, _ = report_commands(store).splitlines()
     config = "results/x/runs/run-0019/config.yaml"
-    assert first == f"twolayer run --name x --config {config}"
+    assert first == f"twolayer run {config} --name x"
     assert more == "# and 5 more commands"
 
 
@@ -476,9 +476,24 @@ def test_the_fastest_is_named_with_its_interval_if_it_is_certain(store, ranks, r
     found = bench("a", "b", ratios=ratios)
     for cell, rank in zip(found.cells, ranks, strict=True):
         cell.rank = rank
-    (store.folder / "bench").mkdir()
+    assert said in verdict_with(store, found)
+
+
+def test_the_next_fastest_does_the_same_work(store):
+    kept(store)
+    found = bench("a", "adam", "b", ratios=(1.0, 1.2, 1.5))
+    ranks, families = [(1, 1), None, (2, 2)], ["sgd", "adam", "sgd"]
+    for cell, rank, family in zip(found.cells, ranks, families, strict=True):
+        cell.rank, cell.family = rank, family
+    assert "Fastest: a; next b, 1.50 (" in verdict_with(store, found)
+    found.cells.pop()
+    assert "Fastest" not in verdict_with(store, found)
+
+
+def verdict_with(store, found):
+    (store.folder / "bench").mkdir(exist_ok=True)
     (store.folder / "bench" / "1.json").write_text(found.text())
-    assert said in verdict(store)[1]
+    return verdict(store)[1]
 
 
 def test_without_a_bench_step_times_are_ranked_among_runs_that_are_the_same_work(store):

@@ -17,7 +17,7 @@ import torch
 from command import start, twolayer, wait_for
 from twolayer import Config
 from twolayer.config import catalogue
-from twolayer.training.check import NOT_TRIED, RULES, Trace, check
+from twolayer.training.check import NOT_TRIED, RULES, Trace, try_rules
 from twolayer.training.contract import ContractError
 from twolayer.training.loop import Training
 
@@ -94,21 +94,21 @@ def agree(name, cfg):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_ten_keep_every_rule(name, dtype, shape):
     """In both types and all kinds of shapes."""
-    assert check(implementation(name), small(dtype=dtype, **SHAPES[shape])) == KEPT
+    assert try_rules(implementation(name), small(dtype=dtype, **SHAPES[shape])) == KEPT
 
 
 @pytest.mark.parametrize("init", ["normal", "uniform"])
 @pytest.mark.parametrize("name", WITH_BIAS)
 def test_the_rules_are_kept_with_biases(name, init):
     """Where they are honoured."""
-    assert check(implementation(name), small(bias=True, init=init)) == KEPT
+    assert try_rules(implementation(name), small(bias=True, init=init)) == KEPT
 
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("name", WITH_MOMENTUM)
 def test_the_rules_are_kept_with_momentum(name, bias):
     """Where it is honoured."""
-    assert check(implementation(name), small(momentum=0.9, bias=bias)) == KEPT
+    assert try_rules(implementation(name), small(momentum=0.9, bias=bias)) == KEPT
 
 
 def test_who_honours_what_is_known():
@@ -639,14 +639,14 @@ def first_broken(verdicts):
 def test_a_breaker_is_told_the_rule_and_how_it_broke(name):
     """The first rule reported is the one that it broke."""
     train, rule, sentence = BREAKERS[name]
-    broken, said = first_broken(check(train))
+    broken, said = first_broken(try_rules(train))
     assert (broken, said[: len(sentence)]) == (rule, sentence)
 
 
 @pytest.mark.parametrize("name", BREAKERS)
 def test_a_sentence_is_said_once(name):
     """One fault is not reported by rule after rule in the same words."""
-    verdicts = check(BREAKERS[name][0])
+    verdicts = try_rules(BREAKERS[name][0])
     _, sentence = first_broken(verdicts)
     assert list(verdicts.values()).count(sentence) == 1
 
@@ -674,7 +674,7 @@ def switches():
 )
 def test_a_switch_flipped_for_good_is_reported(switches, flip, named):
     """Even though the first run flips it and later ones find it so."""
-    said = check(flipping(flip))["global-state"]
+    said = try_rules(flipping(flip))["global-state"]
     assert said.startswith(LEFT_CHANGED)
     assert named in said
 
@@ -693,7 +693,7 @@ def test_a_switch_flipped_for_good_is_reported(switches, flip, named):
 )
 def test_what_somebody_else_may_do(train):
     """Plain floats, any framework's numbers, lists of weights."""
-    assert check(train) == KEPT
+    assert try_rules(train) == KEPT
 
 
 def test_a_chunk_of_losses_may_be_yielded_at_once():
@@ -711,7 +711,7 @@ def test_a_chunk_of_losses_may_be_yielded_at_once():
             yield np.array(chunk)
         return w1, w2
 
-    assert check(chunked) == KEPT
+    assert try_rules(chunked) == KEPT
 
 
 @pytest.mark.parametrize(
@@ -751,7 +751,7 @@ def test_a_train_that_takes_no_cfg_is_told_so():
 
 def test_a_loss_that_is_not_a_number_is_no_reused_buffer():
     """Nan is not equal to itself, which is nobody's fault."""
-    assert check(yielding(lambda _: np.float64("nan")))["fresh"] == ""
+    assert try_rules(yielding(lambda _: np.float64("nan")))["fresh"] == ""
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
