@@ -10,7 +10,7 @@ import numpy as np
 
 from ..config.settings import SIZES, Config
 from ..errors import listed
-from ..results.rows import grouped
+from ..results.rows import counted, grouped
 from ..tables import exact
 from . import intervals
 from .measurement import Bench, Cell, Fit, Interval, Rates
@@ -165,8 +165,7 @@ def _warnings(bench: Bench, cut_short: bool, more: str, warmup_s: float) -> Iter
     if cut_short:
         yield "measuring was stopped early; the rounds until then are used"
     elif 0 < rounds < FEW_ROUNDS:
-        few = "1 round is" if rounds == 1 else f"{rounds} rounds are"
-        yield f"{few} few for an interval; give it {more}"
+        yield f"{counted(rounds, 'round is', 'rounds are')} few for an interval; give it {more}"
     yield from _other_problems(bench)
     if cells:
         yield from _unsteady(cells, bench.threads, more, warmup_s)

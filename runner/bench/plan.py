@@ -43,11 +43,9 @@ def entries(
         yield made
         return
     with tempfile.TemporaryDirectory(prefix="twolayer-") as folder:
-        for number, run in enumerate(runs):
-            if not run.missing:
-                then = at_revision(run, revision, Path(folder, str(number)))
-                made.append(_entry(then, revision=revision))
-        yield made
+        able = (run for run in runs if not run.missing)
+        then = [at_revision(run, revision, Path(folder, str(n))) for n, run in enumerate(able)]
+        yield made + [_entry(run, revision=revision) for run in then]
 
 
 def _entry(run: Run, *, size: int | None = None, revision: str = "") -> tuple[Cell, Run]:

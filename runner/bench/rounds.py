@@ -6,17 +6,17 @@ The order within a round is drawn anew, so that what the machine does meanwhile 
 import random
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config.plan import Run, hosts_needed
+from ..config.plan import hosts_needed
 from ..engine.hosts import Hosts
 from ..engine.supervisor import make_job, perform
 from . import analysis
-from .measurement import Bench, Cell, Round, save
+from .measurement import Bench, Round, save
 from .plan import Entries
 
 PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch
@@ -55,23 +55,20 @@ class Measuring:
         with Hosts(needed) as hosts, self.watch() as watcher:
             hosts.wait_ready(self.stop, watcher.importing)
             ready = time.monotonic()
-
-            def show(part: float, turn: str) -> None:
-                """Tell how much of the rounds is done, or of the budget; probed rounds are long."""
-                if self.budget_s is None:
-                    extra = max(0, PROBED_ROUNDS - first)
-                    spent, total = (n + min(n, extra) for n in (done + part, self.rounds))
-                else:
-                    total = max(0.0, self.budget_s - (ready - begun))
-                    spent = time.monotonic() - ready
-                line = f"round {done + 1}" + (f" of {self.rounds}" if not self.budget_s else "")
-                watcher.step(min(spent, total), total, f"{line}  {turn}", line)
-
+            probed = max(0, PROBED_ROUNDS - first)  # so many of these rounds take twice as long
             while self._another(done, time.monotonic() - begun):
                 if not (able := [(cell, run) for cell, run in entries if not cell.failure]):
                     break
                 rng.shuffle(able)
-                self._round(first + done, able, hosts, show)
+                for part, turn in self._round(first + done, able, hosts):
+                    line = f"round {done + 1}"
+                    if self.budget_s is None:
+                        line += f" of {self.rounds}"
+                        spent, total = (n + min(n, probed) for n in (done + part, self.rounds))
+                    else:
+                        total = max(0.0, self.budget_s - (ready - begun))
+                        spent = time.monotonic() - ready
+                    watcher.step(min(spent, total), total, f"{line}  {turn}", line)
                 save(bench, self.path)
                 done += 1
         more = "more --rounds" if self.budget_s is None else "a longer --budget"
@@ -86,21 +83,22 @@ class Measuring:
             return not self.stop.is_set() and done < self.rounds
         return not done or elapsed_s * (done + 1) / done <= self.budget_s
 
-    def _round(
-        self, number: int, entries: Entries, hosts: Hosts, show: Callable[[float, str], None]
-    ) -> None:
-        """A turn for each cell, and in probed rounds one for the rates by each framework."""
+    def _round(self, number: int, entries: Entries, hosts: Hosts) -> Iterator[tuple[float, str]]:
+        """A turn for each cell, and in probed rounds one for the rates by each framework.
+
+        Before each yields how much of the round is done, and what is next.
+        """
         probed = number < PROBED_ROUNDS
         steps: dict[str, Any] = {"task": f"{TASKS}:measure_blocks", "blocks": self.blocks}
         steps |= {"warmup_s": self.warmup_s, "dispatch": probed and not self.bench.axis}
-        turns: list[tuple[Cell | None, Run, dict[str, Any]]] = [(*each, steps) for each in entries]
-        by_framework = {cell.framework: run for cell, run in entries if probed}
         rates = {"task": f"{TASKS}:measure_rates"}
-        turns += [(None, run, rates) for run in by_framework.values()]
-        for place, (cell, run, task) in enumerate(turns):
+        by_framework = {cell.framework: run for cell, run in entries if probed}
+        turns = [*entries, *((None, run) for run in by_framework.values())]
+        for place, (cell, run) in enumerate(turns):
             if self.stop.is_set():
                 return
-            show(place / len(turns), cell.label if cell else "the machine's rates")
+            yield place / len(turns), (cell.label if cell else "the machine's rates")
+            task = steps if cell else rates
             job = make_job(run, self.timeout_s, self.memory_limit, **task)
             result = perform(job, hosts, self.cancel)
             if cell and result["outcome"] != "interrupted":

@@ -3,7 +3,7 @@
 import itertools
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from ..errors import listed, one_line
 from ..tables import Table, exact
@@ -41,23 +41,26 @@ def comparison(bench: Bench) -> Table:
         times = _written(cell.step_us, microseconds, _ending(cell))
         ratio = _written(cell.ratio, "{:.3f}".format, "-" if cell.step_us else "")
         place = "*" if cell.label in others else "-".join(map(str, dict.fromkeys(cell.rank or ())))
-        rows.append([_name(cell.label, others), *times, *ratio, place])
-    return Table(header, rows, frozenset({0}), frozenset({2, 4}))
+        rows.append([cell.label, *times, *ratio, place])
+    return _starred(bench, Table(header, rows, frozenset({0}), frozenset({2, 4})))
 
 
 def other_work(bench: Bench) -> list[str]:
     """The labels of those whose step times are not ranked with the rest."""
-    cells = [cell for cell in bench.at(bench.sizes[-1]) if not cell.revision]
+    cells = bench.at(bench.sizes[-1])
     ranked = [cell.label for cell in analysis.same_work(cells, bench.baseline)]
-    return [cell.label for cell in cells if cell.label not in ranked]
+    return [cell.label for cell in cells if not cell.revision and cell.label not in ranked]
+
+
+def _starred(bench: Bench, table: Table) -> Table:
+    """A table of labels, with a star at those."""
+    others = other_work(bench)
+    rows = [[f"{label} *" if label in others else label, *row] for label, *row in table.rows]
+    return replace(table, rows=rows)
 
 
 def _ending(cell: Cell) -> str:
     return cell.failure.outcome if cell.failure else "-"
-
-
-def _name(label: str, others: Sequence[str]) -> str:
-    return f"{label} *" if label in others else label
 
 
 def _written(
@@ -79,22 +82,23 @@ def costs(bench: Bench, *, verbose: bool = True) -> Table:
     medians = COSTS if verbose else COSTS[:-1]
     rates = ("dispatch", "of limit", *["GFLOP/s", "limit"] * verbose)
     header = ("implementation", *(title for title, *_ in medians), *rates)
-    rows, others = [], other_work(bench)
+    rows = []
     for cell in (cell for cell in bench.cells if cell.good):
-        row = [_name(cell.label, others)]
+        row = [cell.label]
         for _, name, form, factor in medians:
             values = [value for each in cell.good if (value := getattr(each, name)) is not None]
             row.append(form.format(statistics.median(values) * factor) if values else "-")
-        more = [_rate(cell.gflops), cell.limit or "-"] * verbose
+        more = [_gflops(cell.gflops), cell.limit or "-"] * verbose
         rows.append([*row, percent(cell.dispatch_share), percent(cell.share), *more])
-    return Table(header, rows, frozenset({0, len(header) - 1} if verbose else {0}))
+    left = frozenset({0, len(header) - 1} if verbose else {0})
+    return _starred(bench, Table(header, rows, left))
 
 
 def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
-def _rate(gflops: float | None) -> str:
+def _gflops(gflops: float | None) -> str:
     return "-" if gflops is None else f"{gflops:.3g}"
 
 
@@ -104,23 +108,20 @@ def growth(bench: Bench) -> Table:
     for cell in bench.cells:
         rows[cell.label].append(_written(cell.step_us, microseconds, _ending(cell))[0])
     header = (f"µs/step at {bench.axis} =", *map(str, bench.sizes))
-    others = other_work(bench)
-    named = [[_name(label, others), *times] for label, times in rows.items()]
-    return Table(header, named, frozenset({0}))
+    body = [[label, *times] for label, times in rows.items()]
+    return _starred(bench, Table(header, body, frozenset({0})))
 
 
 def fits(bench: Bench, *, verbose: bool = True) -> Table:
     """The overhead of a step, and what each more of the size adds to it."""
     slope = (f"ns per {bench.axis}", "interval", *["GFLOP/s of the growth"] * verbose)
     header = ("implementation", "overhead µs", "95 % interval", *slope)
-    rows, others = [], other_work(bench)
+    rows = []
     for fit in bench.fits:
         overhead = _written(fit.overhead_us, microseconds)
         per_unit = _written(fit.slope_us, lambda us: microseconds(us * 1e3))
-        rows.append(
-            [_name(fit.label, others), *overhead, *per_unit, *[_rate(fit.gflops)] * verbose]
-        )
-    return Table(header, rows, frozenset({0}), frozenset({2, 4}))
+        rows.append([fit.label, *overhead, *per_unit, *[_gflops(fit.gflops)] * verbose])
+    return _starred(bench, Table(header, rows, frozenset({0}), frozenset({2, 4})))
 
 
 def verdicts(slowdowns: Iterable[Slowdown], against: str) -> Table:
@@ -181,7 +182,7 @@ def remarks(bench: Bench) -> Iterator[str]:
             yield f"{cell.label}{size} {cell.failure.outcome}: {reason}"
 
 
-def answer(bench: Bench, slowdowns: Sequence[Slowdown], against: str) -> Iterator[str]:
+def findings(bench: Bench, slowdowns: Sequence[Slowdown], against: str) -> Iterator[str]:
     """Which is fastest, as far as the intervals allow to say; or, against another, the verdict."""
     total, measured = len(bench.cells), sum(bool(cell.rounds) for cell in bench.cells)
     if measured < total:

@@ -107,4 +107,4 @@ def _shown(
     yield printing.paragraphs([*tables.remarks(bench), *warnings])
     if slowdowns:
         yield tables.verdicts(slowdowns, against)
-    yield printing.paragraphs(tables.answer(bench, slowdowns, against))
+    yield printing.paragraphs(tables.findings(bench, slowdowns, against))

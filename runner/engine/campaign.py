@@ -153,8 +153,8 @@ class Campaign:
         for impl, files in self.changed.items() if self.todo else ():
             made = f"{max(files.values())} runs of {impl} were made"
             yield f"{listed(files)} changed since {made}; those do not count"
+        own = {"cpu": machine.describe()["cpu"], **packages.versions([])}
         for (what, was), count in sorted(self.made_with.items()):
-            own = {"cpu": machine.describe()["cpu"], **packages.versions([])}
             here = own.get(what) or packages.version(what)
             if was not in (here, "?"):
                 made = f"{count} finished runs were made with {what} {was}"

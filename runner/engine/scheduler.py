@@ -128,9 +128,9 @@ class Session:
         implementation = run.implementation
         here: dict[str, Any] = {
             "machine": machine.describe(),
+            "versions": packages.versions(implementation.imports),
             "neighbours": self.beside.pop(run.key, 0),
         }
-        here["versions"] = packages.versions(implementation.imports)
         result = here | result | {"losses": list(map(float, result.get("losses", [])))}
         return Record(
             impl=run.name,
@@ -171,21 +171,19 @@ def _result(future: Future[Result]) -> Result:
 
 def perform_each(
     work: list[tuple[Run, dict[str, Any]]],
-    timeout_s: float | None = None,
-    memory_limit: float | None = None,
-    importing: Callable[[list[str]], None] = lambda _: None,
-    starting: Callable[[int], None] = lambda _: None,
-    stop: threading.Event | None = None,
+    importing: Callable[[list[str]], None],
+    starting: Callable[[int], None],
+    stop: threading.Event,
+    **limits: float | None,
 ) -> Generator[Result]:
-    """Do tasks, each given as a run and the task's arguments, in turn; yields their results.
+    """Do tasks, each given as a run and the task's arguments, in turn, until `stop` is set.
 
-    `importing` is as in Watcher; `starting` gets the number of each task, from 0. Once `stop` is
-    set no further one begins.
+    `importing` is as in Watcher; `starting` gets the number of each task, from 0.
     """
     with Hosts(hosts_needed(run for run, _ in work)) as hosts:
         hosts.wait_ready(stop, importing)
         for number, (run, task) in enumerate(work):
-            if stop and stop.is_set():
+            if stop.is_set():
                 return
             starting(number)
-            yield perform(make_job(run, timeout_s, memory_limit, **task), hosts)
+            yield perform(make_job(run, **limits, **task), hosts)

@@ -2,15 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from ..errors import listed
-from ..output import printable
 from ..tables import Table, number
-from .rows import Row, asked, differing, grouped, ok_values, shown
+from .rows import Row, asked, assigned, differing, grouped, label, ok_values, shown
 
 _PROBLEM = ("N", "D_in", "D_out")  # final losses at different values of these don't compare
 _SAME = 0.01  # final losses that differ by less are called the same
@@ -35,7 +34,6 @@ class _Best:
     losses: list[float]  # at the best settings, of each seed that is ok
     lost: int  # how many seeds are not
     edge: tuple[str, Any] | None  # a setting, and its value from which on no run is ok
-    luck: float  # how many times the highest loss is of the lowest; 0 if nobody knows
 
 
 def answer(rows: Sequence[Row]) -> Answer:
@@ -46,18 +44,14 @@ def answer(rows: Sequence[Row]) -> Answer:
     """
     varying = differing(rows)
     sizes = [name for name in _PROBLEM if name in varying]
-    groups = grouped(rows, lambda row: (row["impl"], _settings(row, sizes)))
-    found = [_best(" ".join(filter(None, name)), own) for name, own in groups.items()]
-    own = {name for rows in groups.values() for name in differing(rows)}
-    fixed = [name for name in varying if name not in (*own, *sizes)]
+    groups = grouped(rows, lambda row: label(row, sizes))
+    found = [_best(name, own) for name, own in groups.items()]
+    tried = [*sizes, *differing(*groups.values())]
+    fixed = [name for name in varying if name not in tried]
     care = f"Implementations also differ in {listed(fixed)}." if fixed else ""
     sentences = filter(None, (_best_of_all(found, sizes), care, _divergence(found), _luck(found)))
     outcomes = Counter(row["outcome"] for row in rows).most_common()
     return Answer(_table(found), list(sentences), Counter(dict(outcomes)))
-
-
-def _settings(row: Row, names: Iterable[str]) -> str:
-    return printable(" ".join(f"{name}={shown(name, asked(row, name))}" for name in names))
 
 
 def _best(name: str, rows: list[Row]) -> _Best:
@@ -65,11 +59,10 @@ def _best(name: str, rows: list[Row]) -> _Best:
     groups = grouped(rows, lambda row: tuple(asked(row, axis) for axis in axes))
     best = min(groups.values(), key=_quality)
     losses = ok_values(best, "final_loss")
-    settings, lost = _settings(best[0], axes) if losses else "", len(best) - len(losses)
+    settings, lost = assigned(best[0], axes) if losses else "", len(best) - len(losses)
     edges = ((axis, _edge(rows, axis)) for axis in sorted(axes, key=lambda axis: axis != "lr"))
     edge = next((edge for edge in edges if edge[1] is not None), None)
-    luck = max(losses) / min(losses) if len(losses) > 1 and min(losses) > 0 else 0
-    return _Best(printable(name), rows, settings, losses, lost, edge, luck)
+    return _Best(name, rows, settings, losses, lost, edge)
 
 
 def _quality(rows: Sequence[Row]) -> tuple[float, float]:
@@ -123,10 +116,10 @@ def _best_of_all(found: Sequence[_Best], sizes: Sequence[str]) -> str:
     like = [each for each in finite if each.settings == best.settings]
     same = [each for each in like if median(each.losses) <= loss + _SAME * abs(loss)]
     over = f"the median of {seeds} seeds" if seeds > 1 else "one seed"
-    over += f", {best.lost} not ok" if best.lost else ", all ok"
+    ok = f"{best.lost} not ok" if best.lost else "all ok"
     settings = f" with {best.settings}" if best.settings else ""
-    end = f" ({over})" if seeds + best.lost > 1 else ""
-    return f"Best: {_names(same)}{settings}, final loss {number(loss)}{end}."
+    end = f" ({over}, {ok})" if seeds + best.lost > 1 else ""
+    return f"Best: {_few(same)}{settings}, final loss {number(loss)}{end}."
 
 
 def _divergence(found: Sequence[_Best]) -> str:
@@ -135,16 +128,19 @@ def _divergence(found: Sequence[_Best]) -> str:
         return f"Diverged runs: {diverged}." if diverged else "No run diverged."
     first = min(edges)
     own = [each for each in found if each.edge == first]
-    names = f" of {_names(own)}" if len(own) < len(found) else ""
+    names = f" of {_few(own)}" if len(own) < len(found) else ""
     return f"From {first[0]}={shown(*first)} on no run{names} is ok."
 
 
 def _luck(found: Sequence[_Best]) -> str:
-    luck = max(each.luck for each in found)
-    times = f"{'up to ' if len(found) > 1 else ''}{luck:.3g} times the lowest"
-    return f"Luck of the seed: at the best settings the highest loss is {times}." if luck else ""
+    positive = (each.losses for each in found if min(each.losses, default=0) > 0)
+    luck = f"{max((max(losses) / min(losses) for losses in positive), default=1):.3g}"
+    if luck == "1":
+        return ""
+    times = f"{'up to ' if len(found) > 1 else ''}{luck} times the lowest"
+    return f"Luck of the seed: at the best settings the highest loss is {times}."
 
 
-def _names(found: Sequence[_Best]) -> str:
+def _few(found: Sequence[_Best]) -> str:
     names = [each.name for each in found]
     return listed(names if len(names) < 4 else [*names[:2], f"{len(names) - 2} others"])

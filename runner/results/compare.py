@@ -71,7 +71,7 @@ def pairs(a: Side, b: Side) -> tuple[list[Pair], list[Record], list[Record]]:
     return paired, alone[0], alone[1]
 
 
-def _facts(run: Record) -> dict[tuple[str, str], Any]:
+def _recorded(run: Record) -> dict[tuple[str, str], Any]:
     """Everything recorded of a run but its times and losses, by section and name."""
     files = run.source_sha256 | run.also_loaded
     sections: dict[str, dict[str, Any]] = {
@@ -87,15 +87,14 @@ def _facts(run: Record) -> dict[tuple[str, str], Any]:
     return {(section, name): own[name] for section, own in sections.items() for name in own}
 
 
-def _differing_facts(a: Record, b: Record) -> list[Row]:
+def _differences(a: Record, b: Record) -> list[Row]:
     """The facts that differ: section, name, and the value of either side."""
-    left, right = _facts(a), _facts(b)
-    sides = {fact: (left.get(fact), right.get(fact)) for fact in left | right}
-    return [
-        {"section": section, "name": name, "a": ours, "b": theirs}
-        for (section, name), (ours, theirs) in sides.items()
-        if ours != theirs
+    left, right = _recorded(a), _recorded(b)
+    sides = [
+        {"section": fact[0], "name": fact[1], "a": left.get(fact), "b": right.get(fact)}
+        for fact in left | right
     ]
+    return [fact for fact in sides if fact["a"] != fact["b"]]
 
 
 def compare_losses(a: Sequence[float], b: Sequence[float]) -> Row:
@@ -140,14 +139,14 @@ def compared(pair: Pair) -> Row:
         **compare_losses(a.losses, b.losses),
         "step_ratio": _quotient(a.step_us_median, b.step_us_median),
         "train_ratio": _quotient(a.train_s, b.train_s),
-        "differences": _differing_facts(a, b),
+        "differences": _differences(a, b),
     }
 
 
 def table(pairs: Sequence[Pair], comparisons: Sequence[Row]) -> Table:
     """A row for each pair; what tells the pairs apart follows the implementation."""
     rows_a, rows_b = (list(map(row, runs)) for runs in zip(*pairs, strict=True))
-    own = {name for runs in by_impl(rows_a).values() for name in differing(runs)}
+    own = differing(*by_impl(rows_a).values())
     telling = [name for name in differing(rows_b) if name in own]
     equal = all(pair["bit_equal"] for pair in comparisons)
     body = []
@@ -179,7 +178,7 @@ def _losses(pair: Row) -> str:
 
 def conclusion(comparisons: Sequence[Row]) -> str:
     """`The losses are bit-equal.`, or of several pairs how many are."""
-    parts, several = [], len(comparisons) > 1
+    parts = []
     for losses, pairs in grouped(comparisons, _losses).items():
         epochs = [pair["first_apart"] or 0 for pair in pairs]
         deviation = number(max(pair["largest_deviation"] or 0 for pair in pairs), 1)
@@ -192,7 +191,8 @@ def conclusion(comparisons: Sequence[Row]) -> str:
         names = list(dict.fromkeys(pair["impl"] for pair in pairs))
         parts.append(f"{len(pairs)} {text}{f' ({listed(names)})' if len(names) < 4 else ''}")
     if len(parts) == 1:
-        return f"The losses {f'of all {len(pairs)} pairs ' if several else ''}are {text}."
+        of_all = f"of all {len(pairs)} pairs " if len(pairs) > 1 else ""
+        return f"The losses {of_all}are {text}."
     return f"Losses of {len(comparisons)} pairs: {', '.join(parts)}."
 
 

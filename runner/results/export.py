@@ -51,16 +51,14 @@ Watch = Callable[[list[Record]], Iterable[Record]]
 """What runs pass through when they are exported, one by one."""
 
 
-def export(
-    store: Store, condition: Condition | None, to: str, out: Path, watch: Watch = iter
-) -> int:
-    """Write the runs of an experiment that fit the condition, also those made again since.
+def export(store: Store, fits: Condition | None, to: str, out: Path, watch: Watch = iter) -> int:
+    """Write the runs of an experiment that fit, also those made again since.
 
     Returns how many. `out`, which must be free or empty, is whole when it appears.
     Raises UserError if it can't be made, if no run fits, or if a library is missing.
     """
     _check_free(out, to)
-    runs = _fitting(store, condition)
+    runs = _fitting(store, fits)
     real = Path(os.path.realpath(out))  # a symbolic link stays one
     with writing(f"--out {out}"), aside(real.parent) as path:
         try:
@@ -74,21 +72,21 @@ def export(
     return len(runs)
 
 
-def lines(store: Store, condition: Condition | None, to: str, watch: Watch = iter) -> Iterator[str]:
+def lines(store: Store, fits: Condition | None, to: str, watch: Watch = iter) -> Iterator[str]:
     """The same as text, run by run. Raises UserError also if the format is no text."""
     if to not in TEXTS:
         kind = "binary" if to in FILES else "a folder"
         raise UserError(
             f"--out -: {to} is {kind}; name a path, or choose --to {listed(TEXTS, 'or')}"
         )
-    runs = filter(None, map(loaded, watch(_fitting(store, condition))))
+    runs = filter(None, map(loaded, watch(_fitting(store, fits))))
     return TEXTS[to](runs)
 
 
-def _fitting(store: Store, condition: Condition | None) -> list[Record]:
-    runs = [run for run in store.read()[0] if condition is None or condition(row(run))]
+def _fitting(store: Store, fits: Condition | None) -> list[Record]:
+    runs = [run for run in store.read()[0] if fits is None or fits(row(run))]
     if not runs:
-        raise UserError(f"{store.folder}: holds no finished run{' that fits' if condition else ''}")
+        raise UserError(f"{store.folder}: holds no finished run{' that fits' if fits else ''}")
     return runs
 
 
@@ -150,8 +148,7 @@ def _parquet(export: Export) -> None:
                     for batch in csv.open_csv(text, blocks, lines, types):
                         writer.write_batch(batch)
             except pyarrow.ArrowInvalid as error:  # a seed beyond 64 bits, say
-                message = f"--to parquet: can't be said in this format: {error}"
-                raise UserError(message) from None
+                raise UserError(f"--to parquet: can't be said in this format: {error}") from None
 
 
 # --- trackers

@@ -48,15 +48,14 @@ def selected(runs: Sequence[Record], *, everything: bool = False) -> tuple[list[
     Those of the latest call; if that was a sweep, of all calls that made it what it is. With
     `everything` all, but those made again since.
     """
-    count = current(runs)
+    latest = current(runs)
     if everything or not runs:
-        return count, 0
-    last = max(runs, key=lambda run: run.invocation)
-    if swept(last):
-        chosen = [run for run in count if swept(run)]
-    else:
-        chosen = [run for run in runs if run.invocation == last.invocation]
-    return chosen, len(count) - sum(run in chosen for run in count)
+        return latest, 0
+    call = max(runs, key=lambda run: run.invocation)
+    if swept(call):
+        return list(filter(swept, latest)), sum(not swept(run) for run in latest)
+    chosen = [run for run in runs if run.invocation == call.invocation]
+    return chosen, sum(run.invocation != call.invocation for run in latest)
 
 
 def left_out(count: int, experiment: str) -> str:
@@ -84,13 +83,21 @@ def current(runs: Iterable[Record]) -> list[Record]:
 
 def labels(runs: Sequence[Record]) -> list[str]:
     """What runs are called side by side: `sgd`, or `sgd lr=1e-05 seed=2` among several of it."""
-    rows = [row(run) for run in runs]
+    rows = list(map(row, runs))
     varying = {impl: differing(own) for impl, own in by_impl(rows).items()}
-    settings = [[f"{n}={shown(n, own[n])}" for n in varying[own["impl"]]] for own in rows]
-    names = [printable(" ".join([own["impl"], *s])) for own, s in zip(rows, settings, strict=True)]
+    names = [label(own, varying[own["impl"]]) for own in rows]
     counts = Counter(names)
     pairs = zip(names, rows, strict=True)
     return [name if counts[name] == 1 else f"{name} ({own['folder']})" for name, own in pairs]
+
+
+def label(row: Row, settings: Iterable[str]) -> str:
+    return f"{printable(row['impl'])} {assigned(row, settings)}".rstrip()
+
+
+def assigned(row: Row, settings: Iterable[str]) -> str:
+    """`lr=1e-05 seed=2`."""
+    return printable(" ".join(f"{name}={shown(name, asked(row, name))}" for name in settings))
 
 
 def settings_of(run: Record) -> tuple[tuple[str, str], ...]:
@@ -147,18 +154,18 @@ def by_impl(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return grouped(rows, lambda row: row["impl"])
 
 
-def differing(rows: Sequence[Row]) -> list[str]:
-    """The settings that are not the same in all rows."""
-    return [name for name in _COMPARED if _varies(name, rows)]
+def differing(*groups: Sequence[Row], among: Sequence[str] = _COMPARED) -> list[str]:
+    """The settings that are not the same in all rows of a group, or of any of several."""
+
+    def varies(name: str) -> bool:
+        return any(len({repr(asked(row, name)) for row in rows}) > 1 for rows in groups)
+
+    return list(filter(varies, among))
 
 
 def asked(row: Row, name: str) -> Any:
     """A setting as it was given, perhaps `auto`."""
     return row["config"].get(name, row[name])
-
-
-def _varies(name: str, rows: Sequence[Row]) -> bool:
-    return len({repr(asked(row, name)) for row in rows}) > 1
 
 
 def default_columns(rows: Sequence[Row]) -> list[str]:
@@ -200,13 +207,12 @@ def pivot(rows: Sequence[Row], down: str, across: str | None, value: str) -> Piv
         raise UserError(f"--value: {value} has no mean; choose a column of numbers")
     groups = grouped(rows, lambda row: (row[down], row[across] if across else ""))
     downs, acrosses = (_once(place[axis] for place in groups) for axis in (0, 1))
+    places = [(r, c) for r in downs for c in acrosses if (r, c) in groups]
     cells = {
         (r, c): {down: r} | ({across: c} if across else {}) | _average(groups[r, c], value)
-        for r in downs
-        for c in acrosses
-        if (r, c) in groups
+        for r, c in places
     }
-    over = [n for n in ("impl", *_COMPARED) if any(_varies(n, own) for own in groups.values())]
+    over = differing(*groups.values(), among=("impl", *_COMPARED))
     prefix = "" if across == "impl" else f"{across}="
     header = [prefix + shown(across, c) if across else value for c in acrosses]
     body = [[shown(down, r), *(_cell_text(cells.get((r, c))) for c in acrosses)] for r in downs]

@@ -32,12 +32,12 @@ def losses(
             columns.append(own)
     rows = [
         [str(epoch), *(text(losses[epoch]) if epoch in losses else "" for losses in columns)]
-        for epoch in _epochs(records)
+        for epoch in _printed_epochs(records)
     ]
     return Table(header, rows, glued=frozenset(glued))
 
 
-def _epochs(records: Sequence[Record]) -> list[int]:
+def _printed_epochs(records: Sequence[Record]) -> list[int]:
     """The epochs that any record prints: each `log_every`th of its own, and its last."""
     longest = max((len(record.losses) for record in records), default=0)
     strides = (factor * 10**power for power in itertools.count() for factor in (1, 2, 5))
@@ -70,7 +70,7 @@ def summary(records: Sequence[Record], *, verbose: bool = False) -> Table:
     """One row a run: the settings that differ, how it ended, what it came to, what it cost."""
     columns = {"implementation": [record.impl for record in records]}
     for name in varying(records):
-        columns[name] = [shown(name, value) for value in _values(records, name)]
+        columns[name] = [shown(name, value) for value in _used(records, name)]
     if verbose or any(record.outcome != "ok" for record in records):
         columns["outcome"] = [record.outcome for record in records]
     for name, text in _MEASURED.items():
@@ -89,22 +89,21 @@ def varying(records: Sequence[Record]) -> list[str]:
     return [name for name in SETTINGS if name in names]
 
 
-def _values(records: Sequence[Record], name: str) -> list[Any]:
-    if name in ("device", "threads"):
-        return [getattr(record, name) for record in records]
-    return [record.config.get(name) for record in records]
+def _used(records: Sequence[Record], name: str) -> list[Any]:
+    got = name in ("device", "threads")
+    return [getattr(run, name) if got else run.config.get(name) for run in records]
 
 
 def common(records: Sequence[Record]) -> str:
     """`all: cpu, 2 threads, N=60, …`: what is the same in all runs and in use."""
     parts = []
     for name in dict.fromkeys(("device", "threads", *SETTINGS)):
-        value, *others = dict.fromkeys(v for v in _values(records, name) if v is not None) or [None]
-        unused = value is None or (name in OPTIONAL and not value)
-        if not (others or unused or name in SHOWN_ONLY):
-            text = f"{name}={shown(name, value)}"
-            special = {"device": value, "threads": f"{value} thread{'s' * (value != 1)}"}
-            parts.append(str(special.get(name, text)))
+        values = {value for value in _used(records, name) if value is not None}
+        value = values.pop() if len(values) == 1 else None
+        if value is None or name in SHOWN_ONLY or (name in OPTIONAL and not value):
+            continue
+        special = {"device": value, "threads": f"{value} thread{'s' * (value != 1)}"}
+        parts.append(special.get(name) or f"{name}={shown(name, value)}")
     return f"{'all' if len(records) > 1 else 'settings'}: {', '.join(parts)}"
 
 

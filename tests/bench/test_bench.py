@@ -28,7 +28,7 @@ from twolayer.bench.gate import Slowdown
 from twolayer.bench.measurement import Bench, Cell, Interval, Rates, Round, read_bench
 from twolayer.bench.plan import parse_scale
 from twolayer.bench.rounds import PROBED_ROUNDS
-from twolayer.bench.tables import answer, comparison, costs, fits, flat, growth, remarks
+from twolayer.bench.tables import comparison, costs, findings, fits, flat, growth, remarks
 from twolayer.config.settings import Config
 from twolayer.errors import UserError
 from twolayer.impls import autograd
@@ -374,7 +374,7 @@ def test_other_work_is_not_compared_in_silence():
     places = {row[0]: row[-1] for row in comparison(found).rows}
     assert places == {"d *": "*", "a": "1", "b *": "*", "c": "2"}
     assert any(text.startswith("* d: other work in a step") for text in remarks(found))
-    assert list(answer(found, [], "")) == [
+    assert list(findings(found, [], "")) == [
         "fastest: a, 2.00 (2.00 to 2.00) times as fast as c, the next"
     ]
 
@@ -383,7 +383,7 @@ def test_those_that_all_do_other_work_are_not_ranked():
     found = a_bench([a_cell("a", steady(100), family="adam"), a_cell("b", steady(50))])
     analysis.conclude(found, [])
     assert analysis.fastest(found) == ["b"]
-    assert list(answer(found, [], "")) == ["no ranking: b and a do different work in a step"]
+    assert list(findings(found, [], "")) == ["no ranking: b and a do different work in a step"]
 
 
 def test_the_fastest_comes_first_and_those_that_failed_last():
@@ -399,7 +399,7 @@ def test_the_fastest_comes_first_and_those_that_failed_last():
     assert [row[0] for row in comparison(found).rows] == order
     assert [row[0] for row in costs(found).rows] == order[:3]
     assert [row[0] for row in flat(found).rows] == order
-    assert next(answer(found, [], "")) == "failed failed, never timed_out"
+    assert next(findings(found, [], "")) == "failed failed, never timed_out"
 
 
 @pytest.mark.parametrize("against", ["", "main"])
@@ -410,7 +410,7 @@ def test_nothing_is_ranked_where_some_were_not_measured(against):
     assert analysis.fastest(found) == []
     assert [cell.rank for cell in found.cells] == [None, None, None]
     what = "verdict" if against else "ranking"
-    assert list(answer(found, [], against)) == [f"2 of 3 measured, interrupted: no {what}"]
+    assert list(findings(found, [], against)) == [f"2 of 3 measured, interrupted: no {what}"]
 
 
 def test_what_is_usual_fits_80_columns():
@@ -446,7 +446,7 @@ def test_the_fastest_is_one_or_a_tie_by_the_intervals_of_the_ratios():
     analysis.conclude(scaled, [])
     assert analysis.fastest(scaled, 10) == ["b", "a"]
     assert analysis.fastest(scaled, 20) == analysis.fastest(scaled) == ["b"]
-    by_size, largest, grows = answer(scaled, [], "")
+    by_size, largest, grows = findings(scaled, [], "")
     assert by_size == "fastest by N: b or a at 10, b at 20"
     assert largest.startswith("fastest at N=20: b, 2.00 (")
     assert largest.endswith(") times as fast as a, the next")
@@ -460,7 +460,7 @@ def test_the_fastest_is_one_or_a_tie_by_the_intervals_of_the_ratios():
     small = a_bench(scaled.at(10))
     for cell in small.cells:
         cell.size = None
-    assert list(answer(small, [], "")) == ["b and a can't be told apart: their intervals overlap"]
+    assert list(findings(small, [], "")) == ["b and a can't be told apart: their intervals overlap"]
     assert analysis.fastest(a_bench([a_cell("a", [])])) == []
 
 
@@ -800,7 +800,7 @@ def test_a_verdict_names_the_slowest():
     def verdict(*ratios):
         slowdowns = [Slowdown(f"i{n}", Interval(*each), 1.1) for n, each in enumerate(ratios)]
         cells = [a_cell(each.label, steady(1)) for each in slowdowns] or [a_cell("a", steady(1))]
-        return list(answer(a_bench(cells), slowdowns, "main"))
+        return list(findings(a_bench(cells), slowdowns, "main"))
 
     fine, slow, unsure = (1.0, 0.9, 1.05), (1.21, 1.15, 1.27), (1.08, 1.0, 1.3)
     assert verdict(fine, fine) == ["no implementation is slower than main; the limit is 1.10"]

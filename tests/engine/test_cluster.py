@@ -51,7 +51,7 @@ def cluster(folder, *options, workers=2, env=None):
         stack.enter_context(
             dask(folder, "scheduler", *LOOPBACK, "--port", "0", "--scheduler-file", file)
         )
-        assert wait_for(file.is_file, 60)
+        assert wait_for(lambda: address_in(file), 60)
         words = ("--scheduler-file", file, "--nthreads", "2", *LOOPBACK, *options)
         for _ in range(workers):
             stack.enter_context(dask(folder, "worker", *words, env=env))
@@ -60,12 +60,18 @@ def cluster(folder, *options, workers=2, env=None):
         yield file
 
 
+def address_in(file):
+    """The address in a scheduler's file; None as long as Dask has not written all of it."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(file.read_text())["address"]
+    return None
+
+
 def client(file):
     """A client of a scheduler, given by its file."""
     from distributed import Client
 
-    address = json.loads(file.read_text())["address"]
-    return Client(address, timeout=30, set_as_default=False)
+    return Client(address_in(file), timeout=30, set_as_default=False)
 
 
 def connected(file):

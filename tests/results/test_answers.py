@@ -87,6 +87,12 @@ def test_without_a_setting_that_varies_seeds_remain():
     assert "4 times" in text
 
 
+@pytest.mark.parametrize("losses", [(2.0, 2.0), (2.0, 2.0001), (0.0, 2.0)])
+def test_of_seeds_that_are_alike_nothing_is_said(losses):
+    rows = [made("sgd", "ok", loss, seed=seed) for seed, loss in enumerate(losses)]
+    assert "Luck" not in told(rows)[1]
+
+
 def test_where_all_settings_lose_seeds_that_is_said():
     rows = [made("sgd", "ok", 1.0), made("sgd", "diverged", 9e9, seed=1)]
     assert "final loss 1.0000e+00 (one seed, 1 not ok)." in told(rows)[1]

@@ -27,7 +27,7 @@ from command import (
 from twolayer import Config
 from twolayer.results.compare import compare_losses
 from twolayer.results.record import Record
-from twolayer.results.rows import COLUMNS
+from twolayer.results.rows import COLUMNS, labels
 from twolayer.results.store import Store, loaded, read_summary
 
 FORMATS = ("table", "json", "csv", "markdown")
@@ -604,6 +604,11 @@ def test_curves_are_of_the_latest_call(tmp_path):
     keep(tmp_path, "calls", *called("run", "2", synthetic("two", losses=losses)))
     assert "one" not in succeed("show", "--plot", cwd=tmp_path).stdout
     assert "one" in succeed("show", "--plot", "--all", cwd=tmp_path).stdout
+
+
+def test_labels_are_what_was_asked():
+    runs = [Record("sgd", "ok", Config(threads=n).values(), threads=2) for n in ("auto", 2)]
+    assert labels(runs) == ["sgd threads=auto", "sgd threads=2"]
 
 
 def test_a_resumed_sweep_is_shown_whole_and_labelled_by_what_varies(tmp_path):
