@@ -16,7 +16,7 @@ from ..config.plan import Run, hosts_needed
 from ..engine.hosts import Hosts
 from ..engine.supervisor import make_job, perform
 from . import analysis
-from .measurement import Bench, Cell, Round, save
+from .measurement import Bench, Cell, Round, discard, save
 from .plan import Entries
 
 PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch
@@ -77,7 +77,10 @@ class Measuring:
         more = "more --rounds" if self.budget_s is None else "a longer --budget"
         more = "time to finish" if self.stop.is_set() else more
         analysis.conclude(bench, self.rates, self.stop.is_set(), more, self.warmup_s)
-        save(bench, self.path)
+        if self.stop.is_set() and not bench.measured:
+            discard(self.path)
+        else:
+            save(bench, self.path)
         return first
 
     def _another(self, done: int, elapsed_s: float) -> bool:

@@ -175,6 +175,11 @@ def remarks(bench: Bench) -> Iterator[str]:
             )
             told = own if cell.good[-1].flops else plain
             yield f"{cell.label} does less arithmetic than {told}"
+    yield from failures(bench)
+
+
+def failures(bench: Bench) -> Iterator[str]:
+    for cell in bench.cells:
         if cell.failure:
             size = f" at {bench.axis}={cell.size}" if bench.axis else ""
             reason = one_line(cell.failure.error) if cell.failure.error else "no reason given"

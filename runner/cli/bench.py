@@ -68,6 +68,11 @@ def bench(
             measuring.measure()
             if against is not None or before:
                 slowdowns = gate.confirmed(measuring, before, limit, lambda text: say(text, quiet))
+    interrupted = measuring.stop.is_set()
+    if interrupted and not new.measured:
+        for text in [*tables.failures(new), "interrupted: nothing was measured"]:
+            say(text)
+        raise Exit(printing.exit_code((), interrupted=True))
     printing.show_results(
         format,
         lambda: _shown(new, slowdowns, against or str(baseline or ""), verbose),
@@ -75,7 +80,6 @@ def bench(
         csv=lambda: tables.flat(new).csv(),
     )
     say(f"the measurement is in {measuring.path}", quiet)
-    interrupted = measuring.stop.is_set()
     failures = {cell.failure.outcome for cell in new.cells if cell.failure}
     happened = failures | {slowdown.state for slowdown in slowdowns}
     code = printing.exit_code(happened, interrupted=interrupted)

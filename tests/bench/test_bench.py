@@ -609,7 +609,7 @@ def test_on_a_terminal_a_bar_shows_the_time_left_and_ctrl_c_lets_the_turn_finish
     assert rounds == {"numpy_manual": 1, "waits": 1}
 
 
-def test_a_second_ctrl_c_stops_the_turn(tmp_path):
+def test_a_second_ctrl_c_stops_the_turn_and_leaves_nothing_where_it_was_the_first(tmp_path):
     (tmp_path / "waits.py").write_text(WAITS)
     words = ("--impl", "./waits.py", "--threads", "1", "--blocks", "1")
     command = start("bench", *small(tmp_path), *words, cwd=tmp_path)
@@ -617,9 +617,10 @@ def test_a_second_ctrl_c_stops_the_turn(tmp_path):
     command.send_signal(signal.SIGINT)
     assert any("finishing this turn" in line for line in command.stderr)
     command.send_signal(signal.SIGINT)
-    stdout, _ = command.communicate(timeout=30)
-    assert command.returncode == 130
-    assert stdout.splitlines()[-1] == "0 of 1 measured, interrupted: no ranking"
+    stdout, stderr = command.communicate(timeout=30)
+    assert (command.returncode, stdout) == (130, "")
+    assert stderr.splitlines()[-1] == "interrupted: nothing was measured"
+    assert list((tmp_path / "results").iterdir()) == []
     assert left_behind(tmp_path) == []
 
 
