@@ -42,11 +42,13 @@ class Measuring:
     rounds: int = 10
     stop: threading.Event = field(default_factory=threading.Event)
     cancel: threading.Event = field(default_factory=threading.Event)
+    planned: int = 0  # rounds, with those that measure anew
     rates: list[dict[str, Any]] = field(default_factory=list)  # fields of Rates
 
     def measure(self, impls: Container[str] | None = None) -> int:
         """Measure all, or some anew, and conclude; returns the number of the first round of it."""
         bench, begun, done = self.bench, time.monotonic(), 0
+        self.planned += self.rounds
         save(bench, self.path)  # a folder that can't be written to is no later surprise
         first = 1 + max((each.number for cell in bench.cells for each in cell.good), default=-1)
         entries = [(c, run) for c, run in self.entries if impls is None or c.impl in impls]
@@ -82,6 +84,15 @@ class Measuring:
         else:
             save(bench, self.path)
         return first
+
+    def progress(self) -> str:
+        """`after 2 of 10 rounds`; a budget has no such total."""
+        done = analysis.whole_rounds(self.bench.cells)
+        if self.budget_s is None:
+            rounds = f"{done} of {self.planned} rounds"
+        else:
+            rounds = "1 round" if done == 1 else f"{done} rounds"
+        return f"after {rounds}" if done else "in the first round"
 
     def _another(self, done: int, elapsed_s: float) -> bool:
         """Whether there is to be another round; at least one is."""

@@ -197,6 +197,8 @@ def answer(bench: Bench, slowdowns: Sequence[Slowdown], against: str) -> Iterato
         yield ", ".join(f"{label} {outcome}" for label, outcome in failed.items())
     if against:
         yield from _verdict(slowdowns, against)
+    elif analysis.one_round(bench):
+        yield "no ranking: one round alone doesn't tell which is fastest"
     elif any(cell.ratio for cell in bench.cells):
         yield from _growing(bench) if bench.axis else [_leader(bench, None)]
     elif any(cell.good for cell in bench.cells):

@@ -84,7 +84,7 @@ def bench(
     happened = failures | {slowdown.state for slowdown in slowdowns}
     code = printing.exit_code(happened, interrupted=interrupted)
     if interrupted:
-        say("interrupted: what was measured until then is shown and kept")
+        say(f"interrupted {measuring.progress()}: what was measured until then is shown and kept")
     elif not code:
         printing.say_next([inputs.call_on("report", results / new.name)], quiet)
     raise Exit(code)

@@ -413,6 +413,29 @@ def test_nothing_is_ranked_where_some_were_not_measured(against):
     assert list(answer(found, [], against)) == [f"2 of 3 measured, interrupted: no {what}"]
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_few_rounds_until_an_interrupt_are_warned_of_and_one_names_no_fastest(rounds):
+    """A cell that was interrupted in its third round leaves two."""
+    cells = [a_cell("a", steady(100, rounds + 1), cpu_share=1)]
+    cells += [a_cell("b", steady(200, rounds), cpu_share=1)]
+    found = a_bench(cells)
+    analysis.conclude(found, [], cut_short=True, more="time to finish")
+    few = "1 round is" if rounds == 1 else "2 rounds are"
+    assert f"{few} few for an interval; give it time to finish" in found.warnings
+    assert analysis.fastest(found) == (["a"] if rounds == 2 else [])
+    (last,) = answer(found, [], "")
+    alone = "no ranking: one round alone doesn't tell which is fastest"
+    assert last == alone if rounds == 1 else last.startswith("fastest: a, 2.00")
+
+
+def test_one_that_failed_after_a_round_leaves_the_rest_ranked():
+    cells = [a_cell("a", steady(100)), a_cell("b", steady(200)), a_cell("c", steady(300, 2))]
+    cells[2].rounds[1].outcome = "failed"
+    found = a_bench(cells)
+    analysis.conclude(found, [])
+    assert analysis.fastest(found) == ["a"]
+
+
 def test_what_is_usual_fits_80_columns():
     names = ("torch_manual", "custom_module", "numpy_manual", "dynamic_net")
     cells = [a_cell(name, steady(1234.5 * n), cpu_share=1) for n, name in enumerate(names, 1)]
@@ -568,7 +591,8 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
     stdout, stderr = command.communicate(timeout=30)
     assert command.returncode == 130
     assert "finishing this turn; Ctrl-C again stops it" in stderr
-    assert "interrupted: what was measured until then is shown and kept" in stderr
+    ending = r"interrupted after \d+ rounds: what was measured until then is shown and kept\n"
+    assert re.search(ending, stderr)
     assert "next:" not in stderr
     assert "numpy_manual" in stdout
     assert "measuring was stopped early" in stdout
@@ -601,8 +625,9 @@ def test_on_a_terminal_a_bar_shows_the_time_left_and_ctrl_c_lets_the_turn_finish
         terminal.sendintr()
         terminal.expect("finishing this turn; Ctrl-C again stops it")
         (tmp_path / "go").touch()
-        terminal.expect("fastest: |can't be told apart")
-        terminal.expect("interrupted: what was measured until then is shown and kept")
+        terminal.expect("warning: 1 round is few for an interval; give it time to finish")
+        terminal.expect("no ranking: one round alone doesn't tell which is fastest")
+        terminal.expect("interrupted after 1 of 10 rounds: what was measured until then")
         terminal.expect(pexpect.EOF)
     assert terminal.exitstatus == 130
     rounds = {cell.label: len(cell.good) for cell in kept(tmp_path).cells}
