@@ -120,6 +120,13 @@ def same_work(cells: Sequence[Cell], baseline: str | None) -> list[Cell]:
     )
 
 
+def first_able(cells: Sequence[Cell]) -> str:
+    """The label of the first that is ranked and failed at no size, or else of the first."""
+    failed = {cell.label for cell in cells if cell.failure}
+    able = [c for c in cells if c.size == cells[0].size and c.label not in failed]
+    return (same_work(able, None) or cells)[0].label
+
+
 def fastest(bench: Bench, size: int | None = None) -> list[str]:
     """The labels that may be the fastest, by their ratios to the baseline, the lowest first.
 

@@ -39,6 +39,7 @@ class Measuring:
     warmup_s: float
     timeout_s: float | None
     memory_limit: int | None
+    over: str | None = None  # what ratios compare to; else the first that works
     rounds: int = 10
     stop: threading.Event = field(default_factory=threading.Event)
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -78,6 +79,7 @@ class Measuring:
                 done += 1
         more = "more --rounds" if self.budget_s is None else "a longer --budget"
         more = "time to finish" if self.stop.is_set() else more
+        bench.baseline = self.over or analysis.first_able([cell for cell, _ in self.entries])
         analysis.conclude(bench, self.rates, self.stop.is_set(), more, self.warmup_s)
         if self.stop.is_set() and not bench.measured:
             discard(self.path)

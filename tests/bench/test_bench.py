@@ -553,12 +553,29 @@ def some_fail(tmp_path_factory):
 def test_what_fails_is_a_row_and_the_others_go_on(some_fail):
     done, cells = some_fail
     assert done.returncode == 3
-    rows = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line}
+    table, *_ = done.stdout.split("\n\n")
+    rows = {line.split()[0]: line.split()[1] for line in table.splitlines()}
     assert float(rows["numpy_manual"]) > 0
     assert "raises failed: " in done.stdout
+    assert "ratio: over the step of numpy_manual" in done.stdout
+    assert cells["numpy_manual"].ratio == Interval(1.0, 1.0, 1.0)
     assert "Traceback" not in done.stdout + done.stderr
     assert len(cells["raises"].rounds) == 1
     assert len(cells["numpy_manual"].rounds) == 2
+
+
+def test_the_one_chosen_with_over_stays_the_base_if_it_fails(tmp_path):
+    impls = planted("numpy_manual", "raises")
+    done = bench(tmp_path, *impls, *FEW, "--threads", "1", "--over", "raises")
+    last = done.stdout.splitlines()[-1]
+    assert last == "nothing was compared, since raises failed; choose another with --over"
+
+
+def test_the_base_is_the_first_that_fails_at_no_size():
+    cells = [a_cell(name, steady(100, 2), size=n) for n in (10, 20) for name in "abc"]
+    assert analysis.first_able(cells) == "a"
+    cells[3].rounds[1].outcome = "failed"
+    assert analysis.first_able(cells) == "b"
 
 
 def test_losses_that_are_not_finite_are_no_training(tmp_path):
