@@ -81,11 +81,23 @@ def _compare(bench: Bench, cells: Sequence[Cell]) -> None:
         base.ratio = Interval(1.0, 1.0, 1.0)
     # Nothing is ranked where some had no turn.
     whole = all(cell.rounds for cell in bench.cells)
-    ranked = same_work(cells, bench.baseline) if whole else []
+    ranked = same_work(cells, bench.baseline) if whole and not one_round(bench) else []
     compared = {cell.label: cell.ratio for cell in ranked if cell.ratio}
     ranks = dict(zip(compared, intervals.ranks([*compared.values()]), strict=True))
     for cell in cells:
         cell.rank = ranks.get(cell.label)
+
+
+def whole_rounds(cells: Sequence[Cell]) -> int:
+    """How many rounds have all of the cells, but for those that failed."""
+    able = [cell for cell in cells if not cell.failure] or cells
+    return min((len(cell.good) for cell in able), default=0)
+
+
+def one_round(bench: Bench) -> bool:
+    """Whether several are compared by one round alone, which leaves open what another would say."""
+    several = any(len([c for c in bench.at(size) if c.good]) > 1 for size in bench.sizes)
+    return several and whole_rounds(bench.cells) == 1
 
 
 def order(cell: Cell) -> tuple[float, ...]:
@@ -106,6 +118,13 @@ def same_work(cells: Sequence[Cell], baseline: str | None) -> list[Cell]:
         key=lambda g: (len(g), g[0].family == "sgd", any(c.label == baseline for c in g)),
         default=[],
     )
+
+
+def first_able(cells: Sequence[Cell]) -> str:
+    """The label of the first that is ranked and failed at no size, or else of the first."""
+    failed = {cell.label for cell in cells if cell.failure}
+    able = [c for c in cells if c.size == cells[0].size and c.label not in failed]
+    return (same_work(able, None) or cells)[0].label
 
 
 def fastest(bench: Bench, size: int | None = None) -> list[str]:
@@ -161,10 +180,10 @@ def traffic_bytes(cfg: Config, family: str) -> float:
 def _warnings(bench: Bench, cut_short: bool, more: str, warmup_s: float) -> Iterator[str]:
     """What speaks against trusting the numbers, each with something to do about it."""
     cells = [cell for cell in bench.cells if cell.good]
-    rounds = max((len(cell.good) for cell in cells), default=0)
+    rounds = whole_rounds(cells)
     if cut_short:
         yield "measuring was stopped early; the rounds until then are used"
-    elif 0 < rounds < FEW_ROUNDS:
+    if 0 < rounds < FEW_ROUNDS:
         yield f"{counted(rounds, 'round is', 'rounds are')} few for an interval; give it {more}"
     yield from _other_problems(bench)
     if cells:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,11 @@ class Bench:
         return [cell for cell in self.cells if cell.size == size]
 
     @property
+    def measured(self) -> bool:
+        """Whether there is a step time of any cell."""
+        return any(cell.good for cell in self.cells)
+
+    @property
     def sizes(self) -> list[int | None]:
         return list(dict.fromkeys(cell.size for cell in self.cells))
 
@@ -147,6 +153,14 @@ def save(bench: Bench, path: Path) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write(path, bench.text())
+
+
+def discard(path: Path) -> None:
+    """Remove a bench that measured nothing, and the folders that then hold nothing."""
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # others' results are in them
+        path.parent.rmdir()
+        path.parent.parent.rmdir()
 
 
 def read_bench(path: Path) -> Bench:

@@ -75,10 +75,9 @@ def new(entries: Entries, *, over: str | None, scale: str | None, **more: Any) -
     if over is not None and over not in labels:
         hint = nearest(over, labels) or f"; measured are {listed(dict.fromkeys(labels))}"
         raise UserError(f"--over: {over} is not among those measured{hint}")
-    able = [cell for cell in cells if not cell.failure and cell.size == cells[0].size]
     return Bench(
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        baseline=over or (analysis.same_work(able, None) or cells)[0].label,
+        baseline=over or analysis.first_able(cells),
         axis=scale.partition("=")[0].strip() if scale else "",
         threads=runs[0].threads,
         cells=cells,

@@ -16,7 +16,7 @@ from ..config.plan import hosts_needed
 from ..engine.hosts import Hosts
 from ..engine.supervisor import make_job, perform
 from . import analysis
-from .measurement import Bench, Round, save
+from .measurement import Bench, Cell, Round, discard, save
 from .plan import Entries
 
 PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch
@@ -39,14 +39,17 @@ class Measuring:
     warmup_s: float
     timeout_s: float | None
     memory_limit: int | None
+    over: str | None = None  # what ratios compare to; else the first that works
     rounds: int = 10
     stop: threading.Event = field(default_factory=threading.Event)
     cancel: threading.Event = field(default_factory=threading.Event)
+    planned: int = 0  # rounds, with those that measure anew
     rates: list[dict[str, Any]] = field(default_factory=list)  # fields of Rates
 
     def measure(self, impls: Container[str] | None = None) -> int:
         """Measure all, or some anew, and conclude; returns the number of the first round of it."""
         bench, begun, done = self.bench, time.monotonic(), 0
+        self.planned += self.rounds
         save(bench, self.path)  # a folder that can't be written to is no later surprise
         first = 1 + max((each.number for cell in bench.cells for each in cell.good), default=-1)
         entries = [(c, run) for c, run in self.entries if impls is None or c.impl in impls]
@@ -73,9 +76,22 @@ class Measuring:
                 done += 1
         more = "more --rounds" if self.budget_s is None else "a longer --budget"
         more = "time to finish" if self.stop.is_set() else more
+        bench.baseline = self.over or analysis.first_able([cell for cell, _ in self.entries])
         analysis.conclude(bench, self.rates, self.stop.is_set(), more, self.warmup_s)
-        save(bench, self.path)
+        if self.stop.is_set() and not bench.measured:
+            discard(self.path)
+        else:
+            save(bench, self.path)
         return first
+
+    def progress(self) -> str:
+        """`after 2 of 10 rounds`; a budget has no such total."""
+        done = analysis.whole_rounds(self.bench.cells)
+        if self.budget_s is None:
+            rounds = f"{done} of {self.planned} rounds"
+        else:
+            rounds = "1 round" if done == 1 else f"{done} rounds"
+        return f"after {rounds}" if done else "in the first round"
 
     def _another(self, done: int, elapsed_s: float) -> bool:
         """Whether there is to be another round; at least one is."""

@@ -176,6 +176,11 @@ def remarks(bench: Bench) -> Iterator[str]:
             )
             told = own if cell.good[-1].flops else plain
             yield f"{cell.label} does less arithmetic than {told}"
+    yield from failures(bench)
+
+
+def failures(bench: Bench) -> Iterator[str]:
+    for cell in bench.cells:
         if cell.failure:
             size = f" at {bench.axis}={cell.size}" if bench.axis else ""
             reason = one_line(cell.failure.error) if cell.failure.error else "no reason given"
@@ -193,6 +198,8 @@ def findings(bench: Bench, slowdowns: Sequence[Slowdown], against: str) -> Itera
         yield ", ".join(f"{label} {outcome}" for label, outcome in failed.items())
     if against:
         yield from _verdict(slowdowns, against)
+    elif analysis.one_round(bench):
+        yield "no ranking: one round alone doesn't tell which is fastest"
     elif any(cell.ratio for cell in bench.cells):
         yield from _growing(bench) if bench.axis else [_leader(bench, None)]
     elif any(cell.good for cell in bench.cells):

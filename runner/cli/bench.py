@@ -27,7 +27,7 @@ def bench(
     budget: str | None = option("TIME", "As many rounds as fit in this, like 60s."),
     blocks: int = Option(5, min=1, help="Blocks of at least 20 ms in each process."),
     warmup: str = Option("2s", metavar="TIME", help="The most that warm-up may take."),
-    over: str | None = option("NAME", "Implementation to compare with.", "the first"),
+    over: str | None = option("NAME", "Implementation to compare with.", "the first that works"),
     scale: str | None = option("SIZES", "Measure at sizes: N=15..960, H=…, D_in=…."),
     against: str | None = option("REV", "Measure a git revision in the same rounds."),
     baseline: Path | None = option("FILE", "Compare with an earlier bench."),
@@ -54,6 +54,7 @@ def bench(
             entries,
             lambda: watcher(transient=True, quiet=quiet),
             new.path(results),
+            over=over,
             rounds=rounds or Measuring.rounds,
             budget_s=None if budget is None else inputs.seconds("--budget", budget),
             blocks=blocks,
@@ -68,6 +69,11 @@ def bench(
             measuring.measure()
             if against is not None or before:
                 slowdowns = gate.confirmed(measuring, before, limit, lambda text: say(text, quiet))
+    interrupted = measuring.stop.is_set()
+    if interrupted and not new.measured:
+        for text in [*tables.failures(new), "interrupted: nothing was measured"]:
+            say(text)
+        raise Exit(printing.exit_code((), interrupted=True))
     printing.show_results(
         format,
         lambda: _shown(new, slowdowns, against or str(baseline or ""), verbose),
@@ -75,12 +81,11 @@ def bench(
         csv=lambda: tables.flat(new).csv(),
     )
     say(f"the measurement is in {measuring.path}", quiet)
-    interrupted = measuring.stop.is_set()
     failures = {cell.failure.outcome for cell in new.cells if cell.failure}
     happened = failures | {slowdown.state for slowdown in slowdowns}
     code = printing.exit_code(happened, interrupted=interrupted)
     if interrupted:
-        say("interrupted: what was measured until then is shown and kept")
+        say(f"interrupted {measuring.progress()}: what was measured until then is shown and kept")
     elif not code:
         printing.say_next([inputs.call_on("report", results / new.name)], quiet)
     raise Exit(code)

@@ -413,6 +413,29 @@ def test_nothing_is_ranked_where_some_were_not_measured(against):
     assert list(findings(found, [], against)) == [f"2 of 3 measured, interrupted: no {what}"]
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_few_rounds_until_an_interrupt_are_warned_of_and_one_names_no_fastest(rounds):
+    """A cell that was interrupted in its third round leaves two."""
+    cells = [a_cell("a", steady(100, rounds + 1), cpu_share=1)]
+    cells += [a_cell("b", steady(200, rounds), cpu_share=1)]
+    found = a_bench(cells)
+    analysis.conclude(found, [], cut_short=True, more="time to finish")
+    few = "1 round is" if rounds == 1 else "2 rounds are"
+    assert f"{few} few for an interval; give it time to finish" in found.warnings
+    assert analysis.fastest(found) == (["a"] if rounds == 2 else [])
+    (last,) = answer(found, [], "")
+    alone = "no ranking: one round alone doesn't tell which is fastest"
+    assert last == alone if rounds == 1 else last.startswith("fastest: a, 2.00")
+
+
+def test_one_that_failed_after_a_round_leaves_the_rest_ranked():
+    cells = [a_cell("a", steady(100)), a_cell("b", steady(200)), a_cell("c", steady(300, 2))]
+    cells[2].rounds[1].outcome = "failed"
+    found = a_bench(cells)
+    analysis.conclude(found, [])
+    assert analysis.fastest(found) == ["a"]
+
+
 def test_what_is_usual_fits_80_columns():
     names = ("torch_manual", "custom_module", "numpy_manual", "dynamic_net")
     cells = [a_cell(name, steady(1234.5 * n), cpu_share=1) for n, name in enumerate(names, 1)]
@@ -530,12 +553,29 @@ def some_fail(tmp_path_factory):
 def test_what_fails_is_a_row_and_the_others_go_on(some_fail):
     done, cells = some_fail
     assert done.returncode == 3
-    rows = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line}
+    table, *_ = done.stdout.split("\n\n")
+    rows = {line.split()[0]: line.split()[1] for line in table.splitlines()}
     assert float(rows["numpy_manual"]) > 0
     assert "raises failed: " in done.stdout
+    assert "ratio: over the step of numpy_manual" in done.stdout
+    assert cells["numpy_manual"].ratio == Interval(1.0, 1.0, 1.0)
     assert "Traceback" not in done.stdout + done.stderr
     assert len(cells["raises"].rounds) == 1
     assert len(cells["numpy_manual"].rounds) == 2
+
+
+def test_the_one_chosen_with_over_stays_the_base_if_it_fails(tmp_path):
+    impls = planted("numpy_manual", "raises")
+    done = bench(tmp_path, *impls, *FEW, "--threads", "1", "--over", "raises")
+    last = done.stdout.splitlines()[-1]
+    assert last == "nothing was compared, since raises failed; choose another with --over"
+
+
+def test_the_base_is_the_first_that_fails_at_no_size():
+    cells = [a_cell(name, steady(100, 2), size=n) for n in (10, 20) for name in "abc"]
+    assert analysis.first_able(cells) == "a"
+    cells[3].rounds[1].outcome = "failed"
+    assert analysis.first_able(cells) == "b"
 
 
 def test_losses_that_are_not_finite_are_no_training(tmp_path):
@@ -568,7 +608,8 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
     stdout, stderr = command.communicate(timeout=30)
     assert command.returncode == 130
     assert "finishing this turn; Ctrl-C again stops it" in stderr
-    assert "interrupted: what was measured until then is shown and kept" in stderr
+    ending = r"interrupted after \d+ rounds: what was measured until then is shown and kept\n"
+    assert re.search(ending, stderr)
     assert "next:" not in stderr
     assert "numpy_manual" in stdout
     assert "measuring was stopped early" in stdout
@@ -601,15 +642,16 @@ def test_on_a_terminal_a_bar_shows_the_time_left_and_ctrl_c_lets_the_turn_finish
         terminal.sendintr()
         terminal.expect("finishing this turn; Ctrl-C again stops it")
         (tmp_path / "go").touch()
-        terminal.expect("fastest: |can't be told apart")
-        terminal.expect("interrupted: what was measured until then is shown and kept")
+        terminal.expect("warning: 1 round is few for an interval; give it time to finish")
+        terminal.expect("no ranking: one round alone doesn't tell which is fastest")
+        terminal.expect("interrupted after 1 of 10 rounds: what was measured until then")
         terminal.expect(pexpect.EOF)
     assert terminal.exitstatus == 130
     rounds = {cell.label: len(cell.good) for cell in kept(tmp_path).cells}
     assert rounds == {"numpy_manual": 1, "waits": 1}
 
 
-def test_a_second_ctrl_c_stops_the_turn(tmp_path):
+def test_a_second_ctrl_c_stops_the_turn_and_leaves_nothing_where_it_was_the_first(tmp_path):
     (tmp_path / "waits.py").write_text(WAITS)
     words = ("--impl", "./waits.py", "--threads", "1", "--blocks", "1")
     command = start("bench", *small(tmp_path), *words, cwd=tmp_path)
@@ -617,9 +659,10 @@ def test_a_second_ctrl_c_stops_the_turn(tmp_path):
     command.send_signal(signal.SIGINT)
     assert any("finishing this turn" in line for line in command.stderr)
     command.send_signal(signal.SIGINT)
-    stdout, _ = command.communicate(timeout=30)
-    assert command.returncode == 130
-    assert stdout.splitlines()[-1] == "0 of 1 measured, interrupted: no ranking"
+    stdout, stderr = command.communicate(timeout=30)
+    assert (command.returncode, stdout) == (130, "")
+    assert stderr.splitlines()[-1] == "interrupted: nothing was measured"
+    assert list((tmp_path / "results").iterdir()) == []
     assert left_behind(tmp_path) == []
 
 
