@@ -360,6 +360,12 @@ def test_a_sweep_has_no_cross_at_a_point_that_is_ok(folder):
     assert crosses(chart) == []
 
 
+def test_a_curve_that_departs_from_the_reference_has_no_cross_at_its_end(folder):
+    chart = chart_data.chart("parity", Store(folder / "results", "small"), None)
+    assert any(each.ending.startswith("departs at epoch") for each in chart.series)
+    assert crosses(chart) == []
+
+
 def test_intervals_are_drawn_as_bars(folder):
     chart = chart_data.chart("scale", *stored(folder, "timed"))
     (view,) = spec.views(chart, spec.Frame(400, 300, 10))
