@@ -408,6 +408,17 @@ def test_without_a_bench_the_steps_of_runs_are_shown_as_what_they_are(store):
     assert "Left out: 1 run that shared the machine." in chart.note
 
 
+@pytest.mark.parametrize(("key", "sizes"), [("steps", (4,)), ("scale", (4, 8))])
+def test_times_say_how_many_runs_are_left_out(store, key, sizes):
+    for size in sizes:
+        kept(store, H=size, step_us=timed())
+    for seed in (1, 2):
+        kept(store, losses=(9.0, math.nan), outcome="diverged", seed=seed, step_us=timed())
+    kept(store, seed=3, step_us=timed(), neighbours=1)
+    note = chart_data.chart(key, store, None).note
+    assert note.endswith("Left out: 2 runs not ok and 1 run that shared the machine.")
+
+
 def test_times_of_different_work_are_shown_in_the_order_of_the_lesson(store):
     kept(store, step_us=timed(200.0), dtype="float64")
     kept(store, "sgd", step_us=timed(100.0), framework="torch", dtype="float32")
