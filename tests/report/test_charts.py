@@ -559,5 +559,5 @@ def test_a_chart_that_is_not_there_says_what_makes_it(store, key, said):
 
 def test_parity_is_among_the_charts_that_there_are(store):
     kept(store, losses=trained(), lr=1e-3, dtype="float64", **from_source("numpy_manual"))
-    with pytest.raises(UserError, match="has no chart sweep; .*; it has losses and parity$"):
+    with pytest.raises(UserError, match=r"has no chart sweep; .*; it has losses and parity$"):
         chart_data.chart("sweep", store, None)
