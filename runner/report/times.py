@@ -105,7 +105,7 @@ def _left_out(material: Material) -> str:
     ok = [run for run in material.runs if run.outcome == "ok"]
     shared = sum(bool(run.neighbours) for run in ok)
     counts = {
-        "not ok": len(material.runs) - len(ok),
+        "that did not end as ok": len(material.runs) - len(ok),
         "that shared the machine": shared,
         "without a step time": len(ok) - shared - len(comparable(material)),
     }

@@ -416,7 +416,9 @@ def test_times_say_how_many_runs_are_left_out(store, key, sizes):
         kept(store, losses=(9.0, math.nan), outcome="diverged", seed=seed, step_us=timed())
     kept(store, seed=3, step_us=timed(), neighbours=1)
     note = chart_data.chart(key, store, None).note
-    assert note.endswith("Left out: 2 runs not ok and 1 run that shared the machine.")
+    assert note.endswith(
+        "Left out: 2 runs that did not end as ok and 1 run that shared the machine."
+    )
 
 
 def test_times_of_different_work_are_shown_in_the_order_of_the_lesson(store):
