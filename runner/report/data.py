@@ -37,6 +37,8 @@ def chart(key: str, store: Store, bench: Bench | None, **choice: Any) -> Chart:
     if drawn := draw(material):
         notes = [drawn.note, *(f"{note}." for note in material.left_out)]
         return replace(drawn, note=" ".join(filter(None, notes)))
-    others = [name for name, (draw, _) in CHARTS.items() if name != key and draw(material)]
+    others = [name for name, (draw, _) in CHARTS.items() if name != "parity" and draw(material)]
     has = f"{makes.format(material.name)}; it has {listed(others or ['no chart'])}"
+    if "losses" in others and key != "parity":  # to draw it takes too long for an error
+        has += ", and parity if a run is small enough for a reference"
     raise UserError(f"{material.name}: has no chart {key}; {has}")
