@@ -94,7 +94,8 @@ def looks(
 class Series:
     """One curve, or one row of dots: `y` over `x`, with the ends of intervals where known.
 
-    `ending` says how a curve ends where it does not end as ok: `diverged at epoch 12`.
+    `ending` says how a curve ends where it does not end as ok: `diverged at epoch 12`. Its end is
+    `crossed` out, unless the point there is not what `ending` is about.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Series:
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
     ending: str = ""
+    crossed: bool = True
 
     @cached_property
     def points(self) -> list[tuple[float, float]]:

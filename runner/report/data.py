@@ -39,4 +39,6 @@ def chart(key: str, store: Store, bench: Bench | None, **choice: Any) -> Chart:
         return replace(drawn, note=" ".join(filter(None, notes)))
     others = [name for name, (draw, _) in CHARTS.items() if name != "parity" and draw(material)]
     has = f"{makes.format(material.name)}; it has {listed(others or ['no chart'])}"
+    if "losses" in others and key != "parity":  # to draw it takes too long for an error
+        has += ", and parity if a run is small enough for a reference"
     raise UserError(f"{material.name}: has no chart {key}; {has}")

@@ -75,7 +75,8 @@ def parity(material: Material) -> Chart | None:
         if gate := verdict.gate:
             ending = f"departs at epoch {gate.departs}" if verdict.outside else ""
             x, y = map(list, zip(*verdict.points(), strict=True))
-            series.append(Series(name, material.looks[name], x, [*y], ending=ending))
+            look = material.looks[name]  # no cross: the curve goes on after it departs
+            series.append(Series(name, look, x, [*y], ending=ending, crossed=False))
     if not series:
         return None
     rows = [_verdict_row(material, name, each) for name, each in material.judged.items()]

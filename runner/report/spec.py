@@ -244,7 +244,7 @@ def _points(each: Series, number: int, top: float, phase: float, size: float) ->
 
 def _crossed_end(each: Series, scale: Scale) -> list[tuple[float, float]]:
     """Of a curve that is not ok, where it goes out at the top; its end if it doesn't."""
-    if not each.ending:
+    if not (each.ending and each.crossed):
         return []
     for (x, y), (next_x, next_y) in pairwise(each.points):
         if y <= scale.high < next_y:
@@ -318,7 +318,8 @@ def _titles(chart: Chart, labels: Rows, frame: Frame, size: float, left: str) ->
         sample = row_of | dash | right(1) | right(3.2, "x2")
         yield _layer("rule", labels, sample, strokeWidth=size / 7)
         yield _layer("point", labels, row_of | shape | right(2.1), size=size**2 / 4.5)
-        ended = [row for row in labels if chart.series[int(str(row["series"]))].ending]
+        crossed = {i for i, each in enumerate(chart.series) if each.ending and each.crossed}
+        ended = [row for row in labels if row["series"] in crossed]
         yield _crosses(ended, row_of | right(3.2), size)
     text = row_of | right(1.3 if frame.page else 3.8) | {"text": {"field": "text"}}
     height = 1.15 * size

@@ -62,7 +62,8 @@ def _over_one(material: Material, axis: str) -> Chart:
         own = {float(value): losses for (name, value), losses in finals.items() if name == impl}
         if any(own.values()):
             lost = [f"none ok at {axis}={brief(x)}" for x in sorted(own) if not own[x]]
-            lines.append(replace(_means(impl, look[impl], own), ending="".join(lost[:1])))
+            line = _means(impl, look[impl], own)  # its last point may be a good one: no cross
+            lines.append(replace(line, ending="".join(lost[:1]), crossed=False))
     note += " Where no run is ok there is no point."
     logs = wide(x for _, x in finals), wide(y for each in lines for y in each.y)
     chart = Chart("lines", title, over.table, axis, "final loss", lines, note)

@@ -9,7 +9,7 @@ from ..bench.measurement import Bench, Cell, Interval
 from ..config.settings import SIZES
 from ..errors import listed
 from ..results.record import Record
-from ..results.rows import grouped, pivot, row, shown
+from ..results.rows import counted, grouped, pivot, row, shown
 from ..tables import Table
 from .chart import Chart, Look, Series, looks
 from .material import Material
@@ -96,9 +96,21 @@ def _from_runs(material: Material, runs: Sequence[Record]) -> Chart:
     if differ:
         note += f" Not ranked: the runs differ in {listed(differ)}."
     note += f" `twolayer bench --name {material.name}` measures ratios, with how certain they are."
-    if shared := sum(bool(run.neighbours) for run in material.runs):
-        note += f" Left out: {shared} run{'s' * (shared > 1)} that shared the machine."
+    note += _left_out(material)
     return _interval_chart("µs per step", Table(header, cells, frozenset({0})), times, note)
+
+
+def _left_out(material: Material) -> str:
+    """How many runs are not comparable, and why; empty if all are."""
+    ok = [run for run in material.runs if run.outcome == "ok"]
+    shared = sum(bool(run.neighbours) for run in ok)
+    counts = {
+        "that did not end as ok": len(material.runs) - len(ok),
+        "that shared the machine": shared,
+        "without a step time": len(ok) - shared - len(comparable(material)),
+    }
+    texts = [f"{counted(n, 'run', 'runs')} {why}" for why, n in counts.items() if n]
+    return f" Left out: {listed(texts, 'and')}." if texts else ""
 
 
 def _span(runs: Sequence[Record]) -> Interval:
@@ -156,5 +168,5 @@ def _scaled_runs(material: Material, axis: str, runs: Sequence[Record]) -> Chart
     note = (
         "The median step of each run, without an interval: "
         f"`twolayer bench --name {material.name} --scale {axis}=…` gives one, and a fit."
-    )
+    ) + _left_out(material)
     return _cost(axis, Table([axis, *over.across], cells), series, note)

@@ -408,6 +408,19 @@ def test_without_a_bench_the_steps_of_runs_are_shown_as_what_they_are(store):
     assert "Left out: 1 run that shared the machine." in chart.note
 
 
+@pytest.mark.parametrize(("key", "sizes"), [("steps", (4,)), ("scale", (4, 8))])
+def test_times_say_how_many_runs_are_left_out(store, key, sizes):
+    for size in sizes:
+        kept(store, H=size, step_us=timed())
+    for seed in (1, 2):
+        kept(store, losses=(9.0, math.nan), outcome="diverged", seed=seed, step_us=timed())
+    kept(store, seed=3, step_us=timed(), neighbours=1)
+    note = chart_data.chart(key, store, None).note
+    assert note.endswith(
+        "Left out: 2 runs that did not end as ok and 1 run that shared the machine."
+    )
+
+
 def test_times_of_different_work_are_shown_in_the_order_of_the_lesson(store):
     kept(store, step_us=timed(200.0), dtype="float64")
     kept(store, "sgd", step_us=timed(100.0), framework="torch", dtype="float32")
@@ -536,11 +549,24 @@ def test_all_charts_come_in_their_order(store):
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("sweep", "x: has no chart sweep; `twolayer sweep` over at least one .*; it has losses$"),
-        ("scale", "x: has no chart scale; `twolayer bench --name x --scale .*; it has losses$"),
+        (
+            "sweep",
+            "x: has no chart sweep; `twolayer sweep` .*; it has losses, and parity if",
+        ),
+        (
+            "scale",
+            "x: has no chart scale; `twolayer bench --name x .*; it has losses, and parity",
+        ),
     ],
 )
 def test_a_chart_that_is_not_there_says_what_makes_it(store, key, said):
     kept(store)
     with pytest.raises(UserError, match=said):
         chart_data.chart(key, store, None)
+
+
+def test_an_error_names_parity_and_trains_no_reference_for_it(store, monkeypatch):
+    kept(store, seed=5, **from_source("numpy_manual"))
+    monkeypatch.setattr(Reference, "train", None)
+    with pytest.raises(UserError, match="it has losses, and parity if a run is small enough"):
+        chart_data.chart("sweep", store, None)

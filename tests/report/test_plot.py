@@ -348,6 +348,24 @@ def test_a_diverging_curve_leaves_over_the_top_at_a_cross(folder):
     assert max(calm) < top < 1e100
 
 
+def crosses(chart):
+    (view,) = spec.views(chart, spec.Frame(400, 300, 10))
+    layers = [layer for layer in view["layer"] if layer["mark"].get("shape") == spec.CROSS]
+    return [row for layer in layers for row in layer["data"]["values"]]
+
+
+def test_a_sweep_has_no_cross_at_a_point_that_is_ok(folder):
+    chart = chart_data.chart("sweep", Store(folder / "results", "line"), None)
+    assert [each.ending[:10] for each in chart.series] == ["none ok at"]
+    assert crosses(chart) == []
+
+
+def test_a_curve_that_departs_from_the_reference_has_no_cross_at_its_end(folder):
+    chart = chart_data.chart("parity", Store(folder / "results", "small"), None)
+    assert any(each.ending.startswith("departs at epoch") for each in chart.series)
+    assert crosses(chart) == []
+
+
 def test_intervals_are_drawn_as_bars(folder):
     chart = chart_data.chart("scale", *stored(folder, "timed"))
     (view,) = spec.views(chart, spec.Frame(400, 300, 10))
