@@ -16,7 +16,7 @@ from ..config.plan import hosts_needed
 from ..engine.hosts import Hosts
 from ..engine.supervisor import make_job, perform
 from . import analysis
-from .measurement import Bench, Cell, Round, discard, save
+from .measurement import Bench, Round, discard, save
 from .plan import Entries
 
 PROBED_ROUNDS = 3  # rounds that also measure the machine's own rates and a step's dispatch

@@ -423,7 +423,7 @@ def test_few_rounds_until_an_interrupt_are_warned_of_and_one_names_no_fastest(ro
     few = "1 round is" if rounds == 1 else "2 rounds are"
     assert f"{few} few for an interval; give it time to finish" in found.warnings
     assert analysis.fastest(found) == (["a"] if rounds == 2 else [])
-    (last,) = answer(found, [], "")
+    (last,) = findings(found, [], "")
     alone = "no ranking: one round alone doesn't tell which is fastest"
     assert last == alone if rounds == 1 else last.startswith("fastest: a, 2.00")
 

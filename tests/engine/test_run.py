@@ -12,6 +12,7 @@ import pytest
 import yaml
 from command import (
     COMMAND,
+    PLANTED,
     environment,
     left_behind,
     losses,
@@ -342,7 +343,7 @@ def test_the_verdict_counts_what_did_not_end_well(three):
     _, done = three
     verdict = done.stdout.strip().split("\n\n")[-1]
     assert verdict == "1 of 3 ok, 1 failed, 1 diverged (a smaller lr may help)"
-    assert "next: " not in done.stderr
+    assert done.stderr.splitlines()[-1] == f"next: twolayer check {PLANTED}/raises.py"
 
 
 def test_what_comes_next_can_be_called_as_it_is_printed(tmp_path):

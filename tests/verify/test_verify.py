@@ -450,7 +450,7 @@ def test_verify_fits_a_terminal_in_one_block_and_shows_the_rest_on_request(tmp_p
     pattern = r"2 of 2 equivalent: losses deviate by up to 0\.\d+% of the bound \(nn: \d\.\de-1\d\)"
     assert re.fullmatch(pattern, answer)
     verbose = twolayer(*words, "--verbose", cwd=tmp_path).stdout
-    assert {"reference", "departs", "float32"} <= set(verbose.splitlines()[0].split())
+    assert {"reference", "departs", "float32"} <= set(verbose.split())
     assert verbose.splitlines()[-1] == answer
 
 
@@ -510,7 +510,8 @@ def test_progress_is_a_line_for_each_in_a_pipe_and_a_bar_on_a_terminal(tmp_path:
     words = ("verify", *small(tmp_path), "--impl", "numpy_manual")
     piped = twolayer(*words, cwd=tmp_path)
     assert piped.stderr == (
-        "importing numpy\n[1/1] numpy_manual (common)\nnext: twolayer bench --impl numpy_manual\n"
+        "importing numpy\n[1/1] numpy_manual (common)\n"
+        "next: twolayer bench --config small.yaml --impl numpy_manual\n"
     )
     with on_a_terminal(*words, cwd=tmp_path, columns=80) as spawned:
         shown = spawned.read()
