@@ -13,7 +13,7 @@ RUNNABLE := $(or $(wildcard $(INSTALLED)),$(VENV)/.runnable)
 
 run: $(RUNNABLE)
 	@$(BIN)/twolayer run; code=$$?; \
-	if [ $$code -le 4 ] && [ $$code -ne 2 ]; then $(BIN)/twolayer report notebook; fi; exit $$code
+	case $$code in 0|3|4) $(BIN)/twolayer report notebook;; esac; exit $$code
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)

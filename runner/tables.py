@@ -38,7 +38,7 @@ class Table:
         text = "\n\n".join(_block([columns[n] for n in block]) for block in blocks)
         if dropped:
             names = ", ".join(self.header[number] for number in dropped)
-            shows = f"(--verbose or a wider terminal shows {names})"
+            shows = f"(a wider terminal shows {names})"
             text += f"\n{textwrap.fill(shows, max(1, width))}"
         return text
 

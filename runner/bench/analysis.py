@@ -107,7 +107,7 @@ def order(cell: Cell) -> tuple[float, ...]:
 
 
 def same_work(cells: Sequence[Cell], baseline: str | None) -> list[Cell]:
-    """The cells whose step times can be ranked: the most of one size that do the same work.
+    """The cells whose step times can be ranked: of one size, the most that work and do the same.
 
     Of equally many, those with plain SGD or with the baseline.
     """
@@ -115,7 +115,11 @@ def same_work(cells: Sequence[Cell], baseline: str | None) -> list[Cell]:
     groups = grouped(own, lambda c: (c.family, *(str(c.config.get(name)) for name in WORK)))
     return max(
         groups.values(),
-        key=lambda g: (len(g), g[0].family == "sgd", any(c.label == baseline for c in g)),
+        key=lambda g: (
+            sum(not cell.failure for cell in g),
+            g[0].family == "sgd",
+            any(cell.label == baseline for cell in g),
+        ),
         default=[],
     )
 
@@ -233,7 +237,7 @@ def _unsteady(cells: Sequence[Cell], threads: int, more: str, warmup_s: float) -
         share = min(mean("cpu_share", cell) for cell in waited)
         yield f"{named(waited)} had a processor for only {share:.0%} of the time; {busy}"
     if faster := [cell for cell in cells if mean("settled", cell) < 0.5]:
-        longer = f"allow it more with --warmup {5 * warmup_s:g}s"
+        longer = f"allow it more with --warmup {max(2.0, 5 * warmup_s):g}s"
         yield f"{named(faster)} still got faster when warm-up was cut off; {longer}"
     if others > UNSTEADY:
         elsewhere = "close them, or measure on a machine of its own"

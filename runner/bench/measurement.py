@@ -183,6 +183,6 @@ def stored(experiment: Path) -> list[Path]:
 
 
 def latest(experiment: Path) -> Bench | None:
-    """The newest bench kept in an experiment's folder, if there is one."""
-    files = stored(experiment)
-    return read_bench(files[-1]) if files else None
+    """The newest bench of an experiment that measured something, if there is one."""
+    benches = map(read_bench, reversed(stored(experiment)))  # a killed one may have nothing
+    return next((bench for bench in benches if any(cell.rounds for cell in bench.cells)), None)

@@ -11,6 +11,7 @@ from ..config import plan
 from ..config.catalogue import Implementation, configs_folder
 from ..config.document import Item
 from ..config.experiment import SWEEP_KEYS, Experiment, json_schema, shown_path
+from ..config.settings import SHOWN_ONLY
 from ..errors import listed
 from ..output import emit, printable
 from ..results.rows import counted
@@ -35,7 +36,14 @@ def config(
     runs = set()
     with patience(f"going through every combination of {experiment.path.name} …", quiet=False):
         for implementation, settings in _combinations(experiment):
-            runs.add(hash((implementation, *(item.value for item in settings.values()))))
+            runs.add(
+                hash(
+                    (
+                        implementation,
+                        *(item.value for name, item in settings.items() if name not in SHOWN_ONLY),
+                    )
+                )
+            )
             own = origins.setdefault(implementation, {})
             for name, item in settings.items():
                 own.setdefault(name, {}).setdefault(item.value, item.origin)

@@ -37,7 +37,9 @@ def diff(
         csv=lambda: as_csv(differences, [n for n in differences[0] if n != "differences"]),
     )
     if not all(pair["bit_equal"] for pair in differences):
-        folders = dict.fromkeys(run.folder.parents[1] for side in sides for run in side.runs[:1])
+        paths = [run.folder for side in sides for run in side.runs[:1]]
+        whole = [p.absolute() if len(p.parts) < 4 or ".." in p.parts else p for p in paths]
+        folders = dict.fromkeys(path.parents[1] for path in whole)
         say_next([f"{call_on('show', folder)} --plot" for folder in folders], quiet=False)
 
 

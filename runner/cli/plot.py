@@ -44,7 +44,7 @@ def plot(
     given = {"width": width, "height": height}.items()
     lengths = {name: plots.length(text, f"--{name}") for name, text in given if text is not None}
     figure = replace(plots.SIZES[size], legend=legend, **lengths)
-    named = [name for text in impl or () for name in text.split(",")]
+    named = [name.strip() for text in impl or () for name in text.split(",")]
     choice = {"where": condition(where), "impls": named, "everything": all_runs}
     store = last_store(experiment, results, measured=True)
     with judging(quiet=chart != "parity") as step:

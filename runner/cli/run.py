@@ -46,10 +46,13 @@ def run(
     outcomes = {record.outcome for record in records}
     code = printing.exit_code(outcomes, interrupted=session.interrupted, broken=session.broken)
     risen = [record.impl for record in records if record.outcome == "ok" and not record.fell]
+    finished = sum(record.outcome != "interrupted" for record in records)
     if session.broken or session.interrupted:
-        kept = sum(record.outcome != "interrupted" for record in records)
+        part = f", {len(records) - finished} in part," if finished < len(records) else ""
         reason = f"{session.broken};" if session.broken else "interrupted:"
-        say(f"{reason} {kept} of {len(runs)} runs finished and kept")
+        say(f"{reason} {finished} of {len(runs)} runs finished{part} and kept")
+    elif finished < len(runs):
+        say(f"stopped early: {finished} of {len(runs)} runs finished")
     elif risen and experiment.option("loss_must_fall"):
         say(f"the loss did not fall: {', '.join(risen)}")
         code = code or DIVERGED

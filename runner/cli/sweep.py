@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..machine import usable_cores
 from ..results.answers import Answer, answer
 from ..results.query import parse
-from ..results.rows import COLUMNS, as_csv
+from ..results.rows import COLUMNS, as_csv, counted
 from ..results.store import Store
 from ..tables import Table, exact
 from . import FAILED, inputs, printing
@@ -137,7 +137,7 @@ def _outlook(campaign: Campaign, jobs: int) -> Table:
 def _summary(campaign: Campaign, jobs: int) -> str:
     """`38 runs: 12 finished, 26 to do, about 40 s of training`."""
     planned, todo, seconds = campaign.planned.total(), len(campaign.todo), campaign.seconds()
-    text = f"{planned} runs: {planned - todo} finished, {todo} to do"
+    text = f"{counted(planned, 'run', 'runs')}: {planned - todo} finished, {todo} to do"
     if not todo:
         return text
     if any(run.name not in seconds for run in campaign.todo):
@@ -167,15 +167,16 @@ def _conclude(session: Session, campaign: Campaign, format: Format, quiet: bool)
     )
     happened = set(outcomes) | ({"failed"} if len(rows) < planned else set())
     code = printing.exit_code(happened, interrupted=session.interrupted, broken=session.broken)
-    again = inputs.command_line().replace(" --fresh", "")
+    again = inputs.command_line()
     if session.broken:
         say(f"{session.broken}; {finished} and kept")
     elif session.interrupted:
-        say(f"interrupted; to go on: {again}", quiet)
+        how = "to begin again" if campaign.fresh else "to go on"
+        say(f"interrupted; {how}: {again}", quiet)
     else:
         say(f"results are in {session.store.folder}", quiet)
         report, best = (inputs.call_on(name, session.store.folder) for name in ("report", "show"))
         retries = [] if "--retry" in again else [f"{again} --retry failed"]
-        following = retries if code == FAILED else [report, f"{best} --best 20"]
+        following = retries if code == FAILED else [report, *[f"{best} --best 20"] * (planned > 20)]
         printing.say_next(following, quiet)
     return code

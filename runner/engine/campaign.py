@@ -19,8 +19,8 @@ from ..config.plan import Run
 from ..config.sources import Sources
 from ..errors import listed
 from ..files import writing
-from ..results.record import FAILURES, Record
-from ..results.rows import Row, row
+from ..results.record import FAILURES, FINISHED, Record
+from ..results.rows import Row, counted, row
 from ..results.store import Store, read_summary
 from .scheduler import Session
 
@@ -106,16 +106,15 @@ class Campaign:
     ) -> None:
         self.store, self.fresh = store, fresh
         self.implementations = {each.name: each for each in implementations}
-        self.rows: dict[str, Row] = {}  # by run key, the attempt that counts: one that is ok if any
+        self.rows: dict[str, Row] = {}  # by run key, the attempt that counts, as in `newest`
         # By implementation, the seconds per epoch of finished runs, and how many were made from
         # files that have changed since.
         self.step_s: dict[str, list[float]] = defaultdict(list)
         self.changed: dict[str, Counter[str]] = defaultdict(Counter)
         # How many were made with each version of a framework and on each machine.
         self.made_with: Counter[tuple[str, str]] = Counter()
-        for folder in store.folders():
-            if record := read_summary(folder):
-                self.add(record)
+        for record in store.read()[0]:
+            self.add(record)
         again = ("interrupted", *FAILURES) if retry else ("interrupted",)
         self.planned: Counter[str] = Counter()  # runs by implementation
         self.keys: list[str] = []
@@ -131,7 +130,7 @@ class Campaign:
         if files := self.files_changed(record):
             self.changed[record.impl].update(files)
             return
-        if self.outcome(record.key) != "ok":
+        if record.outcome in FINISHED or self.outcome(record.key) not in FINISHED:
             self.rows[record.key] = row(record)
         if record.train_s and record.epochs_done:
             self.step_s[record.impl].append(record.train_s / record.epochs_done)
@@ -151,14 +150,16 @@ class Campaign:
     def notes(self) -> Iterator[str]:
         """What may surprise about finished runs: other files, versions or machines than here."""
         for impl, files in self.changed.items() if self.todo else ():
-            made = f"{max(files.values())} runs of {impl} were made"
-            yield f"{listed(files)} changed since {made}; those do not count"
+            number = max(files.values())
+            made = f"{counted(number, 'run', 'runs')} of {impl}"
+            were, those = ("was", "it does") if number == 1 else ("were", "those do")
+            yield f"{listed(files)} changed since {made} {were} made; {those} not count"
         own = {"cpu": machine.describe()["cpu"], **packages.versions([])}
         for (what, was), count in sorted(self.made_with.items()):
             here = own.get(what) or packages.version(what)
             if was not in (here, "?"):
-                made = f"{count} finished runs were made with {what} {was}"
-                yield f"{made}; here is {here}; --fresh runs them again"
+                made = counted(count, "finished run was", "finished runs were")
+                yield f"{made} made with {what} {was}; here is {here}; --fresh runs them again"
 
     def seconds(self) -> dict[str, float]:
         """Training time of the runs to do, of implementations with a finished run."""

@@ -55,16 +55,16 @@ def _outcomes(material: Material) -> str:
 
 def _parity(material: Material) -> str:
     judged, runs = sum(bool(each.gate) for each in material.judged.values()), len(material.runs)
+    epochs = material.judged_epochs
+    over = f" over the first {epochs} epochs" if epochs else ""
     if outside := [name for name, each in material.judged.items() if each.outside]:
-        inside = f"{judged - len(outside)} of {judged} judged inside the band of rounding"
+        inside = f"{judged - len(outside)} of {judged} judged inside the band of rounding{over}"
         more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
         return f"{inside}; outside: {listed(outside[:5])}{more}."
     if not judged:
         return ""
     count, every = ("All", "") if judged == runs else (f"{judged} of {runs:,}", " all")
     every = every if judged > 1 else ""
-    epochs = material.judged_epochs
-    over = f" over the first {epochs} epochs" if epochs else ""
     return f"{count} judged against the reference{over},{every} inside the band of rounding."
 
 
@@ -76,7 +76,7 @@ def _fastest(material: Material) -> str:
     size = cells[0][0].size
     alike = {cell.label for cell in same_work(bench.at(size), bench.baseline)}
     ratios = {cell.label: ratio for cell, ratio in cells if cell.label in alike}
-    labels = [label for label in fastest(bench, size) if label in ratios]
+    labels = fastest(bench, size)
     if not labels or len(alike) == 1:
         return ""
     lead, (label, *others) = "", dict.fromkeys((*labels, *ratios))
@@ -85,7 +85,7 @@ def _fastest(material: Material) -> str:
     elif label == bench.baseline and others:
         lead, label = f"{label}; next ", others[0]
     ratio = ratios[label]
-    step = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f}) of {bench.baseline}'s step"
+    step = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f}) times {bench.baseline}'s step"
     return f"Fastest{f' at {bench.axis} = {size}' if bench.axis else ''}: {lead}{label}, {step}."
 
 
@@ -211,7 +211,7 @@ def _command_of(material: Material, run: Record) -> str:
     while end in text:
         end += "_"
     name = shlex.quote(_word(run.config_file))
-    file = f"cat > {name} <<'{end}'\n{text.rstrip()}\n{end}\n"
+    file = f"cat > {name} <<'{end}'\n{without_paths(text).rstrip()}\n{end}\n"
     return f"{file if text else ''}{_relative(run.command)}"
 
 
@@ -231,4 +231,4 @@ def _word(word: str) -> str:
 
 def without_paths(text: str) -> str:
     """Text whose absolute paths are names of files."""
-    return re.sub(r"(?<![\w.:/~-])/(?:[^\s/:'\"<>]+/)+([^\s/:'\"<>]+)", r"./\1", text)
+    return re.sub(r"(?<![\w./~-])/(?:[^\s/:'\"<>]+/)+([^\s/:'\"<>]+)", r"./\1", text)

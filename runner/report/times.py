@@ -5,19 +5,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..bench import tables as bench_tables
+from ..bench.analysis import WORK as STEP_WORK
 from ..bench.measurement import Bench, Cell, Interval
 from ..config.settings import SIZES
 from ..errors import listed
 from ..results.record import Record
 from ..results.rows import counted, grouped, pivot, row, shown
 from ..tables import Table
+from ..verify.stored import reference_of
 from .chart import Chart, Look, Series, looks
 from .material import Material
 from .scales import wide
 
 MOST_ROWS = 24
-WORK = (*SIZES, "bias", "dtype", "device", "threads", "epochs")
-"""What runs must have in common for their step times to be ranked."""
+WORK = (*STEP_WORK, "device", "threads", "epochs")
+"""What runs must have in common for their step times to be ranked, beside their algorithm."""
 
 
 def steps(material: Material) -> Chart | None:
@@ -47,7 +49,9 @@ def comparable(material: Material) -> list[Record]:
 def work_differs(runs: Sequence[Record]) -> list[str]:
     """In which settings steps of the runs are not the same work, so that times can't be ranked."""
     rows = [row(run) for run in runs]
-    return [name for name in WORK if len({row[name] for row in rows}) > 1]
+    algorithms = {reference_of(run) for run in runs} - {""}
+    differ = [name for name in WORK if len({row[name] for row in rows}) > 1]
+    return differ + ["algorithm"] * (len(algorithms) > 1)
 
 
 def _ratios(bench: Bench, cells: Sequence[tuple[Cell, Interval]]) -> Chart:

@@ -121,6 +121,8 @@ def verdict(records: Sequence[Record]) -> str:
     if len(ok) > 1:
         by_loss = sorted(ok, key=lambda record: record.final_loss or 0.0)
         ends = [f"{number(record.final_loss)} ({record.impl})" for record in by_loss]
+        if number(by_loss[0].final_loss) == number(by_loss[-1].final_loss):
+            return f"{text}, with the same settings and final loss {number(by_loss[0].final_loss)}"
         return f"{text}, with the same settings; final losses from {ends[0]} to {ends[-1]}"
     return text
 

@@ -108,6 +108,14 @@ def _implementation(record: Record) -> catalogue.Implementation:
     return catalogue.find(record.source if record.source.endswith(".py") else record.impl)
 
 
+def reference_of(record: Record) -> str:
+    """The reference that a run's implementation names; empty if its source is not here any more."""
+    try:
+        return _implementation(record).reference
+    except UserError:
+        return ""
+
+
 def _reference(record: Record) -> Reference | str:
     """What a run is held to, or why it is not."""
     if not record.losses:

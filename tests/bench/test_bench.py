@@ -402,6 +402,21 @@ def test_the_fastest_comes_first_and_those_that_failed_last():
     assert next(findings(found, [], "")) == "failed failed, never timed_out"
 
 
+def test_those_that_failed_do_not_decide_which_work_is_ranked():
+    failed = [a_cell(f"adam{number}", [], family="adam") for number in range(3)]
+    for cell in failed:
+        cell.rounds = [Round(0, 0, "failed")]
+    found = a_bench([*failed, a_cell("slow", steady(300)), a_cell("fast", steady(100))])
+    found.baseline = analysis.first_able(found.cells)
+    analysis.conclude(found, [])
+    assert found.baseline == "slow"
+    assert [(cell.label, cell.rank) for cell in found.cells[:2]] == [
+        ("fast", (1, 1)),
+        ("slow", (2, 2)),
+    ]
+    assert analysis.fastest(found) == ["fast"]
+
+
 @pytest.mark.parametrize("against", ["", "main"])
 def test_nothing_is_ranked_where_some_were_not_measured(against):
     cells = [a_cell("a", steady(100)), a_cell("b", steady(200)), a_cell("c", [])]

@@ -688,6 +688,8 @@ def test_a_sweep_shows_its_axes_and_how_many_runs_they_make(tmp_path):
     assert shown["sgd"]["N"] == {"value": 5, "origin": "s.yaml:4:7"}
     assert shown["numpy_manual"]["N"] == {"value": [5, 6], "origin": "s.yaml:4:7"}
     assert shown["sgd"]["H"] == {"value": 100, "origin": "default"}
+    (tmp_path / "t.yaml").write_text("impls: [sgd]\ngrid: {log_every: [1, 2]}\n")  # the same run
+    assert "# a sweep of 1 run" in twolayer("config", "t.yaml", cwd=tmp_path).stdout
     assert len(shown["sgd"]["lr"]["value"]) == 7
     plan = twolayer("sweep", "s.yaml", "--plan", cwd=tmp_path).stdout
     assert "42 runs: " in plan

@@ -258,7 +258,7 @@ def test_a_scheduler_that_is_no_address_is_refused(tmp_path):
     done = twolayer("sweep", file, "--scheduler", "localhost", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     planned, connecting, message = done.stderr.splitlines()
-    assert planned.startswith("1 runs: 0 finished, 1 to do")
+    assert planned.startswith("1 run: 0 finished, 1 to do")
     assert connecting == "connecting to the scheduler localhost …"
     assert "--scheduler localhost: must be an address such as tcp://" in message
 

@@ -82,7 +82,7 @@ def test_the_losses_up_to_an_interrupt_are_kept(tmp_path):
     command = begin(tmp_path, "slow", "--quiet", "--format", "json")
     stdout, stderr = end(command, signal.SIGINT, signal.SIGINT)
     assert [record["outcome"] for record in json.loads(stdout)] == ["ok", "interrupted"]
-    assert stderr == "interrupted: 1 of 3 runs finished and kept\n"
+    assert stderr == "interrupted: 1 of 3 runs finished, 1 in part, and kept\n"
     record = stored(tmp_path)["slow"]
     count = len(record["losses"])
     assert 3 <= count < 100_000

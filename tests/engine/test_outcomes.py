@@ -273,6 +273,7 @@ def test_fail_fast_stops_at_the_first_that_is_not_ok(tmp_path, name, code):
     assert done.returncode == code
     assert set(stored(tmp_path)) == {"plain_floats", name}
     assert "numpy_manual" not in done.stdout
+    assert "stopped early: 2 of 3 runs finished\n" in done.stderr
 
 
 @pytest.mark.parametrize(("key", "value"), [("timeout", "500ms"), ("memory_limit", "lots")])

@@ -323,7 +323,7 @@ def test_a_changed_source_is_run_again(folder):
     twolayer("sweep", file, cwd=folder)
     assert "made with" not in twolayer("sweep", file, cwd=folder).stderr
     (folder / "mine.py").write_text(f"{source}# another\n")
-    assert "1 runs: 0 finished, 1 to do" in twolayer("sweep", file, cwd=folder).stderr
+    assert "1 run: 0 finished, 1 to do" in twolayer("sweep", file, cwd=folder).stderr
 
 
 def test_another_framework_version_is_noticed(folder):
@@ -334,7 +334,7 @@ def test_another_framework_version_is_noticed(folder):
     summary["versions"]["numpy"] = "0.1"
     path.write_text(json.dumps(summary))
     done = twolayer("sweep", file, cwd=folder)
-    assert "note: 1 finished runs were made with numpy 0.1; here is" in done.stderr
+    assert "note: 1 finished run was made with numpy 0.1; here is" in done.stderr
 
 
 def test_the_sweep_in_the_documentation_is_valid(folder):
@@ -385,7 +385,7 @@ def test_it_ends_with_its_answer(folder):
     assert "with lr=0.001" in sentences
     assert "From lr=1000 on no run is ok." in sentences
     assert "Luck of the seed" in sentences
-    assert done.stderr.endswith("next: twolayer report edge; twolayer show edge --best 20\n")
+    assert done.stderr.endswith("next: twolayer report edge\n")
     done = twolayer("sweep", "edge.yaml", "--format", "json", cwd=folder)
     whole = json.loads(done.stdout)
     assert (done.returncode, whole["planned"]) == (4, 12)

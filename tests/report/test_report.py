@@ -148,6 +148,13 @@ def test_a_bench_without_runs_is_an_experiment_too(tmp_path):
     assert reported(tmp_path) == reported(tmp_path, "b") == "report: results/b/report.html\n"
     text = (tmp_path / "results" / "b" / "report.html").read_text()
     assert "A bench: 2 implementations, 10 rounds." in Page(text).text
+    killed = bench("slow", "fast")
+    for cell in killed.cells:
+        cell.rounds = []
+    (folder / "2026-01-02T00-00-00.json").write_text(killed.text())
+    reported(tmp_path)
+    text = (tmp_path / "results" / "b" / "report.html").read_text()
+    assert "A bench: 2 implementations, 10 rounds." in Page(text).text
 
 
 @pytest.mark.parametrize(
@@ -462,8 +469,8 @@ def test_some_did_not_end_well(store):
 @pytest.mark.parametrize(
     ("ranks", "ratios", "said"),
     [
-        (((2, 2), (1, 1)), (1.0, 0.5), "Fastest: b, 0.50 (0.45 to 0.55) of a's step."),
-        (((1, 1), (2, 2)), (1.0, 1.5), "Fastest: a; next b, 1.50 (1.35 to 1.65) of a's step."),
+        (((2, 2), (1, 1)), (1.0, 0.5), "Fastest: b, 0.50 (0.45 to 0.55) times a's step."),
+        (((1, 1), (2, 2)), (1.0, 1.5), "Fastest: a; next b, 1.50 (1.35 to 1.65) times a's step."),
         (
             ((1, 2), (1, 2)),
             (1.0, 0.99),
@@ -501,7 +508,7 @@ def test_without_a_bench_step_times_are_ranked_among_runs_that_are_the_same_work
     kept(store, "sgd", step_us=timed(100.0), threads=2)
     assert "Shortest step time: sgd, 100 µs, the median of one run" in verdict(store)[1]
     kept(store, "adam", step_us=timed(50.0), threads=1, dtype="float64")
-    said = "Step times are not ranked: the runs differ in dtype and threads."
+    said = "Step times are not ranked: the runs differ in dtype, threads and algorithm."
     assert said in verdict(store)[1]
 
 
@@ -567,13 +574,13 @@ def test_a_report_names_no_machine_and_no_folder(store):
     command = "twolayer sweep /home/ada/work/lr.yaml --set threads=2 --impl /home/ada/a.py,sgd"
     about = {"config_file": "/home/ada/work/lr.yaml", "machine": {"host": "ada-laptop", "cpu": "C"}}
     kept(store, "mine", (), "failed", error=error, log="x\n", command=command, **about)
-    store.keep_config("", write(store.folder / "x.yaml", "lr: 1e-3\n"))
+    store.keep_config("", write(store.folder / "x.yaml", "impls: [/home/ada/a.py]\n"))
     text = written(store).read_text().replace(str(store.folder), "")
     body = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     assert "ada" not in body
     assert "./mine.py is wrong" in body
     commands = report_commands(store)
-    assert "cat > ./lr.yaml <<'END'\nlr: 1e-3\nEND\n" in commands
+    assert "cat > ./lr.yaml <<'END'\nimpls: [./a.py]\nEND\n" in commands
     assert "twolayer sweep ./lr.yaml --set threads=2 --impl ./a.py,sgd\n" in commands
 
 

@@ -280,6 +280,14 @@ def test_markdown_has_as_many_cells_in_every_row(grid):
     assert set(lines[1]) <= set("|:- ")
 
 
+def test_runs_are_compared_from_within_their_folder(grid):
+    runs = grid / "results" / "grid" / "runs"
+    a, b = sorted(path.name for path in runs.iterdir())[:2]
+    done = twolayer("diff", f"./{a}", f"./{b}", cwd=runs)
+    assert done.returncode == 0, done.stderr
+    assert f"next: twolayer show grid --results {runs.parents[1]} --plot" in done.stderr
+
+
 WIDE = (
     ("results",),
     ("results", "grid"),
